@@ -1,0 +1,84 @@
+//! Every bound in one place, with what it costs at worst.
+
+use std::time::Duration;
+
+/// The bounds of one node. `Default` is what `deploy/ostler.toml` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// One HTTP request body, in bytes. Held once while its request runs.
+    pub body_bytes_max: usize,
+    /// All header lines of one request, in bytes.
+    pub header_bytes_max: usize,
+    /// Nesting of JSON from clients and workers.
+    pub json_depth_max: usize,
+    /// A JSON-RPC id or method name, in bytes.
+    pub id_bytes_max: usize,
+    /// Open client connections. Each costs about 12 KiB idle.
+    pub connections_max: usize,
+    /// Open client connections from one address.
+    pub connections_per_address_max: usize,
+    /// HTTP requests in work at once (streams that only wait do not count).
+    pub requests_max: usize,
+    /// Calls in flight to workers, all tenants. Each holds its arguments (≤ `body_bytes_max`).
+    pub calls_max: usize,
+    /// Calls in flight for one tenant.
+    pub calls_per_tenant_max: usize,
+    /// Longest run of a call that is not a task.
+    pub call_timeout: Duration,
+    /// Live and sleeping sessions of one principal. Each stores about 1 KiB.
+    pub sessions_per_principal_max: usize,
+    /// Streams open at once in one session; each buffers ≤ `stream_buffer_bytes_max`.
+    pub streams_per_session_max: usize,
+    /// Bytes waiting for one slow reader before its stream is cut.
+    pub stream_buffer_bytes_max: usize,
+    /// `subscriptions/listen` streams open at once for one principal.
+    pub listens_per_principal_max: usize,
+    /// Resources one session or one listen may subscribe to.
+    pub subscriptions_max: usize,
+    /// Unfinished tasks and parked calls of one principal.
+    pub tasks_per_principal_max: usize,
+    /// Rounds of questions one call may ask.
+    pub ask_rounds_max: u32,
+    /// One outcome of a worker, in bytes.
+    pub outcome_bytes_max: usize,
+    /// Items of one result's content.
+    pub content_items_max: usize,
+    /// Kept events of one stream.
+    pub stream_events_max: usize,
+    /// Entries of one page of a list.
+    pub page_entries_max: usize,
+    /// A sealed `requestState`, in bytes.
+    pub request_state_bytes_max: usize,
+    /// A completion's argument value, in bytes.
+    pub completion_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 4 << 20,
+            header_bytes_max: 64 << 10,
+            json_depth_max: 64,
+            id_bytes_max: 1 << 10,
+            connections_max: 18_000,
+            connections_per_address_max: 18_000,
+            requests_max: 8_192,
+            calls_max: 8_192,
+            calls_per_tenant_max: 8_192,
+            call_timeout: Duration::from_secs(300),
+            sessions_per_principal_max: 10_000,
+            streams_per_session_max: 16,
+            stream_buffer_bytes_max: 256 << 10,
+            listens_per_principal_max: 1_024,
+            subscriptions_max: 1_000,
+            tasks_per_principal_max: 1_000,
+            ask_rounds_max: 16,
+            outcome_bytes_max: 16 << 20,
+            content_items_max: 10_000,
+            stream_events_max: 1_024,
+            page_entries_max: 1_000,
+            request_state_bytes_max: 32 << 10,
+            completion_bytes_max: 64 << 10,
+        }
+    }
+}
