@@ -1,0 +1,48 @@
+//! Logs: to standard error, as text for people or as JSON lines for machines.
+
+use std::fmt;
+
+use tracing_subscriber::{EnvFilter, fmt as lines, util::SubscriberInitExt};
+
+/// What a log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Why the log could not be set up.
+#[derive(Debug)]
+pub enum LogError {
+    /// The filter is not understood.
+    Filter(String),
+    /// This process has its log already.
+    AlreadySet,
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogError::Filter(why) => write!(
+                f,
+                "log filter not understood ({why}): use a level such as info, \
+                 or a list such as info,ostler_hub=debug"
+            ),
+            LogError::AlreadySet => f.write_str("the log is set up already"),
+        }
+    }
+}
+
+impl std::error::Error for LogError {}
+
+/// Sets up the log of the whole process. `filter` is a level (`info`) or a list of
+/// `target=level`.
+pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
+    let filter = EnvFilter::try_new(filter).map_err(|why| LogError::Filter(why.to_string()))?;
+    let lines = lines().with_env_filter(filter).with_writer(std::io::stderr);
+    let set = match format {
+        Format::Text => lines.finish().try_init(),
+        Format::Json => lines.json().flatten_event(true).finish().try_init(),
+    };
+    set.map_err(|_| LogError::AlreadySet)
+}
