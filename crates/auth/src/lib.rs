@@ -1,0 +1,22 @@
+//! Who is calling, and may they.
+//!
+//! Invariants: nothing a client holds is believed unless a key of the [`KeyRing`] or a stored
+//! hash proves it; unknown and foreign credentials are refused alike; a [`policy::Permit`] comes
+//! from [`policy::decide`] and nowhere else.
+//! This crate knows no HTTP, no gRPC and no MCP: it takes header values as plain bytes.
+//! Start with [`keyring`] (ids and tokens), then [`clients`] (API keys), then [`policy`].
+
+mod base64url;
+pub mod keyring;
+pub mod id;
+pub mod credential;
+pub mod clients;
+pub mod workers;
+pub mod policy;
+
+pub use clients::{ApiKey, Authenticator, TenantAccess};
+pub use credential::{AuthError, BadCredential, CredentialKind, NewKey, mint};
+pub use id::{decode_id, encode_id};
+pub use keyring::{BadToken, KeyRing, Purpose};
+pub use policy::{Denied, Permit, decide};
+pub use workers::{Serves, WorkerAccess, WorkerGrant, WorkerToken, WorkerTokens};
