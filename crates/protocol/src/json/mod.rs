@@ -1,0 +1,178 @@
+//! Strict JSON, kept as text: numbers, key order and spelling are never touched ([RPC-9], [RPC-10]).
+//!
+//! [`Raw::parse`] checks once; from then on a [`Raw`] is the proof, and its parts are slices of
+//! the same bytes. `scan` checks, `walk` reads what is known to be good.
+
+mod scan;
+mod walk;
+
+use std::{borrow::Cow, fmt};
+
+use bytes::Bytes;
+use serde::{Serialize, Serializer, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+/// One JSON value: UTF-8, no duplicate member names at any depth, no lone surrogates, bounded
+/// depth, and no CR or LF byte, so that it fits one line of an event stream.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Raw(Bytes);
+
+/// What kind of value it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    Bool,
+    Null,
+}
+
+/// Why bytes are not a [`Raw`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JsonError {
+    #[error("{reason} at byte {at}")]
+    Syntax { reason: &'static str, at: usize },
+    #[error("member name {name:?} occurs twice in one object")]
+    Duplicate { name: String },
+    #[error("nested deeper than {depth_max}")]
+    TooDeep { depth_max: usize },
+    /// Good JSON of another shape than asked for, from [`Raw::to`].
+    #[error("{0}")]
+    Shape(String),
+}
+
+impl Raw {
+    /// Checks `bytes`. Copies nothing, unless white space holds a line break: that is compacted.
+    pub fn parse(bytes: Bytes, depth_max: usize) -> Result<Raw, JsonError> {
+        let found = scan::scan(&bytes, depth_max)?;
+        let value = bytes.slice(found.span);
+        match found.has_line_break {
+            true => Ok(Raw(walk::compact(&value).into())),
+            false => Ok(Raw(value)),
+        }
+    }
+
+    /// A value written in our own source. Panics if it is not one.
+    pub fn from_static(text: &'static str) -> Raw {
+        Raw::parse(Bytes::from_static(text.as_bytes()), 64)
+            .expect("a literal of our own is good JSON")
+    }
+
+    pub fn from_value(value: &serde_json::Value) -> Raw {
+        Raw(value.to_string().into())
+    }
+
+    /// A string value with this content.
+    pub fn from_text(text: &str) -> Raw {
+        Raw(serde_json::to_string(text)
+            .expect("a string can always be written")
+            .into())
+    }
+
+    /// Bytes that were built from parts that are `Raw` already. The caller vouches for them.
+    pub(crate) fn from_checked(bytes: Bytes) -> Raw {
+        Raw(bytes)
+    }
+
+    pub fn empty_object() -> Raw {
+        Raw(Bytes::from_static(b"{}"))
+    }
+
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("checked by parse")
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self.0.first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b't' | b'f') => Kind::Bool,
+            Some(b'n') => Kind::Null,
+            _ => Kind::Number,
+        }
+    }
+
+    pub fn is_object(&self) -> bool {
+        self.kind() == Kind::Object
+    }
+
+    pub fn is_null(&self) -> bool {
+        self.kind() == Kind::Null
+    }
+
+    /// The members of an object in order, names unescaped; nothing for any other kind.
+    pub fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, Raw)> {
+        walk::Members::new(&self.0).map(|(name, value)| (name, Raw(self.0.slice_ref(value))))
+    }
+
+    /// The elements of an array in order; nothing for any other kind.
+    pub fn elements(&self) -> impl Iterator<Item = Raw> {
+        walk::Elements::new(&self.0).map(|value| Raw(self.0.slice_ref(value)))
+    }
+
+    /// The member of this name, if this is an object that has it.
+    pub fn get(&self, name: &str) -> Option<Raw> {
+        let mut members = walk::Members::new(&self.0);
+        let (_, value) = members.find(|(found, _)| found == name)?;
+        Some(Raw(self.0.slice_ref(value)))
+    }
+
+    /// The content of a string value.
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        (self.kind() == Kind::String).then(|| walk::unescape(&self.0))
+    }
+
+    pub fn boolean(&self) -> Option<bool> {
+        (self.kind() == Kind::Bool).then(|| self.0.first() == Some(&b't'))
+    }
+
+    /// Reads it into a type.
+    pub fn to<T: DeserializeOwned>(&self) -> Result<T, JsonError> {
+        serde_json::from_slice(&self.0).map_err(|e| JsonError::Shape(e.to_string()))
+    }
+
+    /// The same value in bytes of its own, for keeping it longer than the body it was part of.
+    pub fn detached(&self) -> Raw {
+        Raw(Bytes::copy_from_slice(&self.0))
+    }
+}
+
+impl Default for Raw {
+    /// `{}`
+    fn default() -> Self {
+        Self::empty_object()
+    }
+}
+
+/// As it is, number tokens included; only through `serde_json`.
+impl Serialize for Raw {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;
