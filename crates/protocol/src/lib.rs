@@ -25,6 +25,11 @@ pub mod ask;
 pub mod task;
 pub mod sse;
 pub mod cursor;
+// How it is read and written.
+mod floor;
+mod meta;
+mod scan;
+mod write;
 
 pub use id::RequestId;
 pub use json::Raw;

@@ -8,6 +8,7 @@ use crate::{
     id::RequestId,
     inbound::{ListKind, ListenFilter},
     json::Raw,
+    reply::Shape,
     revision::Revision,
     task::TaskView,
     write::{Writer, notification},
@@ -59,10 +60,14 @@ pub fn list_changed(kind: ListKind, subscription: Option<&RequestId>) -> Bytes {
 
 /// A resource the client watches changed.
 pub fn resource_updated(uri: &str, subscription: Option<&RequestId>) -> Bytes {
-    notification("notifications/resources/updated", 96 + uri.len(), |writer| {
-        writer.string_member("uri", uri);
-        subscription_meta(writer, subscription);
-    })
+    notification(
+        "notifications/resources/updated",
+        96 + uri.len(),
+        |writer| {
+            writer.string_member("uri", uri);
+            subscription_meta(writer, subscription);
+        },
+    )
 }
 
 /// The first message of a listen: what of its filter is honored [L-2].
@@ -74,9 +79,9 @@ pub fn acknowledged(subscription: &RequestId, honored: &ListenFilter) -> Bytes {
 }
 
 /// The whole state of a task, to a listen that follows it [TK-13].
-pub fn task_status(subscription: &RequestId, task: &TaskView) -> Bytes {
+pub fn task_status(shape: &Shape<'_>, subscription: &RequestId, task: &TaskView) -> Bytes {
     notification("notifications/tasks", 512, |writer| {
-        task.write_detailed(writer);
+        task.write_detailed(writer, shape);
         subscription_meta(writer, Some(subscription));
     })
 }

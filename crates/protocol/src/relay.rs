@@ -49,7 +49,9 @@ impl Relay {
     pub fn progress(&mut self, progress: &Progress) -> Option<Bytes> {
         let token = self.progress_token.as_ref()?;
         let finite = progress.progress.is_finite() && progress.total.is_none_or(f64::is_finite);
-        let grew = self.progress_shown.is_none_or(|shown| progress.progress > shown);
+        let grew = self
+            .progress_shown
+            .is_none_or(|shown| progress.progress > shown);
         if !(finite && grew) {
             return None;
         }
@@ -112,7 +114,10 @@ mod tests {
         let total = Some(f64::NAN);
         let bad = Progress { total, ..at(1.0) };
         assert!(relay.progress(&bad).is_none());
-        assert!(relay.progress(&at(1.0)).is_some(), "the bad one left no mark");
+        assert!(
+            relay.progress(&at(1.0)).is_some(),
+            "the bad one left no mark"
+        );
     }
 
     #[test]
@@ -125,7 +130,10 @@ mod tests {
         for token in ["7", "\"7\"", "0", "\"\""] {
             let bytes = relay(Some(token), None).progress(&at(1.0)).expect("passes");
             let text = String::from_utf8(bytes.to_vec()).expect("UTF-8");
-            assert!(text.contains(&format!("\"progressToken\":{token},")), "{text}");
+            assert!(
+                text.contains(&format!("\"progressToken\":{token},")),
+                "{text}"
+            );
         }
     }
 

@@ -1,0 +1,115 @@
+//! What each revision has: the feature floor. All knowledge of "since when" is here, so that
+//! shaping code asks for a feature by name and never for a revision.
+
+use crate::revision::Revision::{
+    self, V2024_11_05, V2025_03_26, V2025_06_18, V2025_11_25, V2026_07_28,
+};
+
+impl Revision {
+    fn since(self, first: Revision) -> bool {
+        self >= first
+    }
+
+    /// `resultType`, `serverInfo` in `_meta`, `ttlMs` and `cacheScope`, input-required results.
+    pub(crate) fn has_result_types(self) -> bool {
+        self.since(V2026_07_28)
+    }
+
+    pub(crate) fn has_audio(self) -> bool {
+        self.since(V2025_03_26)
+    }
+
+    pub(crate) fn has_resource_links(self) -> bool {
+        self.since(V2025_06_18)
+    }
+
+    pub(crate) fn has_tool_annotations(self) -> bool {
+        self.since(V2025_03_26)
+    }
+
+    pub(crate) fn has_progress_message(self) -> bool {
+        self.since(V2025_03_26)
+    }
+
+    /// The capability; the method is older.
+    pub(crate) fn has_completions_capability(self) -> bool {
+        self.since(V2025_03_26)
+    }
+
+    /// Human names beside the technical ones.
+    pub(crate) fn has_titles(self) -> bool {
+        self.since(V2025_06_18)
+    }
+
+    pub(crate) fn has_icons(self) -> bool {
+        self.since(V2025_11_25)
+    }
+
+    /// `_meta` on list entries.
+    pub(crate) fn has_entry_meta(self) -> bool {
+        self.since(V2025_06_18)
+    }
+
+    /// `structuredContent` and `outputSchema`, as objects.
+    pub(crate) fn has_structured_content(self) -> bool {
+        self.since(V2025_06_18)
+    }
+
+    /// `structuredContent` of any JSON type, `outputSchema` of any root [T-11], [T-12].
+    pub(crate) fn has_any_structured_content(self) -> bool {
+        self.since(V2026_07_28)
+    }
+
+    pub(crate) fn has_elicitation(self) -> bool {
+        self.since(V2025_06_18)
+    }
+
+    /// `mode` in elicitations, and the mode `url`.
+    pub(crate) fn has_url_elicitation(self) -> bool {
+        self.since(V2025_11_25)
+    }
+
+    /// URL elicitations carry an id of ours; later revisions correlate by `requestState` [SP-5].
+    pub(crate) fn has_elicitation_ids(self) -> bool {
+        match self {
+            V2024_11_05 | V2025_03_26 | V2025_06_18 | V2026_07_28 => false,
+            V2025_11_25 => true,
+        }
+    }
+
+    /// Sampling with tools, and the `context` sub-capability.
+    pub(crate) fn has_sampling_tools(self) -> bool {
+        self.since(V2025_11_25)
+    }
+
+    /// The `extensions` map of capabilities.
+    pub(crate) fn has_extensions(self) -> bool {
+        self.since(V2026_07_28)
+    }
+
+    /// Whether lists say `execution.taskSupport` [T-16]. It belongs to the task dialect of
+    /// 2025-11-25; as long as that is not served nothing may be said, because clients refuse
+    /// to call a tool that "requires" what the server does not declare.
+    pub(crate) fn has_tool_execution(self) -> bool {
+        match self {
+            V2024_11_05 | V2025_03_26 | V2025_06_18 | V2025_11_25 | V2026_07_28 => false,
+        }
+    }
+
+    /// Streams begin with an event that has an id and no data [SSE-2]. Older clients would
+    /// parse the empty data; the newest revision has no ids at all [MS-2].
+    pub fn primes_streams(self) -> bool {
+        match self {
+            V2024_11_05 | V2025_03_26 | V2025_06_18 | V2026_07_28 => false,
+            V2025_11_25 => true,
+        }
+    }
+
+    /// Events carry ids and streams can be resumed [SSE-3], [MS-2].
+    pub fn resumes_streams(self) -> bool {
+        match self {
+            V2024_11_05 | V2026_07_28 => false,
+            V2025_03_26 | V2025_06_18 | V2025_11_25 => true,
+        }
+    }
+}

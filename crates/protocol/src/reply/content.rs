@@ -1,0 +1,261 @@
+//! Content blocks, prompt messages and resource contents: read once, copied unless the
+//! revision lacks something or a reserved `_meta` key must go.
+
+use std::borrow::Cow;
+
+use super::worker::article;
+use crate::{
+    json::Kind,
+    meta,
+    revision::Revision,
+    scan::{self, Scan, kind_of},
+    write::Writer,
+};
+
+/// Why an item is bad, for the author of the worker.
+type Reason = String;
+
+/// A text block of the platform's own.
+pub(super) fn write_text(writer: &mut Writer, text: &str) {
+    writer.open();
+    writer.string_member("type", "text");
+    writer.string_member("text", text);
+    writer.close();
+}
+
+/// The members of a content block that matter, as JSON text.
+#[derive(Default)]
+struct Block<'a> {
+    text: Option<&'a str>,
+    data: Option<&'a str>,
+    mime_type: Option<&'a str>,
+    uri: Option<&'a str>,
+    name: Option<&'a str>,
+    resource: Option<&'a str>,
+    annotations: Option<&'a str>,
+    meta: Option<&'a str>,
+    block_type: Option<Cow<'a, str>>,
+}
+
+/// What kinds of content there are [T-10].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BlockType {
+    Text,
+    Image,
+    Audio,
+    Resource,
+    ResourceLink,
+}
+
+impl BlockType {
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            "text" => Some(BlockType::Text),
+            "image" => Some(BlockType::Image),
+            "audio" => Some(BlockType::Audio),
+            "resource" => Some(BlockType::Resource),
+            "resource_link" => Some(BlockType::ResourceLink),
+            _ => None,
+        }
+    }
+
+    /// Typed clients fail on a type they do not know [ERA-8].
+    fn is_known_to(self, revision: Revision) -> bool {
+        match self {
+            BlockType::Text | BlockType::Image | BlockType::Resource => true,
+            BlockType::Audio => revision.has_audio(),
+            BlockType::ResourceLink => revision.has_resource_links(),
+        }
+    }
+}
+
+impl<'a> Block<'a> {
+    fn read(scan: &mut Scan<'a>) -> Self {
+        let mut block = Block::default();
+        scan.enter();
+        while let Some(name) = scan.next_name() {
+            let value = scan.skip();
+            match name.as_ref() {
+                "type" => block.block_type = Some(scan::unquote(value)),
+                "text" => block.text = Some(value),
+                "data" => block.data = Some(value),
+                "mimeType" => block.mime_type = Some(value),
+                "uri" => block.uri = Some(value),
+                "name" => block.name = Some(value),
+                "resource" => block.resource = Some(value),
+                "annotations" => block.annotations = Some(value),
+                "_meta" => block.meta = Some(value),
+                _ => {}
+            }
+        }
+        block
+    }
+
+    fn check(&self) -> Result<BlockType, Reason> {
+        let name = self.block_type.as_deref().ok_or("`type` is missing")?;
+        let block_type =
+            BlockType::parse(name).ok_or_else(|| format!("unknown content type {name:?}"))?;
+        match block_type {
+            BlockType::Text => must_be(Kind::String, "text", self.text)?,
+            BlockType::Image | BlockType::Audio => {
+                must_be(Kind::String, "data", self.data)?;
+                must_be(Kind::String, "mimeType", self.mime_type)?;
+            }
+            BlockType::Resource => {
+                must_be(Kind::Object, "resource", self.resource)?;
+                check_contents(self.resource.unwrap_or("{}"))?;
+            }
+            BlockType::ResourceLink => {
+                must_be(Kind::String, "uri", self.uri)?;
+                must_be(Kind::String, "name", self.name)?;
+            }
+        }
+        may_be(Kind::Object, "annotations", self.annotations)?;
+        may_be(Kind::Object, "_meta", self.meta)?;
+        Ok(block_type)
+    }
+
+    fn needs_strip(&self) -> bool {
+        self.meta.is_some_and(meta::needs_strip) || self.resource.is_some_and(contents_need_strip)
+    }
+
+    /// What stands for a block in a revision that lacks its type [ERA-7].
+    fn write_note(&self, writer: &mut Writer) {
+        let plain = |json: Option<&'a str>| json.map_or(Cow::Borrowed(""), scan::unquote);
+        match self.uri {
+            Some(_) => write_text(
+                writer,
+                &format!("{}: {}", plain(self.name), plain(self.uri)),
+            ),
+            None => write_text(writer, &format!("[audio, {}]", plain(self.mime_type))),
+        }
+    }
+}
+
+/// A content block.
+pub(super) fn write_block(
+    writer: &mut Writer,
+    scan: &mut Scan<'_>,
+    revision: Revision,
+) -> Result<(), Reason> {
+    must_be_object(scan)?;
+    let mark = scan.mark();
+    let block = Block::read(scan);
+    let block_type = block.check()?;
+    if !block_type.is_known_to(revision) {
+        block.write_note(writer);
+    } else if block.needs_strip() {
+        write_stripped(writer, scan.since(mark));
+    } else {
+        writer.raw(scan.since(mark));
+    }
+    Ok(())
+}
+
+/// A message of a prompt [P-1].
+pub(super) fn write_message(
+    writer: &mut Writer,
+    scan: &mut Scan<'_>,
+    revision: Revision,
+) -> Result<(), Reason> {
+    must_be_object(scan)?;
+    let (mut has_role, mut has_content) = (false, false);
+    writer.open();
+    scan.enter();
+    while let Some(name) = scan.next_name() {
+        match name.as_ref() {
+            "role" => {
+                let role = scan.skip();
+                if !matches!(scan::unquote(role).as_ref(), "user" | "assistant") {
+                    return Err("`role` must be \"user\" or \"assistant\"".to_owned());
+                }
+                writer.raw_member(&name, role);
+                has_role = true;
+            }
+            "content" => {
+                writer.name(&name);
+                write_block(writer, scan, revision)
+                    .map_err(|reason| format!("content: {reason}"))?;
+                has_content = true;
+            }
+            _ => writer.raw_member(&name, scan.skip()),
+        }
+    }
+    writer.close();
+    match (has_role, has_content) {
+        (true, true) => Ok(()),
+        (false, _) => Err("`role` is missing".to_owned()),
+        (true, false) => Err("`content` is missing".to_owned()),
+    }
+}
+
+/// One part of a read resource. All revisions know its form.
+pub(super) fn write_contents(
+    writer: &mut Writer,
+    scan: &mut Scan<'_>,
+    _revision: Revision,
+) -> Result<(), Reason> {
+    must_be_object(scan)?;
+    let text = scan.skip();
+    check_contents(text)?;
+    match contents_need_strip(text) {
+        true => write_stripped(writer, text),
+        false => writer.raw(text),
+    }
+    Ok(())
+}
+
+/// A URI, and text or a blob.
+fn check_contents(contents: &str) -> Result<(), Reason> {
+    let (mut uri, mut body) = (None, None);
+    for (name, value) in scan::members(contents) {
+        match name.as_ref() {
+            "uri" => uri = Some(value),
+            "text" | "blob" => body = Some(value),
+            "mimeType" => may_be(Kind::String, "mimeType", Some(value))?,
+            "_meta" => may_be(Kind::Object, "_meta", Some(value))?,
+            _ => {}
+        }
+    }
+    must_be(Kind::String, "uri", uri)?;
+    must_be(Kind::String, "text` or `blob", body)
+}
+
+fn contents_need_strip(contents: &str) -> bool {
+    scan::member(contents, "_meta").is_some_and(meta::needs_strip)
+}
+
+/// An item without the reserved `_meta` keys in it and in its embedded resource.
+fn write_stripped(writer: &mut Writer, item: &str) {
+    writer.open();
+    for (name, value) in scan::members(item) {
+        match name.as_ref() {
+            "_meta" => meta::write(writer, value),
+            "resource" => {
+                writer.name("resource");
+                write_stripped(writer, value);
+            }
+            _ => writer.raw_member(&name, value),
+        }
+    }
+    writer.close();
+}
+
+fn must_be_object(scan: &Scan<'_>) -> Result<(), Reason> {
+    match scan.kind() {
+        Kind::Object => Ok(()),
+        _ => Err("must be an object".to_owned()),
+    }
+}
+
+fn must_be(kind: Kind, name: &str, value: Option<&str>) -> Result<(), Reason> {
+    match value {
+        Some(value) if kind_of(value) == kind => Ok(()),
+        Some(_) => Err(format!("`{name}` must be {}", article(kind))),
+        None => Err(format!("`{name}` is missing")),
+    }
+}
+
+fn may_be(kind: Kind, name: &str, value: Option<&str>) -> Result<(), Reason> {
+    value.map_or(Ok(()), |value| must_be(kind, name, Some(value)))
+}

@@ -1,0 +1,114 @@
+//! How a Server describes itself: `server/discover` and the result of `initialize`.
+
+use bytes::Bytes;
+
+use super::{ResultType, Shape, response, write_cache_hints};
+use crate::{
+    facet::TASKS_EXTENSION, id::RequestId, json::Raw, revision::Revision, scan, write::Writer,
+};
+
+/// What a Server serves, and so must declare: no more and no less [CAP-1], [D-2]. Changes of
+/// lists are always told, whoever serves them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ServerCapabilities {
+    pub tools: bool,
+    pub prompts: bool,
+    pub resources: bool,
+    /// Single resources can be watched.
+    pub subscribe: bool,
+    pub logging: bool,
+    pub completions: bool,
+    /// The modern tasks extension. The task capability of 2025-11-25 is never declared.
+    pub tasks: bool,
+}
+
+impl ServerCapabilities {
+    fn write(self, writer: &mut Writer, revision: Revision) {
+        let changes = |writer: &mut Writer| writer.bool_member("listChanged", true);
+        if self.tools {
+            writer.object_member("tools", changes);
+        }
+        if self.prompts {
+            writer.object_member("prompts", changes);
+        }
+        if self.resources {
+            writer.object_member("resources", |writer| {
+                if self.subscribe {
+                    writer.bool_member("subscribe", true);
+                }
+                changes(writer);
+            });
+        }
+        if self.logging {
+            writer.raw_member("logging", "{}");
+        }
+        if self.completions && revision.has_completions_capability() {
+            writer.raw_member("completions", "{}");
+        }
+        if self.tasks && revision.has_extensions() {
+            writer.object_member("extensions", |writer| {
+                writer.raw_member(TASKS_EXTENSION, "{}")
+            });
+        }
+    }
+}
+
+/// The answer to `server/discover` [D-1] to [D-4]. Modern only.
+pub fn discover(
+    shape: &Shape<'_>,
+    id: &RequestId,
+    capabilities: ServerCapabilities,
+    instructions: Option<&str>,
+) -> Bytes {
+    let bytes = 512 + instructions.map_or(0, str::len);
+    response(shape, id, ResultType::Complete, bytes, |writer| {
+        let versions: Vec<_> = Revision::SERVED.iter().map(|r| r.as_str()).collect();
+        writer.strings_member("supportedVersions", &versions);
+        describe(writer, shape, capabilities, instructions);
+        write_cache_hints(writer, shape);
+    })
+}
+
+/// The answer to `initialize`; the revision of the shape is the negotiated one [LIF-4]. Legacy
+/// only.
+pub fn initialize(
+    shape: &Shape<'_>,
+    id: &RequestId,
+    capabilities: ServerCapabilities,
+    instructions: Option<&str>,
+) -> Bytes {
+    let bytes = 512 + shape.server_info.bytes().len() + instructions.map_or(0, str::len);
+    response(shape, id, ResultType::Complete, bytes, |writer| {
+        writer.string_member("protocolVersion", shape.revision.as_str());
+        writer.object_member("serverInfo", |writer| {
+            write_implementation(writer, shape.revision, shape.server_info);
+        });
+        describe(writer, shape, capabilities, instructions);
+    })
+}
+
+fn describe(
+    writer: &mut Writer,
+    shape: &Shape<'_>,
+    capabilities: ServerCapabilities,
+    instructions: Option<&str>,
+) {
+    writer.object_member("capabilities", |writer| {
+        capabilities.write(writer, shape.revision);
+    });
+    if let Some(instructions) = instructions {
+        writer.string_member("instructions", instructions);
+    }
+}
+
+/// The members of an `Implementation` that the revision knows.
+fn write_implementation(writer: &mut Writer, revision: Revision, info: &Raw) {
+    let knows = |name: &str| match name {
+        "title" => revision.has_titles(),
+        "icons" | "description" | "websiteUrl" => revision.has_icons(),
+        _ => true,
+    };
+    for (name, value) in scan::members(info.as_str()).filter(|(name, _)| knows(name)) {
+        writer.raw_member(&name, value);
+    }
+}
