@@ -3,11 +3,23 @@
 //! [`parse`] decides the era first (`era`), then runs that era's checks in their fixed order
 //! (`modern`: [M-9]; `legacy`). The types below are the proof that they passed.
 
+mod envelope;
+mod era;
+mod legacy;
+mod meta;
+mod modern;
+mod params;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ostler_types::{CallKind, Limits, TraceContext};
 
+use self::{
+    envelope::{Envelope, Message},
+    era::{Decision, Shape, VersionHeader},
+    meta::Meta,
+};
 pub use crate::headers::{Headers, check_param_headers};
 use crate::{
     call::LogLevel,
@@ -210,11 +222,107 @@ pub enum LegacyNotification {
 }
 
 /// Reads one POST. Media types, sizes and authentication were checked before ([ERA-1]).
-pub fn parse<H: Headers>(_headers: &H, body: Bytes, limits: &Limits) -> Result<Inbound, Rejected> {
-    let _ = Raw::parse(body, limits.json_depth_max);
-    Err(Rejected {
-        fault: Fault::Internal("not built yet".into()),
-        id: None,
-        era: None,
+pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<Inbound, Rejected> {
+    let version_header = VersionHeader::read(headers);
+    let has_session = headers.all(legacy::SESSION).next().is_some();
+    // Until the body is understood, only the headers hint at the client's era.
+    let hint = version_header.era().or(has_session.then_some(Era::Legacy));
+    let refused = |fault, id| Rejected {
+        fault,
+        id,
+        era: hint,
+    };
+
+    let body = Raw::parse(body, limits.json_depth_max).map_err(|e| refused(e.into(), None))?;
+    let envelope = envelope::read(&body, limits).map_err(|bad| refused(bad.fault, bad.id))?;
+    let meta = Meta::read(&envelope.params);
+    let shape = Shape {
+        version_in_meta: meta.protocol_version.is_some(),
+        session: has_session,
+        initialize: envelope.is_request("initialize"),
+    };
+    let id = envelope.request_id().cloned();
+    let post = Post {
+        headers,
+        version_header: &version_header,
+        meta: &meta,
+        limits,
+    };
+    let (inbound, era) = match era::decide(&version_header, shape) {
+        Decision::Modern => (post.modern(envelope), Era::Modern),
+        Decision::Initialize => (post.initialize(envelope), Era::Legacy),
+        Decision::Session => (post.in_session(envelope), Era::Legacy),
+        Decision::Refuse { fault, era } => (Err(fault), era),
+    };
+    inbound.map_err(|fault| Rejected {
+        fault,
+        id,
+        era: Some(era),
     })
 }
+
+/// One POST, its era decided.
+struct Post<'a, H> {
+    headers: &'a H,
+    version_header: &'a VersionHeader<'a>,
+    meta: &'a Meta,
+    limits: &'a Limits,
+}
+
+impl<H: Headers> Post<'_, H> {
+    fn modern(&self, envelope: Envelope) -> Result<Inbound, Fault> {
+        match envelope.message {
+            Message::Request { id, method } => {
+                let request = modern::Request {
+                    headers: self.headers,
+                    version_header: self.version_header,
+                    method: &method,
+                    params: &envelope.params,
+                    meta: self.meta,
+                    limits: self.limits,
+                };
+                request.check(id).map(Inbound::Modern)
+            }
+            Message::Notification { method } => {
+                modern::check_notification(self.version_header, self.meta)?;
+                Ok(Inbound::ModernNotification { method })
+            }
+            // [M-2]: the modern server asks nothing that could be answered so.
+            Message::Response { .. } => Err(Fault::InvalidRequest(
+                "a response is not expected: answers travel in inputResponses of a new request"
+                    .into(),
+            )),
+        }
+    }
+
+    fn initialize(&self, envelope: Envelope) -> Result<Inbound, Fault> {
+        let Message::Request { id, .. } = envelope.message else {
+            unreachable!("only a request is decided to be an initialize");
+        };
+        let session = legacy::session(self.headers)?;
+        legacy::initialize(id, &envelope.params, session).map(Inbound::Initialize)
+    }
+
+    fn in_session(&self, envelope: Envelope) -> Result<Inbound, Fault> {
+        let session = legacy::session(self.headers)?.ok_or(Fault::SessionRequired)?;
+        let version_header = legacy::version_header(self.version_header)?;
+        let params = &envelope.params;
+        let message = match envelope.message {
+            Message::Request { id, method } => {
+                legacy::request(id, &method, params, self.meta, self.limits)?
+            }
+            Message::Notification { method } => {
+                LegacyMessage::Notification(legacy::notification(method, params, self.limits))
+            }
+            Message::Response { id, result } => LegacyMessage::Response { id, result },
+        };
+        Ok(Inbound::InSession(InSession {
+            session,
+            version_header,
+            message,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests;
