@@ -3,11 +3,13 @@
 //! Invariant: whoever holds a converted value holds a checked one; nothing from the wire
 //! passes unchecked, and nothing that leaves is larger than a frame may be.
 //! Must not know: links, calls in flight, credit, or who answers.
-//! Start with `proto/ostler/worker/v1/worker.proto`, then [`convert`] and [`transfer`].
+//! Start with `proto/ostler/worker/v1/worker.proto`, then [`convert`], [`transfer`]
+//! and [`lanes`].
 
 pub mod convert;
-pub mod transfer;
 pub mod frame;
+pub mod transfer;
+pub mod lanes;
 
 /// Generated from `proto/ostler/worker/v1/worker.proto`.
 #[allow(clippy::all, clippy::pedantic, reason = "generated code")]

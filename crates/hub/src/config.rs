@@ -1,0 +1,87 @@
+//! The hub's bounds and times.
+
+use std::time::Duration;
+
+/// `Default` is what `deploy/ostler.toml` shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How often each side of a link shows that it is alive.
+    pub heartbeat: Duration,
+    /// So many missing heartbeats end a link.
+    pub heartbeats_missed_max: u32,
+    /// From connect to `Hello` with everything in it.
+    pub handshake_timeout: Duration,
+    /// How often deadlines and graces are looked at: how late they may be.
+    pub sweep: Duration,
+    /// How long a plain call outlives its link.
+    pub grace_plain: Duration,
+    /// How long a kept call outlives its link, and an unclaimed one its owner.
+    pub grace_kept: Duration,
+    /// How long a worker may take to end a cancelled call.
+    pub grace_cancel: Duration,
+    /// How long a call that ended here waits for its worker to end it too. Until then it takes
+    /// the worker's room.
+    pub grace_abandoned: Duration,
+    /// Bytes a worker may send ahead of what was taken in.
+    pub byte_credit: usize,
+    /// Bytes of calls that may be on the way to a worker unacknowledged.
+    pub unacknowledged_bytes_max: usize,
+    /// Bytes of calls that may wait here for one worker; more calls are refused.
+    pub waiting_bytes_max: usize,
+    /// Bytes of unfinished transfers of one worker.
+    pub open_transfer_bytes_max: usize,
+    /// All catalogs of one worker, in bytes.
+    pub catalog_bytes_max: usize,
+    /// One outcome, in bytes.
+    pub outcome_bytes_max: usize,
+    /// Nesting of JSON from workers.
+    pub json_depth_max: usize,
+    /// Progress and logs that wait for one owner: the oldest go first.
+    pub chatter_len_max: usize,
+    pub chatter_bytes_max: usize,
+    /// Progress and logs of one worker in a second, before it is throttled.
+    pub chatter_per_second_max: u32,
+    /// Questions of one call that nobody has answered yet, in bytes.
+    pub ask_bytes_max: usize,
+    /// Calls of one worker that nobody owns.
+    pub orphans_per_worker_max: usize,
+    /// Servers of one worker.
+    pub servers_per_worker_max: usize,
+    /// Resources watched at once.
+    pub watches_max: usize,
+    /// Updates of one resource are told to one listener no more often.
+    pub watch_interval: Duration,
+    /// Links of one worker id in ten seconds, before it is told to wait.
+    pub links_per_ten_seconds_max: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(2),
+            heartbeats_missed_max: 2,
+            handshake_timeout: Duration::from_secs(10),
+            sweep: Duration::from_millis(100),
+            grace_plain: Duration::from_secs(1),
+            grace_kept: Duration::from_secs(30),
+            grace_cancel: Duration::from_secs(5),
+            grace_abandoned: Duration::from_secs(60),
+            byte_credit: 512 << 10,
+            unacknowledged_bytes_max: 512 << 10,
+            waiting_bytes_max: 64 << 20,
+            open_transfer_bytes_max: 64 << 20,
+            catalog_bytes_max: 16 << 20,
+            outcome_bytes_max: 16 << 20,
+            json_depth_max: 64,
+            chatter_len_max: 256,
+            chatter_bytes_max: 256 << 10,
+            chatter_per_second_max: 10_000,
+            ask_bytes_max: 1 << 20,
+            orphans_per_worker_max: 10_000,
+            servers_per_worker_max: 256,
+            watches_max: 10_000,
+            watch_interval: Duration::from_millis(100),
+            links_per_ten_seconds_max: 10,
+        }
+    }
+}

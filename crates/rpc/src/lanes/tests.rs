@@ -1,0 +1,100 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::{
+    transfer::{Packer, TransferNumbers},
+    worker_v1::{Call, Ping, ToWorker, to_worker},
+};
+
+const ALLOWANCE: usize = 512 << 10;
+
+type TestLanes = Lanes<ToWorker, u32>;
+
+fn ping() -> ToWorker {
+    to_worker::Frame::Ping(Ping { nonce: 1 }).into()
+}
+
+fn push_call(lanes: &mut TestLanes, numbers: &TransferNumbers, tag: u32, bytes: usize) {
+    let mut packer = Packer::new(numbers);
+    let arguments = Some(packer.pack(Bytes::from(vec![b'x'; bytes])));
+    let call = Call {
+        attempt: tag,
+        arguments,
+        ..Call::default()
+    };
+    let frame = to_worker::Frame::Call(call).into();
+    lanes.push_data(frame, packer.into_transfers(), tag);
+}
+
+fn name(leaving: &Leaving<ToWorker, u32>) -> String {
+    match &leaving.frame.frame {
+        Some(to_worker::Frame::Ping(_)) => "ping".into(),
+        Some(to_worker::Frame::Part(part)) => format!("part {}", part.transfer),
+        Some(to_worker::Frame::Call(_)) => format!("call {}", leaving.tag.expect("data")),
+        other => panic!("{other:?} was not pushed"),
+    }
+}
+
+/// Pushes calls of these sizes, a ping last; returns what leaves until nothing may.
+fn check(sizes: &[usize]) -> (TestLanes, Vec<String>) {
+    let mut lanes = TestLanes::new(ALLOWANCE);
+    let numbers = TransferNumbers::default();
+    for (tag, size) in (1..).zip(sizes) {
+        push_call(&mut lanes, &numbers, tag, *size);
+    }
+    lanes.push_control(ping());
+    let left = std::iter::from_fn(|| lanes.pop());
+    let names = left.map(|leaving| name(&leaving)).collect();
+    (lanes, names)
+}
+
+#[test]
+fn control_overtakes_data() {
+    let (lanes, names) = check(&[10, 10]);
+    assert_eq!(names, ["ping", "call 1", "call 2"]);
+    assert!(lanes.is_empty());
+    assert_eq!(lanes.waiting_bytes(), 0);
+}
+
+#[test]
+fn large_payloads_and_small_calls_take_turns() {
+    let (_, names) = check(&[130_000, 70_000, 1, 1, 1, 1]);
+    let expected = [
+        "ping", "call 3", "part 1", "call 4", "part 2", "call 5", "part 1", "call 6", "part 2",
+        "call 1", "call 2",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn a_peer_that_takes_nothing_in_gets_control_and_half_of_the_allowance_for_large_payloads() {
+    let (mut lanes, names) = check(&[4 << 20]);
+    assert_eq!(names.iter().filter(|name| *name == "part 1").count(), 3);
+    push_call(&mut lanes, &TransferNumbers::default(), 2, 60_000);
+    assert_eq!(name(&lanes.pop().expect("room for small")), "call 2");
+    assert!(lanes.pop().is_none());
+    lanes.push_control(ping());
+    assert_eq!(name(&lanes.pop().expect("control never waits")), "ping");
+    lanes.allow(usize::MAX);
+    assert_eq!(name(&lanes.pop().expect("room again")), "part 1");
+}
+
+#[test]
+fn small_calls_wait_when_the_allowance_is_spent() {
+    let (mut lanes, names) = check(&[60_000; 20]);
+    assert_eq!(names.len(), 1 + 8);
+    lanes.allow(60_100);
+    assert_eq!(name(&lanes.pop().expect("room for one")), "call 9");
+    assert!(lanes.pop().is_none());
+}
+
+#[test]
+fn what_has_begun_to_leave_is_not_taken_back() {
+    let (mut lanes, _) = check(&[4 << 20, 4 << 20, 4 << 20, 4 << 20, 60_000]);
+    let waiting = lanes.waiting_bytes();
+    assert_eq!(lanes.take_unsent(|tag| *tag == 1), []);
+    assert_eq!(lanes.take_unsent(|tag| *tag == 4), [4]);
+    assert!(waiting - lanes.waiting_bytes() > 4 << 20);
+    assert_eq!(lanes.take_all(), [3, 1, 2]);
+    assert!(lanes.is_empty());
+}
