@@ -1,0 +1,268 @@
+//! One immutable view of what a Server offers.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
+    sync::{Arc, OnceLock},
+};
+
+use ostler_protocol::{
+    Raw, Revision,
+    inbound::ListKind,
+    listing::{self, TaskSupport},
+};
+use ostler_types::WorkerId;
+
+use crate::{
+    change::Fingerprints,
+    entry::{Entry, Prompt, Resource, Target, Template, Tool},
+    uri,
+};
+
+/// What a Server offers at one moment. Cheap to hold, never changes.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Grows with every change that a client could see.
+    pub generation: u64,
+    /// An MCP `Implementation` object.
+    pub server_info: Raw,
+    pub instructions: Option<Arc<str>>,
+    pub capabilities: Capabilities,
+    pub(crate) tools: List<Tool>,
+    pub(crate) prompts: List<Prompt>,
+    pub(crate) resources: List<Resource>,
+    pub(crate) templates: List<Template>,
+    /// All live workers, those that complete, those that can watch resources.
+    pub(crate) workers: Arc<[WorkerId]>,
+    pub(crate) completers: Arc<[WorkerId]>,
+    pub(crate) watchers: Arc<[WorkerId]>,
+}
+
+/// What to declare to clients: exactly what is served [CAP-1].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    pub tools: bool,
+    pub prompts: bool,
+    /// Resources or templates.
+    pub resources: bool,
+    /// Resources can be subscribed to.
+    pub resource_watch: bool,
+    pub logging: bool,
+    pub completions: bool,
+    /// A tool may become a task.
+    pub tasks: bool,
+}
+
+/// A part of a list, ready to be put into a result.
+#[derive(Debug, Clone, Copy)]
+pub struct Page<'a> {
+    /// In the form of one revision.
+    pub entries: &'a [Raw],
+    /// The sort key to go on after, if there is more.
+    pub next: Option<&'a [u8]>,
+}
+
+/// One list: in order, by name, and encoded for clients.
+#[derive(Debug)]
+pub(crate) struct List<E> {
+    entries: Vec<Arc<E>>,
+    by_name: HashMap<String, usize>,
+    fingerprint: u64,
+    encoded: Arc<Encoded>,
+}
+
+/// What clients get of a list, made when first asked for.
+#[derive(Debug)]
+struct Encoded {
+    /// Of each entry, in order.
+    sort_keys: Vec<Vec<u8>>,
+    /// By [`slot_of`] a revision.
+    forms: [OnceLock<Vec<Raw>>; Revision::ALL.len()],
+}
+
+impl<P> List<Entry<P>> {
+    /// `before` is the list this one follows: if clients see no difference, what was encoded
+    /// stays in use.
+    pub(crate) fn new(entries: Vec<Arc<Entry<P>>>, before: Option<&Self>) -> Self {
+        let fingerprint = fingerprint_of(&entries);
+        let by_name = entries.iter().enumerate();
+        let by_name = by_name
+            .map(|(at, entry)| (entry.name.clone(), at))
+            .collect();
+        let encoded = match before {
+            Some(before) if before.fingerprint == fingerprint => before.encoded.clone(),
+            _ => Arc::new(Encoded {
+                sort_keys: entries.iter().map(|entry| entry.sort_key()).collect(),
+                forms: Default::default(),
+            }),
+        };
+        Self {
+            entries,
+            by_name,
+            fingerprint,
+            encoded,
+        }
+    }
+
+    pub(crate) fn entries(&self) -> &[Arc<Entry<P>>] {
+        &self.entries
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Entry<P>>> {
+        self.by_name.get(name).map(|at| &self.entries[*at])
+    }
+
+    fn page(
+        &self,
+        kind: ListKind,
+        revision: Revision,
+        after: Option<&[u8]>,
+        len_max: usize,
+    ) -> Page<'_> {
+        let form = self.encoded.forms[slot_of(revision)].get_or_init(|| {
+            let entries = self.entries.iter();
+            let encode = |entry: &Arc<Entry<P>>| {
+                listing::entry(revision, kind, &entry.raw, entry.declarations.task)
+            };
+            entries.map(encode).collect()
+        });
+        let range = self.encoded.range(after, len_max);
+        let last = range
+            .clone()
+            .next_back()
+            .filter(|last| last + 1 < self.entries.len());
+        Page {
+            entries: &form[range],
+            next: last.map(|last| self.encoded.sort_keys[last].as_slice()),
+        }
+    }
+}
+
+impl Encoded {
+    /// The entries behind `after`. A key whose entry is gone still names its place [P-3].
+    fn range(&self, after: Option<&[u8]>, len_max: usize) -> Range<usize> {
+        let start = match after {
+            None => 0,
+            Some(after) => self
+                .sort_keys
+                .partition_point(|key| key.as_slice() <= after),
+        };
+        let end = start
+            .saturating_add(len_max.max(1))
+            .min(self.sort_keys.len());
+        start..end
+    }
+}
+
+fn slot_of(revision: Revision) -> usize {
+    match revision {
+        Revision::V2024_11_05 => 0,
+        Revision::V2025_03_26 => 1,
+        Revision::V2025_06_18 => 2,
+        Revision::V2025_11_25 => 3,
+        Revision::V2026_07_28 => 4,
+    }
+}
+
+/// Equal for lists that no client can tell apart.
+fn fingerprint_of<P>(entries: &[Arc<Entry<P>>]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for entry in entries {
+        // The index is part of the sort key, which is part of cursors, but not seen otherwise.
+        (entry.sort_key(), entry.raw.bytes(), entry.declarations.task).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+impl Snapshot {
+    pub fn tools(&self) -> &[Arc<Tool>] {
+        self.tools.entries()
+    }
+
+    pub fn prompts(&self) -> &[Arc<Prompt>] {
+        self.prompts.entries()
+    }
+
+    pub fn resources(&self) -> &[Arc<Resource>] {
+        self.resources.entries()
+    }
+
+    pub fn templates(&self) -> &[Arc<Template>] {
+        self.templates.entries()
+    }
+
+    pub fn tool(&self, name: &str) -> Option<&Arc<Tool>> {
+        self.tools.find(name)
+    }
+
+    pub fn prompt(&self, name: &str) -> Option<&Arc<Prompt>> {
+        self.prompts.find(name)
+    }
+
+    /// What serves a URI: the resource of exactly this URI, else the first template it matches.
+    /// A URI that only a template could match must be free of traversal tricks.
+    pub fn resource(&self, uri: &str) -> Option<Target> {
+        if let Some(resource) = self.resources.find(uri) {
+            return Some(Target::Resource(resource.clone()));
+        }
+        if self.templates().is_empty() || !uri::is_safe(uri) {
+            return None;
+        }
+        let mut templates = self.templates().iter();
+        let template = templates.find(|template| template.parts.pattern.matches(uri))?;
+        Some(Target::Template(template.clone()))
+    }
+
+    /// The template of exactly this text, which is what `completion/complete` names.
+    pub fn template(&self, uri_template: &str) -> Option<&Arc<Template>> {
+        self.templates.find(uri_template)
+    }
+
+    /// All live workers; none if the Server is known but nobody serves it now.
+    pub fn workers(&self) -> &Arc<[WorkerId]> {
+        &self.workers
+    }
+
+    /// The live workers that answer `completion/complete`.
+    pub fn completers(&self) -> &Arc<[WorkerId]> {
+        &self.completers
+    }
+
+    /// The live workers that can watch resources.
+    pub fn watchers(&self) -> &Arc<[WorkerId]> {
+        &self.watchers
+    }
+
+    /// At most `len_max` entries (at least one) behind the sort key `after`.
+    pub fn page(
+        &self,
+        kind: ListKind,
+        revision: Revision,
+        after: Option<&[u8]>,
+        len_max: usize,
+    ) -> Page<'_> {
+        match kind {
+            ListKind::Tools => self.tools.page(kind, revision, after, len_max),
+            ListKind::Prompts => self.prompts.page(kind, revision, after, len_max),
+            ListKind::Resources => self.resources.page(kind, revision, after, len_max),
+            ListKind::Templates => self.templates.page(kind, revision, after, len_max),
+        }
+    }
+
+    pub fn fingerprints(&self) -> Fingerprints {
+        let mut resources = DefaultHasher::new();
+        (self.resources.fingerprint, self.templates.fingerprint).hash(&mut resources);
+        Fingerprints {
+            tools: self.tools.fingerprint,
+            prompts: self.prompts.fingerprint,
+            resources: resources.finish(),
+        }
+    }
+
+    pub(crate) fn may_become_task(tools: &[Arc<Tool>]) -> bool {
+        tools
+            .iter()
+            .any(|tool| tool.declarations.task != TaskSupport::None)
+    }
+}
