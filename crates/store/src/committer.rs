@@ -1,0 +1,311 @@
+//! Group commit: one committer, no timer. While one commit is synced, batches gather; the next
+//! commit takes them all. Only when it is durable are their waiters released.
+//!
+//! The committer is a job on the runtime's blocking pool that runs while there is something to
+//! commit, and not a thread of its own: a paused clock stands still while a blocking job runs,
+//! so driven time does not run away from a test that waits for the disk. The `running` flag
+//! makes it the only one. An engine that does not block commits in the caller's thread.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::{
+    Batch, Health, StoreError,
+    engine::{EngineError, Writes},
+    plan::Plan,
+    store::Core,
+};
+
+/// One commit takes at most so much of what gathered, so that no waiter waits long for others.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+const GROUP_BATCHES_MAX: usize = 4_096;
+
+pub(crate) struct Queue {
+    pending: VecDeque<Pending>,
+    /// Waiting or being committed.
+    bytes: usize,
+    running: bool,
+    paused: bool,
+    closed: bool,
+    health: Health,
+}
+
+struct Pending {
+    batch: Batch,
+    bytes: usize,
+    done: oneshot::Sender<Result<(), StoreError>>,
+}
+
+/// The end of one commit. It happens whether or not somebody waits for it.
+pub struct CommitTicket(State);
+
+enum State {
+    Refused(StoreError),
+    Waiting(oneshot::Receiver<Result<(), StoreError>>),
+}
+
+impl Future for CommitTicket {
+    type Output = Result<(), StoreError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.0 {
+            State::Refused(why) => Poll::Ready(Err(why.clone())),
+            State::Waiting(done) => Pin::new(done).poll(cx).map(|done| {
+                let gone = || Err(StoreError::Poisoned("the committer ended".into()));
+                done.unwrap_or_else(|_| gone())
+            }),
+        }
+    }
+}
+
+impl Queue {
+    pub fn new() -> Queue {
+        Queue {
+            pending: VecDeque::new(),
+            bytes: 0,
+            running: false,
+            paused: false,
+            closed: false,
+            health: Health::Good,
+        }
+    }
+
+    pub fn health(&self) -> Health {
+        match self.closed {
+            true => Health::Closed,
+            false => self.health.clone(),
+        }
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.running
+    }
+
+    fn admit(&self, bytes: usize, bytes_max: usize) -> Result<(), StoreError> {
+        self.check_health()?;
+        if self.closed {
+            return Err(StoreError::Closed);
+        }
+        match self.bytes > 0 && self.bytes + bytes > bytes_max {
+            true => Err(StoreError::Busy),
+            false => Ok(()),
+        }
+    }
+
+    fn check_health(&self) -> Result<(), StoreError> {
+        match &self.health {
+            Health::Poisoned(why) => Err(StoreError::Poisoned(why.clone())),
+            Health::Closed => Err(StoreError::Closed),
+            // Trying is how it is found out that there is space again.
+            Health::Good | Health::Full => Ok(()),
+        }
+    }
+
+    fn take_group(&mut self) -> Vec<Pending> {
+        let (mut bytes, mut taken) = (0, 0);
+        for pending in self.pending.iter().take(GROUP_BATCHES_MAX) {
+            if taken > 0 && bytes + pending.bytes > GROUP_BYTES_MAX {
+                break;
+            }
+            bytes += pending.bytes;
+            taken += 1;
+        }
+        self.pending.drain(..taken).collect()
+    }
+}
+
+impl Core {
+    /// Queues a batch behind those queued before. Refused when twice the bound would wait:
+    /// commits wait at the bound itself, so only submitters that never wait come this far.
+    pub fn submit(self: &Arc<Self>, batch: Batch) -> CommitTicket {
+        match self.enqueue(batch) {
+            Ok((done, start)) => {
+                if start {
+                    self.start_committer();
+                }
+                CommitTicket(State::Waiting(done))
+            }
+            Err(why) => {
+                self.metrics.count_error(&why);
+                CommitTicket(State::Refused(why))
+            }
+        }
+    }
+
+    /// The end to wait for, and whether a committer must be started.
+    fn enqueue(
+        &self,
+        batch: Batch,
+    ) -> Result<(oneshot::Receiver<Result<(), StoreError>>, bool), StoreError> {
+        batch.check()?;
+        let bytes = batch.bytes();
+        let (done, end) = oneshot::channel();
+        let mut queue = self.queue.lock();
+        queue.admit(bytes, 2 * self.queue_bytes_max)?;
+        queue.bytes += bytes;
+        self.metrics.queue_bytes.set(queue.bytes as f64);
+        queue.pending.push_back(Pending { batch, bytes, done });
+        let start = !queue.running && !queue.paused;
+        queue.running |= start;
+        Ok((end, start))
+    }
+
+    /// The caller has set `running`.
+    fn start_committer(self: &Arc<Self>) {
+        let core = self.clone();
+        if self.engine.blocks() {
+            // Owned by the queue: `close` waits until it has ended.
+            drop(
+                self.env
+                    .spawn_blocking("store-committer", move || core.run_commits()),
+            );
+        } else {
+            core.run_commits();
+        }
+    }
+
+    fn run_commits(self: Arc<Self>) {
+        loop {
+            let group = {
+                let mut queue = self.queue.lock();
+                if queue.paused || queue.pending.is_empty() {
+                    queue.running = false;
+                    break;
+                }
+                queue.take_group()
+            };
+            self.commit_group(group);
+        }
+        self.queue_moved.notify_waiters();
+    }
+
+    fn commit_group(&self, group: Vec<Pending>) {
+        let bytes: usize = group.iter().map(|pending| pending.bytes).sum();
+        let (batches, waiters): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|pending| (pending.batch, pending.done))
+            .unzip();
+        let started = self.env.now();
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(batches)));
+        let written =
+            written.unwrap_or_else(|_| Err(StoreError::Poisoned("the committer panicked".into())));
+        if written.is_ok() {
+            let took = self.env.now().since(started);
+            self.metrics.commit_seconds.record(took);
+            self.metrics.commits.increment(1);
+            self.metrics.batches.increment(waiters.len() as u64);
+        }
+        self.note_health(&written);
+        self.free_room(bytes);
+        for waiter in waiters {
+            // A waiter that left does not need to know.
+            drop(waiter.send(written.clone()));
+        }
+    }
+
+    fn write(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
+        // A commit that failed leaves those behind it nothing to stand on.
+        self.queue.lock().check_health()?;
+        let mut plan = Plan::new(self.engine.as_ref(), self.env.wall());
+        for change in batches.into_iter().flat_map(|batch| batch.changes) {
+            // Only reads so far: a failure here has changed nothing.
+            plan.add(change).map_err(EngineError::of_read)?;
+        }
+        if !plan.writes.is_empty() {
+            self.write_rows(&plan.writes)
+                .map_err(EngineError::of_commit)?;
+        }
+        self.metrics.rows.increment(plan.writes.len() as u64);
+        self.metrics.bytes.increment(bytes_of(&plan.writes));
+        self.metrics.expired_records.increment(plan.expired);
+        Ok(())
+    }
+
+    fn write_rows(&self, writes: &Writes) -> Result<(), EngineError> {
+        {
+            let _readers_wait = self.view.write();
+            self.engine.apply(writes)?;
+        }
+        self.engine.sync()
+    }
+
+    fn note_health(&self, written: &Result<(), StoreError>) {
+        let health = match written {
+            Ok(()) => Health::Good,
+            Err(why) => {
+                self.metrics.count_error(why);
+                match why {
+                    StoreError::Full => Health::Full,
+                    StoreError::Poisoned(why) => Health::Poisoned(why.clone()),
+                    StoreError::Closed => Health::Closed,
+                    // Nothing was written, and the next commit may well succeed.
+                    StoreError::Busy | StoreError::TooLarge | StoreError::Unreadable(_) => return,
+                }
+            }
+        };
+        let mut queue = self.queue.lock();
+        if queue.health == health {
+            return;
+        }
+        let writable = health.is_good() && !queue.closed;
+        self.metrics.writable.set(f64::from(u8::from(writable)));
+        match &health {
+            Health::Good => tracing::info!("the store takes writes again"),
+            Health::Full => tracing::error!("the disk of the store is full; free some space"),
+            Health::Poisoned(why) => tracing::error!(%why, "the store takes no more writes"),
+            Health::Closed => {}
+        }
+        queue.health = health;
+    }
+
+    fn free_room(&self, bytes: usize) {
+        let mut queue = self.queue.lock();
+        queue.bytes -= bytes;
+        self.metrics.queue_bytes.set(queue.bytes as f64);
+        drop(queue);
+        self.queue_moved.notify_waiters();
+    }
+
+    /// Lets batches gather without committing any, until `resume`.
+    pub fn pause(&self) {
+        self.queue.lock().paused = true;
+    }
+
+    pub fn resume(self: &Arc<Self>) {
+        let start = {
+            let mut queue = self.queue.lock();
+            queue.paused = false;
+            let start = !queue.running && !queue.pending.is_empty();
+            queue.running |= start;
+            start
+        };
+        if start {
+            self.start_committer();
+        }
+    }
+
+    /// Takes no more. What is queued is still committed.
+    pub fn refuse_more(self: &Arc<Self>) {
+        self.queue.lock().closed = true;
+        self.metrics.writable.set(0.0);
+        self.resume();
+    }
+}
+
+fn bytes_of(writes: &Writes) -> u64 {
+    let value_bytes = |value: &Option<Bytes>| value.as_ref().map_or(0, Bytes::len);
+    let row_bytes = |(key, value): (&Vec<u8>, &Option<Bytes>)| key.len() + value_bytes(value);
+    writes.iter().map(row_bytes).sum::<usize>() as u64
+}

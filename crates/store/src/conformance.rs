@@ -1,0 +1,1 @@
+//! What every engine must do: one suite, called once per engine.

@@ -1,0 +1,53 @@
+//! An engine that forgets: for `--store memory`, for tests and for the simulation. It works in
+//! the caller's thread, so that a seeded run has one order of events.
+
+use std::{collections::BTreeMap, ops::Bound};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::{Engine, EngineError, Rows, Writes, bounds};
+
+#[derive(Default)]
+pub(crate) struct Memory {
+    rows: RwLock<BTreeMap<Vec<u8>, Bytes>>,
+}
+
+impl Engine for Memory {
+    fn apply(&self, writes: &Writes) -> Result<(), EngineError> {
+        let mut rows = self.rows.write();
+        for (key, value) in writes {
+            match value {
+                Some(value) => rows.insert(key.clone(), value.clone()),
+                None => rows.remove(key),
+            };
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        Ok(self.rows.read().get(key).cloned())
+    }
+
+    fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Rows, EngineError> {
+        let Some((start, end)) = bounds(prefix, from) else {
+            return Ok(Rows::new());
+        };
+        let rows = self.rows.read();
+        let end = end.as_ref().map(Vec::as_slice);
+        let found = rows.range::<[u8], _>((start, end)).take(limit);
+        Ok(found
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect())
+    }
+
+    fn blocks(&self) -> bool {
+        false
+    }
+
+    fn close(&self) {}
+}

@@ -1,0 +1,73 @@
+//! What can go wrong, and how the store is.
+
+use std::path::PathBuf;
+
+/// Why a read or a commit did not happen. Cloned to every waiter of a group commit.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The platform's fault; passes when space is freed. Reads go on.
+    #[error("the disk of the store is full")]
+    Full,
+    /// The platform's fault; only a restart of the node helps.
+    #[error("the store stopped taking writes: {0}")]
+    Poisoned(String),
+    /// The platform's fault; passes. More is waiting to be written than may wait.
+    #[error("too many bytes wait to be written")]
+    Busy,
+    /// The writer's fault: a key or a payload beyond the store's limits.
+    #[error("a key or a payload is too large for the store")]
+    TooLarge,
+    /// The store was closed; the node is going down.
+    #[error("the store is closed")]
+    Closed,
+    /// The platform's fault: the engine could not read.
+    #[error("the store could not read: {0}")]
+    Unreadable(String),
+}
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(
+        "{path} is in use by another process; \
+         stop that one, or give this node a data directory of its own"
+    )]
+    InUse { path: PathBuf },
+    #[error(
+        "{path} was written by a newer version (store format {found}, this one reads up to \
+         {known}); start the newer version, nothing was changed"
+    )]
+    Newer {
+        path: PathBuf,
+        found: u32,
+        known: u32,
+    },
+    #[error(
+        "{path} could not be opened ({why}) and was moved to {moved_to}; \
+         the next start begins with an empty store, keep the moved one for analysis"
+    )]
+    Quarantined {
+        path: PathBuf,
+        moved_to: PathBuf,
+        why: String,
+    },
+    #[error("{path} could not be opened: {why}")]
+    Io { path: PathBuf, why: String },
+}
+
+/// Whether the store can do its work now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    Good,
+    /// Durable writes are refused until there is space again.
+    Full,
+    /// Durable writes are refused until a restart, because of this.
+    Poisoned(String),
+    Closed,
+}
+
+impl Health {
+    pub fn is_good(&self) -> bool {
+        *self == Health::Good
+    }
+}

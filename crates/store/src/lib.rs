@@ -1,0 +1,27 @@
+//! What must survive: atomic batches of opaque records, point reads, prefix scans, deadlines.
+//!
+//! Invariant: a commit that returned `Ok` survives a power cut, whole; a batch is applied
+//! whole or not at all; a record that does not verify is never handed out.
+//! Knows nothing of what is in a record: codecs live with the records' owners.
+//! Start with [`Store`], then [`key`], then [`commit`](Store::commit) in `committer`.
+
+mod key;
+mod record;
+mod batch;
+mod error;
+mod metrics;
+mod plan;
+mod committer;
+mod store;
+mod janitor;
+mod engine;
+pub mod faults;
+pub mod conformance;
+
+pub use batch::Batch;
+pub use committer::CommitTicket;
+pub use error::{Health, OpenError, StoreError};
+pub use janitor::Janitor;
+pub use key::{Key, KeyPrefix, Table};
+pub use record::{Owner, Record};
+pub use store::{Config, EngineChoice, Store};

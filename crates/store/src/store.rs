@@ -1,0 +1,335 @@
+//! The handle: opening, reading, committing, closing.
+
+use std::{ops::Bound, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, Semaphore};
+
+use ostler_env::Env;
+
+use crate::{
+    Batch, CommitTicket, Health, Key, KeyPrefix, OpenError, Record, StoreError,
+    batch::Change,
+    committer::Queue,
+    engine::{Engine, EngineError, memory::Memory, sled::Sled},
+    key::{Table, deadline_key, part_key, split_deadline_key},
+    metrics::Metrics,
+    record,
+};
+
+/// Which engine, and its bounds.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub engine: EngineChoice,
+    /// What sled may cache. It takes some times this in memory.
+    pub cache_bytes: u64,
+    /// Bytes that may wait to be committed; at this bound commits wait.
+    pub queue_bytes_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// Forgets everything at its end.
+    Memory,
+    /// One machine's disk, in this directory.
+    Sled { path: PathBuf },
+}
+
+impl Config {
+    pub fn memory() -> Config {
+        Config {
+            engine: EngineChoice::Memory,
+            cache_bytes: 32 << 20,
+            queue_bytes_max: 32 << 20,
+        }
+    }
+
+    pub fn sled(path: impl Into<PathBuf>) -> Config {
+        let engine = EngineChoice::Sled { path: path.into() };
+        Config {
+            engine,
+            ..Config::memory()
+        }
+    }
+}
+
+/// Reads on the blocking pool at once; more wait. Keeps a storm of waking actors from starting
+/// hundreds of threads.
+const READS_MAX: usize = 16;
+
+/// The longest page of a scan.
+const SCAN_LIMIT_MAX: usize = 4_096;
+
+/// The store of one node. Cloning is cheap; all clones are the same store.
+#[derive(Clone)]
+pub struct Store(Arc<Core>);
+
+pub(crate) struct Core {
+    pub env: Env,
+    pub engine: Box<dyn Engine>,
+    pub queue: Mutex<Queue>,
+    /// Room was freed, or the committer ended.
+    pub queue_moved: Notify,
+    pub queue_bytes_max: usize,
+    /// Held for writing while rows are applied, so that a reader never sees half a record.
+    pub view: RwLock<()>,
+    reads: Semaphore,
+    pub metrics: Metrics,
+}
+
+impl Store {
+    /// Opens or creates a store. Blocks while the engine recovers.
+    pub fn open(config: &Config, env: &Env) -> Result<Store, OpenError> {
+        let engine: Box<dyn Engine> = match &config.engine {
+            EngineChoice::Memory => Box::new(Memory::default()),
+            EngineChoice::Sled { path } => {
+                Box::new(Sled::open(path, config.cache_bytes, env.wall().0)?)
+            }
+        };
+        Ok(Store::over(engine, config.queue_bytes_max, env))
+    }
+
+    pub(crate) fn over(engine: Box<dyn Engine>, queue_bytes_max: usize, env: &Env) -> Store {
+        let metrics = Metrics::new(env.metrics());
+        metrics.writable.set(1.0);
+        Store(Arc::new(Core {
+            env: env.clone(),
+            engine,
+            queue: Mutex::new(Queue::new()),
+            queue_moved: Notify::new(),
+            queue_bytes_max,
+            view: RwLock::new(()),
+            reads: Semaphore::new(READS_MAX),
+            metrics,
+        }))
+    }
+
+    /// Commits a batch: durable when this returns `Ok`. Waits for room while too many bytes
+    /// wait to be committed; the caller's deadline bounds that.
+    // Cancel safe in that a batch is committed whole or not at all; dropped early, it is not
+    // known which.
+    pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.room().await;
+        self.submit(batch).await
+    }
+
+    /// Queues a batch behind all that were queued before and returns at once; the ticket ends
+    /// when it is durable. Does not wait for room, so keep few tickets at a time: beyond twice
+    /// the bound it is refused as busy.
+    pub fn submit(&self, batch: Batch) -> CommitTicket {
+        self.0.submit(batch)
+    }
+
+    /// Waits while as many bytes wait to be committed as may.
+    // Cancel safe: reserves nothing.
+    async fn room(&self) {
+        self.queue_until(|queue| queue.bytes() < self.0.queue_bytes_max)
+            .await;
+    }
+
+    async fn queue_until(&self, done: impl Fn(&Queue) -> bool) {
+        loop {
+            let moved = self.0.queue_moved.notified();
+            tokio::pin!(moved);
+            // Listen first, look second: no move can fall in between.
+            moved.as_mut().enable();
+            if done(&self.0.queue.lock()) {
+                return;
+            }
+            moved.await;
+        }
+    }
+
+    /// The record under a key. One that does not verify counts as absent: it is logged,
+    /// counted and set aside. Sees what is committed, not what is still queued.
+    pub async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
+        let key = key.clone();
+        self.read(move |core| core.get(&key)).await
+    }
+
+    /// The records whose keys start with `prefix`, in the order of their keys, from the first
+    /// one behind `after` on. Fewer than `limit` means that there are no more. `limit` is at
+    /// most 4096, and the page is held in memory.
+    pub async fn scan(
+        &self,
+        prefix: &KeyPrefix,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Record)>, StoreError> {
+        let (prefix, after) = (prefix.clone(), after.cloned());
+        let limit = limit.min(SCAN_LIMIT_MAX);
+        self.read(move |core| core.scan(&prefix, after, limit))
+            .await
+    }
+
+    /// Whether the store can do its work now.
+    pub fn health(&self) -> Health {
+        self.0.queue.lock().health()
+    }
+
+    /// Takes no more, commits what is queued, frees files and locks. Other clones of this
+    /// store find it closed.
+    pub async fn close(self) {
+        self.0.refuse_more();
+        self.queue_until(|queue| !queue.is_running()).await;
+        let closing = self.read(|core| {
+            core.engine.close();
+            Ok(())
+        });
+        // It fails only if the runtime is going down, and then all ends anyway.
+        drop(closing.await);
+    }
+
+    /// Lets commits gather, durable none, until [`Store::resume`]: for swapping files, and for
+    /// tests of what must not be seen before it is stored.
+    pub fn pause(&self) {
+        self.0.pause();
+    }
+
+    /// Commits what gathered since [`Store::pause`].
+    pub fn resume(&self) {
+        self.0.resume();
+    }
+
+    /// Up to `limit` records whose deadline has passed, as changes that end them.
+    pub(crate) async fn expired(&self, limit: usize) -> Result<Batch, StoreError> {
+        let now = self.0.env.wall();
+        self.read(move |core| core.expired(now.0, limit)).await
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        &self.0.env
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Core>) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let result = if self.0.engine.blocks() {
+            let _place = self.0.reads.acquire().await;
+            let core = self.0.clone();
+            let job = self.0.env.spawn_blocking("store-read", move || work(&core));
+            job.await
+                .unwrap_or_else(|_| Err(EngineError::Failed("the read panicked".into())))
+        } else {
+            work(&self.0)
+        };
+        result.map_err(|why| {
+            let why = why.of_read();
+            self.0.metrics.count_error(&why);
+            why
+        })
+    }
+
+    /// Rows as they are stored, for the conformance suite.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.0
+    }
+}
+
+impl Core {
+    fn get(self: &Arc<Self>, key: &Key) -> Result<Option<Record>, EngineError> {
+        let (head, record) = {
+            let _view = self.view.read();
+            let Some(head) = self.engine.get(key.as_bytes())? else {
+                return Ok(None);
+            };
+            let record = self.assemble(key.as_bytes(), &head)?;
+            (head, record)
+        };
+        Ok(self.verified(key, head, record))
+    }
+
+    fn scan(
+        self: &Arc<Self>,
+        prefix: &KeyPrefix,
+        mut after: Option<Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Record)>, EngineError> {
+        let mut page = Vec::new();
+        while page.len() < limit {
+            let wanted = limit - page.len();
+            let found = self.scan_once(prefix, after.as_ref(), wanted)?;
+            let last_page = found.len() < wanted;
+            for (key, head, record) in found {
+                after = Some(key.clone());
+                let record = self.verified(&key, head, record);
+                page.extend(record.map(|record| (key, record)));
+            }
+            if last_page {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    fn scan_once(
+        &self,
+        prefix: &KeyPrefix,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Bytes, Assembled)>, EngineError> {
+        let _view = self.view.read();
+        let from = after.map_or(Bound::Unbounded, |key| Bound::Excluded(key.as_bytes()));
+        let rows = self.engine.scan(prefix.as_bytes(), from, limit)?;
+        let assemble = |(key, head): (Vec<u8>, Bytes)| {
+            let record = self.assemble(&key, &head)?;
+            Ok((Key::from_stored(key), head, record))
+        };
+        rows.into_iter().map(assemble).collect()
+    }
+
+    /// The caller holds the view.
+    fn assemble(&self, key: &[u8], head: &Bytes) -> Result<Assembled, EngineError> {
+        let count = match record::extent(head) {
+            Ok(extent) => extent.parts,
+            Err(damaged) => return Ok(Err(damaged)),
+        };
+        let mut parts = Vec::new();
+        for index in 1..=count {
+            match self.engine.get(&part_key(key, index))? {
+                Some(part) => parts.push(part),
+                None => return Ok(Err(record::Damaged)),
+            }
+        }
+        Ok(record::decode(key, head, &parts))
+    }
+
+    /// The record, or a note that there is none any more.
+    fn verified(self: &Arc<Self>, key: &Key, head: Bytes, record: Assembled) -> Option<Record> {
+        let record = record.ok();
+        if record.is_none() {
+            tracing::error!(?key, "a record does not verify and is set aside");
+            self.metrics.corrupt_records.increment(1);
+            let mut batch = Batch::new();
+            let key = key.clone();
+            batch.changes.push(Change::SetAside { key, head });
+            // Nobody waits: if it cannot be written now, the next read tries again.
+            drop(self.submit(batch));
+        }
+        record
+    }
+
+    fn expired(&self, now_ms: u64, limit: usize) -> Result<Batch, EngineError> {
+        let _view = self.view.read();
+        let entries = self
+            .engine
+            .scan(&[Table::Deadlines as u8], Bound::Unbounded, limit)?;
+        let mut batch = Batch::new();
+        for (entry, _) in entries {
+            let Some((deadline_ms, key)) = split_deadline_key(&entry) else {
+                continue;
+            };
+            if deadline_ms > now_ms {
+                break;
+            }
+            let key = Key::from_stored(key.to_vec());
+            debug_assert_eq!(deadline_key(deadline_ms, key.as_bytes()), entry);
+            batch.changes.push(Change::Expire { key, deadline_ms });
+        }
+        Ok(batch)
+    }
+}
+
+type Assembled = Result<Record, record::Damaged>;
