@@ -1,0 +1,198 @@
+//! What a handler sees of its call.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use ostler_protocol::{
+    call::{Log, LogLevel, Progress},
+    facet::ClientFacet,
+    json::Raw,
+};
+use ostler_types::{CallId, TraceContext};
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{
+    ask::{self, Answers, Ask, Elicited, Root, Sample, Sampled},
+    error::{AskError, ToolError},
+    runtime::call::Call,
+    server::Server,
+};
+
+/// The call a handler works for: whom to ask, what to report, when to stop.
+#[derive(Clone)]
+pub struct Ctx {
+    pub(crate) call: Arc<Call>,
+    pub(crate) server: Server,
+}
+
+/// Who calls, as the platform says; the client's own token never gets here.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallerAssertion {
+    pub tenant: String,
+    pub issuer: String,
+    pub subject: String,
+    pub client: String,
+    pub scopes: Vec<String>,
+}
+
+impl Ctx {
+    /// The same in every attempt and after every lost link; fit as an idempotency key.
+    pub fn call_id(&self) -> CallId {
+        self.call.id
+    }
+
+    /// The name of the tool or prompt, or the URI of the resource.
+    pub fn target(&self) -> &str {
+        &self.call.facts.target
+    }
+
+    pub fn caller(&self) -> &CallerAssertion {
+        &self.call.facts.caller
+    }
+
+    /// What the client could do when the call began.
+    pub fn client(&self) -> &ClientFacet {
+        &self.call.facts.client
+    }
+
+    pub fn trace(&self) -> Option<&TraceContext> {
+        self.call.facts.trace.as_ref()
+    }
+
+    /// The time until the platform gives this call up; `None` without a limit.
+    pub fn time_left(&self) -> Option<Duration> {
+        let deadline = self.call.facts.deadline?;
+        Some(deadline.left(self.call.env.now()))
+    }
+
+    /// The Server this call was made to, for changing what it offers.
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    // ---- asking ------------------------------------------------------------------------
+
+    /// Shows a form; `schema` is a flat object of primitives.
+    ///
+    /// Questions asked in one step of the handler (with `join!`, say) reach the client
+    /// together. The key must be the same in every run of the handler; a key that was used
+    /// before in this call gets a number.
+    pub async fn elicit(
+        &self,
+        key: &str,
+        message: &str,
+        schema: Value,
+    ) -> Result<Elicited<Value>, AskError> {
+        ask::read_form(&self.ask(Ask::form(key, message, schema)).await?)
+    }
+
+    /// Shows a form with the fields of the struct `T`.
+    pub async fn elicit_as<T: DeserializeOwned + JsonSchema>(
+        &self,
+        key: &str,
+        message: &str,
+    ) -> Result<Elicited<T>, AskError> {
+        ask::read_form(&self.ask(Ask::form_of::<T>(key, message)?).await?)
+    }
+
+    /// Sends the user to a page. Accepted means that they agreed to go, not that they are done.
+    pub async fn elicit_url(
+        &self,
+        key: &str,
+        message: &str,
+        url: &str,
+    ) -> Result<Elicited<()>, AskError> {
+        ask::read_url(&self.ask(Ask::url(key, message, url)).await?)
+    }
+
+    /// Asks the client's model.
+    pub async fn sample(&self, key: &str, sample: &Sample) -> Result<Sampled, AskError> {
+        ask::read(&self.ask(Ask::sample(key, sample)).await?)
+    }
+
+    /// Asks for the client's roots.
+    pub async fn roots(&self, key: &str) -> Result<Vec<Root>, AskError> {
+        ask::read_roots(&self.ask(Ask::roots(key)).await?)
+    }
+
+    /// Asks several questions at once and waits for all answers.
+    pub async fn ask_all(&self, asks: impl IntoIterator<Item = Ask>) -> Answers {
+        let answers = asks.into_iter().map(|ask| async {
+            let key = ask.question.key.clone();
+            (key, self.ask(ask).await)
+        });
+        let answers = join_all(answers).await;
+        Answers(answers.into_iter().collect::<BTreeMap<_, _>>())
+    }
+
+    async fn ask(&self, ask: Ask) -> Result<Raw, AskError> {
+        let needs = ask.needs;
+        self.call.ask(ask.question, needs).await
+    }
+
+    // ---- reporting ---------------------------------------------------------------------
+
+    /// How far the call is. Dropped when nobody wants to know or the link is busy.
+    pub fn progress(&self, progress: f64, total: Option<f64>, message: Option<&str>) {
+        self.call.progress(&Progress {
+            progress,
+            total,
+            message: message.map(str::to_owned),
+        });
+    }
+
+    /// Logs to the client, as text or as any other JSON value. Dropped when the link is busy.
+    pub fn log(&self, level: LogLevel, data: impl Serialize) {
+        self.log_as(None, level, data);
+    }
+
+    /// The same with the name of a logger.
+    pub fn log_as(&self, logger: Option<&str>, level: LogLevel, data: impl Serialize) {
+        let Ok(data) = serde_json::to_value(data) else {
+            return tracing::warn!(call = %self.call.id, "log data is not JSON");
+        };
+        self.call.log(&Log {
+            level,
+            logger: logger.map(str::to_owned),
+            data: Raw::from_value(&data),
+        });
+    }
+
+    /// From here on the client follows this call by handle, if it can: it may go away, and
+    /// questions wait for it.
+    pub fn become_task(&self) {
+        self.call.become_task();
+    }
+
+    // ---- stopping and waiting ----------------------------------------------------------
+
+    /// Ends when the call is cancelled. A handler that watches it may clean up and return
+    /// [`ToolError::Cancelled`]; one that does not is dropped a moment later.
+    // Cancel safe: it only waits.
+    pub async fn cancelled(&self) {
+        self.call.cancelled().await;
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.call.is_cancelled()
+    }
+
+    // Cancel safe: a timer holds nothing.
+    pub async fn sleep(&self, span: Duration) {
+        self.call.env.sleep(span).await;
+    }
+
+    /// Runs `work` where blocking is allowed. The first step of a handler runs on the link
+    /// itself, so a handler must not block.
+    pub async fn run_blocking<F, R>(&self, work: F) -> Result<R, ToolError>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let job = self.call.env.spawn_blocking("worker blocking", work);
+        job.await
+            .map_err(|why| ToolError::Internal(why.to_string()))
+    }
+}

@@ -1,0 +1,138 @@
+//! The open questions of one call. Pure but for the reply ports.
+
+use std::collections::HashMap;
+
+use ostler_protocol::{
+    ask::check_answer,
+    call::{Answer, AnswerFailure, Question},
+    facet::Capability,
+    json::Raw,
+};
+use tokio::sync::oneshot;
+
+use crate::error::AskError;
+
+pub(crate) type Answered = Result<Raw, AskError>;
+
+#[derive(Default)]
+pub(crate) struct Asks {
+    /// Answers that came with the call, by key.
+    known: HashMap<String, Answer>,
+    /// How often each key was used.
+    used: HashMap<String, u32>,
+    open: Vec<Open>,
+}
+
+struct Open {
+    question: Question,
+    needs: Capability,
+    reply: oneshot::Sender<Answered>,
+    /// It has been sent, on some link.
+    told: bool,
+}
+
+impl Open {
+    fn answer(self, answer: Answer) {
+        let value = answer.value.map_err(|failure| match failure {
+            AnswerFailure::Unsupported => AskError::Unsupported(self.needs),
+            AnswerFailure::Refused => AskError::Refused,
+            AnswerFailure::TimedOut => AskError::TimedOut,
+            AnswerFailure::Invalid => {
+                AskError::Invalid("the client's answer breaks the schema".to_owned())
+            }
+        });
+        // Err: the handler no longer waits for it.
+        let _ = self.reply.send(value);
+    }
+}
+
+impl Asks {
+    pub fn new(known: Vec<Answer>) -> Self {
+        let known = known.into_iter().map(|a| (a.key.clone(), a)).collect();
+        Self {
+            known,
+            ..Self::default()
+        }
+    }
+
+    /// Opens a question. One whose answer came with the call is answered at once, if the answer
+    /// fits; otherwise the client is asked as if there were none [MR-12].
+    pub fn open(
+        &mut self,
+        mut question: Question,
+        needs: Capability,
+    ) -> oneshot::Receiver<Answered> {
+        question.key = self.unused_key(question.key);
+        let (reply, answered) = oneshot::channel();
+        let open = Open {
+            question,
+            needs,
+            reply,
+            told: false,
+        };
+        match self.known_answer(&open.question) {
+            Some(answer) => open.answer(answer),
+            None => {
+                self.open.retain(|open| !open.reply.is_closed());
+                self.open.push(open);
+            }
+        }
+        answered
+    }
+
+    /// Keys are never used twice in one call [TK-6], and the same run gives the same keys.
+    fn unused_key(&mut self, key: String) -> String {
+        let count = self.used.entry(key.clone()).or_default();
+        *count += 1;
+        match *count {
+            1 => key,
+            n => format!("{key}-{n}"),
+        }
+    }
+
+    fn known_answer(&mut self, question: &Question) -> Option<Answer> {
+        let answer = self.known.remove(&question.key)?;
+        let fits = match &answer.value {
+            Ok(value) => check_answer(question, value).is_ok(),
+            Err(_) => true,
+        };
+        fits.then_some(answer)
+    }
+
+    /// Questions that were not sent yet; they travel together.
+    pub fn take_untold(&mut self) -> Vec<Question> {
+        let untold = self.open.iter_mut().filter(|open| !open.told);
+        let untold = untold.filter(|open| !open.reply.is_closed());
+        untold.map(Open::tell).collect()
+    }
+
+    /// All open questions, for a new link.
+    pub fn take_all(&mut self) -> Vec<Question> {
+        self.open.retain(|open| !open.reply.is_closed());
+        self.open.iter_mut().map(Open::tell).collect()
+    }
+
+    /// The first answer to a key counts; others are ignored.
+    pub fn answer(&mut self, answers: Vec<Answer>) {
+        for answer in answers {
+            let place = self.open.iter().position(|o| o.question.key == answer.key);
+            if let Some(place) = place {
+                self.open.swap_remove(place).answer(answer);
+            }
+        }
+    }
+
+    /// Nobody will answer any more.
+    pub fn fail_all(&mut self) {
+        for open in self.open.drain(..) {
+            let _ = open.reply.send(Err(AskError::Cancelled));
+        }
+    }
+}
+
+impl Open {
+    fn tell(&mut self) -> Question {
+        self.told = true;
+        self.question.clone()
+    }
+}

@@ -1,0 +1,137 @@
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::*;
+use crate::NoArgs;
+
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code, reason = "only its schema matters")]
+struct Search {
+    /// What to look for.
+    text: String,
+    limit: Option<u32>,
+    #[schemars(extend("x-mcp-header" = "Region"))]
+    region: String,
+}
+
+#[test]
+fn arguments_become_an_input_schema() {
+    let wanted = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {
+            "text": {"type": "string", "description": "What to look for."},
+            "limit": {"type": ["integer", "null"], "format": "uint32", "minimum": 0},
+            "region": {"type": "string", "x-mcp-header": "Region"},
+        },
+        "required": ["text", "region"],
+    });
+    assert_eq!(input::<Search>(), wanted);
+}
+
+#[test]
+fn no_arguments_are_an_empty_closed_object() {
+    let schema = input::<NoArgs>();
+    assert_eq!(schema["type"], "object");
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn any_other_arguments_are_some_object() {
+    assert_eq!(input::<Value>(), json!({"type": "object"}));
+    assert_eq!(input::<()>(), json!({"type": "object"}));
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Sum {
+    sum: i64,
+}
+
+#[test]
+fn a_result_becomes_an_output_schema() {
+    let wanted = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"sum": {"type": "integer", "format": "int64"}},
+        "required": ["sum"],
+    });
+    assert_eq!(output::<Sum>(), wanted);
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code, reason = "only its schema matters")]
+enum Size {
+    /// Small enough to carry.
+    Small,
+    /// Needs a van.
+    Large,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code, reason = "only its schema matters")]
+enum Color {
+    Red,
+    Blue,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code, reason = "only its schema matters")]
+struct Order {
+    /// Who gets it.
+    name: String,
+    count: u8,
+    gift: bool,
+    color: Color,
+    lining: Option<Color>,
+    size: Size,
+    spare: Option<Size>,
+    note: Option<String>,
+}
+
+#[test]
+fn a_flat_struct_becomes_a_form() {
+    let choices = json!([
+        {"const": "Small", "title": "Small enough to carry."},
+        {"const": "Large", "title": "Needs a van."},
+    ]);
+    let wanted = json!({
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "description": "Who gets it."},
+            "count": {"type": "integer", "minimum": 0, "maximum": 255},
+            "gift": {"type": "boolean"},
+            "color": {"type": "string", "enum": ["Red", "Blue"]},
+            "lining": {"type": "string", "enum": ["Red", "Blue"]},
+            "size": {"type": "string", "oneOf": choices},
+            "spare": {"type": "string", "oneOf": choices},
+            "note": {"type": "string"},
+        },
+        "required": ["name", "count", "gift", "color", "size"],
+    });
+    assert_eq!(form::<Order>(), Ok(wanted));
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code, reason = "only its schema matters")]
+struct Nested {
+    order: Order,
+}
+
+#[test]
+fn a_nested_struct_is_no_form() {
+    let why = form::<Nested>().expect_err("it is nested");
+    assert!(why.contains("order"), "{why}");
+    assert!(form::<String>().is_err());
+}
+
+#[test]
+fn a_prompt_lists_its_arguments() {
+    let wanted = vec![
+        json!({"name": "limit", "required": false}),
+        json!({"name": "region", "required": true}),
+        json!({"name": "text", "required": true, "description": "What to look for."}),
+    ];
+    let mut arguments = prompt_arguments::<Search>();
+    arguments.sort_by_key(|argument| argument["name"].to_string());
+    assert_eq!(arguments, wanted);
+}
