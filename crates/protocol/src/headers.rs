@@ -265,3 +265,6 @@ pub(crate) fn shown(text: &str) -> String {
 fn mismatch<T>(reason: String) -> Result<T, Fault> {
     Err(Fault::HeaderMismatch(reason))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

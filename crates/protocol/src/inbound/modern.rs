@@ -75,12 +75,11 @@ impl<H: Headers> Request<'_, H> {
             return Ok(()); // [HDR-8]
         };
         let [name] = params::pick(self.params, [source]);
-        let name = name.as_ref().and_then(Raw::text);
-        headers::check_mirror(
-            self.headers,
-            headers::NAME,
-            name.as_deref().unwrap_or_default(),
-        )
+        match name.as_ref().and_then(Raw::text) {
+            Some(name) => headers::check_mirror(self.headers, headers::NAME, &name),
+            // There is nothing to mirror; the check of the params says what is missing.
+            None => Ok(()),
+        }
     }
 }
 
