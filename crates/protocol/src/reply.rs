@@ -146,6 +146,15 @@ pub fn result_object(
     Ok(writer.into_raw())
 }
 
+/// Whether a worker's result can be shaped, whatever the revision.
+pub fn check_result(kind: CallKind, worker_result: &Raw) -> Result<(), Failure> {
+    let shape = Shape {
+        revision: Revision::LATEST_MODERN,
+        server_info: &Raw::empty_object(),
+    };
+    result_object(&shape, kind, worker_result).map(|_| ())
+}
+
 /// The last message of a call whose HTTP status is settled: its result, an `isError` result
 /// for what the model should read, or an error.
 pub fn outcome(

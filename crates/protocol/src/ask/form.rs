@@ -42,6 +42,15 @@ enum Rule {
     },
 }
 
+/// Members of a schema besides the [`COMMON`] ones.
+const ROOT: [&str; 5] = [
+    "$schema",
+    "$comment",
+    "properties",
+    "required",
+    "additionalProperties",
+];
+
 /// Why a schema or an answer is bad.
 type Reason = String;
 
@@ -51,17 +60,7 @@ impl Form {
         let schema = schema
             .and_then(Value::as_object)
             .ok_or("`requestedSchema` must be an object")?;
-        let known = [
-            "$schema",
-            "$comment",
-            "type",
-            "title",
-            "description",
-            "properties",
-            "required",
-            "additionalProperties",
-        ];
-        refuse_others(schema, &known, "requestedSchema")?;
+        refuse_others(schema, &ROOT, "requestedSchema")?;
         if schema.get("type").and_then(Value::as_str) != Some("object") {
             return Err("`requestedSchema.type` must be \"object\"".to_owned());
         }
@@ -72,13 +71,7 @@ impl Form {
         if properties.len() > FIELDS_MAX {
             return Err(format!("more than {FIELDS_MAX} fields"));
         }
-        let required = match schema.get("required") {
-            Some(required) => strings(required, "`requestedSchema.required`")?,
-            None => Vec::new(),
-        };
-        if let Some(unknown) = required.iter().find(|name| !properties.contains_key(*name)) {
-            return Err(format!("required field `{unknown}` is not described"));
-        }
+        let required = required(schema, properties)?;
         let field = |(name, schema): (&String, &Value)| {
             let rule = Rule::parse(schema).map_err(|reason| format!("field `{name}`: {reason}"))?;
             Ok(Field {
@@ -108,6 +101,21 @@ impl Form {
             }
         }
         Ok(())
+    }
+}
+
+/// The names of required fields, all of which are described.
+fn required(
+    schema: &Map<String, Value>,
+    properties: &Map<String, Value>,
+) -> Result<Vec<String>, Reason> {
+    let Some(required) = schema.get("required") else {
+        return Ok(Vec::new());
+    };
+    let required = strings(required, "`requestedSchema.required`")?;
+    match required.iter().find(|name| !properties.contains_key(*name)) {
+        Some(unknown) => Err(format!("required field `{unknown}` is not described")),
+        None => Ok(required),
     }
 }
 

@@ -1,1 +1,368 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
 
+use super::*;
+use crate::{
+    json::Raw,
+    revision::Revision::{V2024_11_05, V2025_06_18, V2025_11_25, V2026_07_28},
+};
+
+fn question(kind: QuestionKind, params: Value) -> Question {
+    Question {
+        key: "k".into(),
+        kind,
+        params: Raw::from_value(&params),
+    }
+}
+
+fn form() -> Value {
+    json!({
+        "message": "m",
+        "requestedSchema": {
+            "type": "object",
+            "properties": { "name": { "type": "string" }, "age": { "type": "integer" } },
+            "required": ["name"],
+        },
+    })
+}
+
+fn url(url: &str) -> Value {
+    json!({ "mode": "url", "message": "m", "url": url })
+}
+
+fn text(role: &str, text: &str) -> Value {
+    json!({ "role": role, "content": { "type": "text", "text": text } })
+}
+
+fn sample() -> Value {
+    json!({ "messages": [text("user", "hi")], "maxTokens": 10 })
+}
+
+fn with(mut params: Value, name: &str, value: Value) -> Value {
+    params[name] = value;
+    params
+}
+
+mod gating {
+    use super::*;
+
+    fn check(kind: QuestionKind, params: Value, revision: Revision, needs: &[Capability]) {
+        let question = question(kind, params);
+        assert_eq!(gate(revision, &ClientFacet::with(needs), &question), Ok(()));
+        for left_out in needs {
+            let rest: Vec<_> = needs.iter().copied().filter(|c| c != left_out).collect();
+            let facet = ClientFacet::with(&rest);
+            assert_eq!(gate(revision, &facet, &question), Err(*left_out));
+        }
+    }
+
+    #[test]
+    fn a_question_needs_exactly_its_capabilities() {
+        use Capability::*;
+        for revision in [V2025_11_25, V2026_07_28] {
+            check(QuestionKind::ElicitForm, form(), revision, &[ElicitForm]);
+            check(
+                QuestionKind::ElicitUrl,
+                url("https://x.example"),
+                revision,
+                &[ElicitUrl],
+            );
+            check(QuestionKind::Roots, json!({}), revision, &[Roots]);
+            check(QuestionKind::Sample, sample(), revision, &[Sample]);
+            let tools = with(sample(), "tools", json!([]));
+            check(
+                QuestionKind::Sample,
+                tools,
+                revision,
+                &[Sample, SampleTools],
+            );
+            let choice = with(sample(), "toolChoice", json!({}));
+            check(
+                QuestionKind::Sample,
+                choice,
+                revision,
+                &[Sample, SampleTools],
+            );
+            let none = with(sample(), "includeContext", json!("none"));
+            check(QuestionKind::Sample, none, revision, &[Sample]);
+            let context = with(sample(), "includeContext", json!("thisServer"));
+            check(
+                QuestionKind::Sample,
+                context,
+                revision,
+                &[Sample, SampleContext],
+            );
+        }
+    }
+
+    #[test]
+    fn a_revision_without_the_feature_refuses_whatever_was_declared() {
+        use Capability::*;
+        let all = ClientFacet::with(&[ElicitForm, ElicitUrl, Sample, SampleTools, Roots]);
+        let check = |revision, kind, params, expected| {
+            assert_eq!(gate(revision, &all, &question(kind, params)), expected);
+        };
+        check(
+            V2024_11_05,
+            QuestionKind::ElicitForm,
+            form(),
+            Err(ElicitForm),
+        );
+        check(V2025_06_18, QuestionKind::ElicitForm, form(), Ok(()));
+        let sign_in = || url("https://x.example");
+        check(
+            V2025_06_18,
+            QuestionKind::ElicitUrl,
+            sign_in(),
+            Err(ElicitUrl),
+        );
+        let tools = || with(sample(), "tools", json!([]));
+        check(V2025_06_18, QuestionKind::Sample, tools(), Err(SampleTools));
+        let context = with(sample(), "includeContext", json!("allServers"));
+        check(V2025_06_18, QuestionKind::Sample, context, Ok(()));
+    }
+}
+
+mod questions {
+    use super::*;
+
+    fn check(kind: QuestionKind, params: Value, expected: &str) {
+        let found = check_question(&question(kind, params.clone()));
+        let reason = found.err().unwrap_or_default();
+        assert_eq!(reason, expected, "{params}");
+    }
+
+    #[test]
+    fn good_questions_pass() {
+        check(QuestionKind::ElicitForm, form(), "");
+        check(QuestionKind::ElicitUrl, url("https://x.example/a?b"), "");
+        check(QuestionKind::Sample, sample(), "");
+        check(QuestionKind::Roots, json!({}), "");
+    }
+
+    #[test]
+    fn a_key_has_a_bounded_length() {
+        for (length, is_good) in [(0, false), (1, true), (256, true), (257, false)] {
+            let key = "k".repeat(length);
+            let question = Question {
+                key,
+                ..question(QuestionKind::Roots, json!({}))
+            };
+            assert_eq!(check_question(&question).is_ok(), is_good, "{length}");
+        }
+    }
+
+    #[test]
+    fn bad_elicitations_are_refused() {
+        let kind = QuestionKind::ElicitForm;
+        check(kind, json!([]), "the params must be an object");
+        check(kind, json!({}), "`message` must be a string");
+        check(
+            kind,
+            json!({ "message": "m" }),
+            "`requestedSchema` must be an object",
+        );
+    }
+
+    #[test]
+    fn only_web_addresses_can_be_opened() {
+        let reason = "`url` must be an absolute http or https URL";
+        for bad in [
+            "",
+            "x",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "https://",
+            "https:///path",
+            "https://a b",
+            "https://a\nb",
+        ] {
+            check(QuestionKind::ElicitUrl, url(bad), reason);
+        }
+    }
+
+    #[test]
+    fn bad_sampling_is_refused() {
+        let kind = QuestionKind::Sample;
+        let tokens = "`maxTokens` must be a positive integer";
+        check(kind, json!({ "messages": [] }), tokens);
+        check(kind, json!({ "messages": [], "maxTokens": 0 }), tokens);
+        check(
+            kind,
+            json!({ "maxTokens": 1 }),
+            "`messages` must be an array",
+        );
+        let system = with(sample(), "messages", json!([text("system", "x")]));
+        check(
+            kind,
+            system,
+            "messages[0]: `role` must be \"user\" or \"assistant\"",
+        );
+        let context = with(sample(), "includeContext", json!("all"));
+        check(
+            kind,
+            context,
+            "`includeContext` must be none, thisServer or allServers",
+        );
+    }
+
+    #[test]
+    fn each_tool_use_is_answered_by_the_next_message() {
+        let asks = json!({ "role": "assistant", "content": [
+            { "type": "text", "text": "let me see" },
+            { "type": "tool_use", "id": "a", "name": "t", "input": {} },
+            { "type": "tool_use", "id": "b", "name": "t", "input": {} },
+        ]});
+        let answer = |ids: &[&str]| {
+            let block = |id| json!({ "type": "tool_result", "toolUseId": id, "content": [] });
+            let blocks: Vec<_> = ids.iter().map(block).collect();
+            json!({ "role": "user", "content": blocks })
+        };
+        let run = |messages: Value, expected: &str| {
+            check(
+                QuestionKind::Sample,
+                with(sample(), "messages", messages),
+                expected,
+            );
+        };
+        run(json!([asks, answer(&["b", "a"])]), "");
+        let must = "messages[1]: must answer each tool_use of the message before, and only those";
+        run(json!([asks, answer(&["a"])]), must);
+        run(json!([asks, answer(&["a", "b", "c"])]), must);
+        run(json!([asks, text("user", "hm")]), must);
+        run(json!([asks]), "the last tool_use is not answered");
+        let mut mixed = answer(&["a", "b"]);
+        let blocks = mixed["content"].as_array_mut().unwrap();
+        blocks.push(json!({ "type": "text", "text": "x" }));
+        run(
+            json!([asks, mixed]),
+            "messages[1]: tool_results stand alone",
+        );
+    }
+}
+
+mod answers {
+    use super::*;
+
+    fn check(question: &Question, answer: Value, expected: &str) {
+        let found = check_answer(question, &Raw::from_value(&answer));
+        assert_eq!(found.err().unwrap_or_default(), expected, "{answer}");
+    }
+
+    #[test]
+    fn an_accepted_form_fits_its_schema() {
+        let question = question(QuestionKind::ElicitForm, form());
+        let accept = |content: Value| json!({ "action": "accept", "content": content });
+        check(&question, accept(json!({ "name": "Ann", "age": 42 })), "");
+        check(
+            &question,
+            accept(json!({ "name": "Ann", "extra": [1] })),
+            "",
+        );
+        check(&question, accept(json!({})), "field `name` is missing");
+        check(
+            &question,
+            json!({ "action": "accept" }),
+            "field `name` is missing",
+        );
+        check(&question, accept(json!([])), "`content` must be an object");
+        let wrong = accept(json!({ "name": "Ann", "age": 1.5 }));
+        check(&question, wrong, "field `age` must be an integer");
+    }
+
+    #[test]
+    fn declining_and_cancelling_are_answers_without_content() {
+        for (kind, params) in [
+            (QuestionKind::ElicitForm, form()),
+            (QuestionKind::ElicitUrl, url("https://x.example")),
+        ] {
+            let question = question(kind, params);
+            for action in ["decline", "cancel"] {
+                check(&question, json!({ "action": action }), "");
+                check(&question, json!({ "action": action, "content": null }), "");
+                check(&question, json!({ "action": action, "content": {} }), "");
+                let answer = json!({ "action": action, "content": { "a": 1 } });
+                check(&question, answer, "`content` is only for an accepted form");
+            }
+            let reason = "`action` must be accept, decline or cancel";
+            check(&question, json!({ "action": "ok" }), reason);
+            check(&question, json!({}), reason);
+        }
+    }
+
+    #[test]
+    fn consent_to_a_url_carries_no_content() {
+        let question = question(QuestionKind::ElicitUrl, url("https://x.example"));
+        check(&question, json!({ "action": "accept" }), "");
+        let answer = json!({ "action": "accept", "content": { "token": "x" } });
+        check(&question, answer, "`content` is only for an accepted form");
+    }
+
+    #[test]
+    fn a_sample_has_a_role_a_model_and_content() {
+        let question = question(QuestionKind::Sample, sample());
+        let mut good = text("assistant", "x");
+        check(&question, good.clone(), "`model` must be a string");
+        good["model"] = json!("m");
+        check(&question, good.clone(), "");
+        let blocks = json!([{ "type": "text", "text": "a" }, { "type": "image", "data": "", "mimeType": "" }]);
+        check(&question, with(good.clone(), "content", blocks), "");
+        let video = with(good, "content", json!({ "type": "video" }));
+        check(
+            &question,
+            video,
+            "`content` must be text, image, audio, tool_use or tool_result",
+        );
+    }
+
+    #[test]
+    fn roots_are_files() {
+        let question = question(QuestionKind::Roots, json!({}));
+        let root = |uri: &str| json!({ "roots": [{ "uri": uri, "name": "n" }] });
+        check(&question, root("file:///home"), "");
+        check(&question, json!({ "roots": [] }), "");
+        check(
+            &question,
+            root("https://x"),
+            "roots[0]: `uri` must begin with file://",
+        );
+        check(&question, json!({}), "`roots` must be an array");
+        check(
+            &question,
+            json!({ "roots": [5] }),
+            "roots[0]: `uri` must begin with file://",
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_answers_nothing() {
+        for (kind, params) in [
+            (QuestionKind::ElicitForm, form()),
+            (QuestionKind::Sample, sample()),
+            (QuestionKind::Roots, json!({})),
+        ] {
+            let question = question(kind, params);
+            for junk in [json!(12345), json!(null), json!("x"), json!([])] {
+                check(&question, junk, "the answer must be an object");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_makes_the_check_panic(text in "[\\[\\]{}\",:a-z0-9 ]{0,60}", at in 0usize..4) {
+            let questions = [
+                question(QuestionKind::ElicitForm, form()),
+                question(QuestionKind::ElicitUrl, url("https://x.example")),
+                question(QuestionKind::Sample, sample()),
+                question(QuestionKind::Roots, json!({})),
+            ];
+            if let Ok(raw) = Raw::parse(text.into(), 64) {
+                let _ = check_answer(&questions[at], &raw);
+                let asked = Question { params: raw, ..questions[at].clone() };
+                let _ = check_question(&asked);
+                let _ = to_request(V2025_11_25, "s", &asked);
+            }
+        }
+    }
+}

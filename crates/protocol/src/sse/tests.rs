@@ -105,8 +105,8 @@ proptest! {
         let seen: Vec<_> = parse(&stream).into_iter().filter(|seen| seen.comments == 0).collect();
         prop_assert_eq!(seen.len(), datas.len());
         for (at, (seen, data)) in seen.iter().zip(&datas).enumerate() {
-            prop_assert_eq!(&seen.data, &[data.clone()]);
-            prop_assert_eq!(seen.id.as_deref(), Some(format!("e.{at}").as_str()));
+            prop_assert_eq!(&seen.data[..], std::slice::from_ref(data));
+            prop_assert_eq!(&seen.id, &Some(format!("e.{at}")));
         }
     }
 

@@ -1,0 +1,55 @@
+//! How a Server describes itself.
+
+use ostler_protocol::{
+    Raw,
+    reply::{self, ServerCapabilities, Shape},
+};
+
+use crate::golden::{LEGACY, MODERN, Sheet, id, shaped};
+
+const ALL: ServerCapabilities = ServerCapabilities {
+    tools: true,
+    prompts: true,
+    resources: true,
+    subscribe: true,
+    logging: true,
+    completions: true,
+    tasks: true,
+};
+
+#[test]
+fn discovery_declares_what_is_served() {
+    let mut sheet = Sheet::default();
+    shaped(MODERN, |shape| {
+        let all = reply::discover(shape, &id(), ALL, Some("Ask \"nicely\"."));
+        sheet.result("everything", MODERN, "DiscoverResult", &all);
+        let none = reply::discover(shape, &id(), ServerCapabilities::default(), None);
+        sheet.result("nothing", MODERN, "DiscoverResult", &none);
+    });
+    insta::assert_snapshot!(sheet.text());
+}
+
+#[test]
+fn initialize_declares_no_extensions_and_no_tasks() {
+    let mut sheet = Sheet::default();
+    shaped(LEGACY, |shape| {
+        let all = reply::initialize(shape, &id(), ALL, Some("Ask \"nicely\"."));
+        sheet.result("everything", LEGACY, "InitializeResult", &all);
+        let without = ServerCapabilities {
+            tools: true,
+            ..ServerCapabilities::default()
+        };
+        let tools = reply::initialize(shape, &id(), without, None);
+        sheet.result("tools only", LEGACY, "InitializeResult", &tools);
+    });
+    let server_info = Raw::from_static(
+        r#"{"name":"i","version":"1","icons":[{"src":"https://x.example/i.png"}],"websiteUrl":"https://x.example/","description":"d"}"#,
+    );
+    let shape = Shape {
+        revision: LEGACY,
+        server_info: &server_info,
+    };
+    let message = reply::initialize(&shape, &id(), ServerCapabilities::default(), None);
+    sheet.result("full description", LEGACY, "InitializeResult", &message);
+    insta::assert_snapshot!(sheet.text());
+}

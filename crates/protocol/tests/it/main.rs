@@ -1,0 +1,13 @@
+//! Every message that can leave, in the form of both revisions, held against the official
+//! schemas (`tests/schema`, copies of the published files) and against snapshots.
+
+mod golden;
+mod schema;
+
+mod asks;
+mod descriptions;
+mod errors;
+mod lists;
+mod notifications;
+mod results;
+mod tasks;
