@@ -73,9 +73,10 @@ impl<K: Eq + Hash + Clone, H> Directory<K, H> {
     /// one activates and the others wait for it. If it fails, or is itself cancelled, one of
     /// those who wait tries in its place: each has its own `activate`.
     ///
-    /// `activate` starts the actor, giving it the [`Slot`], and returns its handle.
-    // Cancel safe: an activation that is dropped leaves no cell behind, and the actor it may
-    // have started sees its mailbox end, because its handle was dropped too.
+    /// `activate` starts the actor, giving it the [`Slot`], and returns its handle. Starting it
+    /// is the last thing it does, behind its last `await`: a caller that is cancelled in between
+    /// would leave an actor behind that nobody knows, beside the next one.
+    // Cancel safe: an activation that is dropped leaves no cell behind.
     pub async fn hold<F, Fut, E>(&self, key: K, activate: F) -> Result<Held<H>, E>
     where
         F: FnOnce(Slot<K, H>) -> Fut,

@@ -46,3 +46,23 @@ pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
     };
     set.map_err(|_| LogError::AlreadySet)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_is_not_understood_is_explained() {
+        let error = init(Format::Text, "info,a=b=c").unwrap_err();
+        assert!(error.to_string().contains("ostler_hub=debug"), "{error}");
+    }
+
+    #[test]
+    fn the_log_is_set_up_once() {
+        assert!(init(Format::Json, "info,ostler_hub=debug").is_ok());
+        assert!(matches!(
+            init(Format::Text, "info"),
+            Err(LogError::AlreadySet)
+        ));
+    }
+}
