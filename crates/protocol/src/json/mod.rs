@@ -4,7 +4,7 @@
 //! the same bytes. `scan` checks, `walk` reads what is known to be good.
 
 mod scan;
-mod walk;
+pub(crate) mod walk;
 
 use std::{borrow::Cow, fmt};
 
@@ -46,10 +46,10 @@ impl Raw {
     /// Checks `bytes`. Copies nothing, unless white space holds a line break: that is compacted.
     pub fn parse(bytes: Bytes, depth_max: usize) -> Result<Raw, JsonError> {
         let found = scan::scan(&bytes, depth_max)?;
-        let value = bytes.slice(found.span);
+        let value = Raw(bytes.slice(found.span));
         match found.has_line_break {
-            true => Ok(Raw(walk::compact(&value).into())),
-            false => Ok(Raw(value)),
+            true => Ok(Raw(walk::compact(value.as_str()).into())),
+            false => Ok(value),
         }
     }
 
@@ -91,15 +91,13 @@ impl Raw {
         std::str::from_utf8(&self.0).expect("checked by parse")
     }
 
+    /// A part of this value's own text, sharing its bytes.
+    pub(crate) fn slice(&self, part: &str) -> Raw {
+        Raw(self.0.slice_ref(part.as_bytes()))
+    }
+
     pub fn kind(&self) -> Kind {
-        match self.0.first() {
-            Some(b'{') => Kind::Object,
-            Some(b'[') => Kind::Array,
-            Some(b'"') => Kind::String,
-            Some(b't' | b'f') => Kind::Bool,
-            Some(b'n') => Kind::Null,
-            _ => Kind::Number,
-        }
+        walk::kind_of(self.as_str())
     }
 
     pub fn is_object(&self) -> bool {
@@ -112,28 +110,26 @@ impl Raw {
 
     /// The members of an object in order, names unescaped; nothing for any other kind.
     pub fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, Raw)> {
-        walk::Members::new(&self.0).map(|(name, value)| (name, Raw(self.0.slice_ref(value))))
+        walk::members(self.as_str()).map(|(name, value)| (name, self.slice(value)))
     }
 
     /// The elements of an array in order; nothing for any other kind.
     pub fn elements(&self) -> impl Iterator<Item = Raw> {
-        walk::Elements::new(&self.0).map(|value| Raw(self.0.slice_ref(value)))
+        walk::items(self.as_str()).map(|value| self.slice(value))
     }
 
     /// The member of this name, if this is an object that has it.
     pub fn get(&self, name: &str) -> Option<Raw> {
-        let mut members = walk::Members::new(&self.0);
-        let (_, value) = members.find(|(found, _)| found == name)?;
-        Some(Raw(self.0.slice_ref(value)))
+        walk::member(self.as_str(), name).map(|value| self.slice(value))
     }
 
     /// The content of a string value.
     pub fn text(&self) -> Option<Cow<'_, str>> {
-        (self.kind() == Kind::String).then(|| walk::unescape(&self.0))
+        walk::text(self.as_str())
     }
 
     pub fn boolean(&self) -> Option<bool> {
-        (self.kind() == Kind::Bool).then(|| self.0.first() == Some(&b't'))
+        walk::boolean(self.as_str())
     }
 
     /// Reads it into a type.
@@ -172,6 +168,17 @@ impl fmt::Display for Raw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// How many bytes of a string's inside mean themselves: up to a quote, a backslash or a control
+/// character. By blocks, which the compiler makes into vector instructions.
+fn plain_len(bytes: &[u8]) -> usize {
+    let is_special = |b: &u8| matches!(b, b'"' | b'\\' | 0..=0x1F);
+    let blocks = bytes.chunks_exact(16);
+    let is_plain = |block: &&[u8]| !block.iter().fold(false, |any, b| any | is_special(b));
+    let plain = 16 * blocks.take_while(is_plain).count();
+    let rest = bytes[plain..].iter().position(is_special);
+    rest.map_or(bytes.len(), |length| plain + length)
 }
 
 #[cfg(test)]

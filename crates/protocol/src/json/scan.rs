@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
-use super::{JsonError, walk};
+use super::{JsonError, plain_len, walk};
 
 /// What a check finds.
 pub(super) struct Found {
@@ -179,7 +179,7 @@ impl<'a> Scanner<'a> {
         let escaped = self.string()?;
         let token = &self.text[start..self.at];
         self.names.push(match escaped {
-            true => walk::unescape(token.as_bytes()),
+            true => walk::unescape(token),
             false => Cow::Borrowed(&token[1..token.len() - 1]),
         });
         self.space();
@@ -196,11 +196,7 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         let mut escaped = false;
         loop {
-            let rest = &self.bytes[self.at..];
-            let plain = rest
-                .iter()
-                .position(|b| matches!(b, b'"' | b'\\' | 0..=0x1F));
-            self.at += plain.unwrap_or(rest.len());
+            self.at += plain_len(&self.bytes[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;

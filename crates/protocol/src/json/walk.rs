@@ -1,156 +1,236 @@
-//! Reading text that `scan` has checked: nothing here looks for errors.
+//! Reading JSON that is known to be valid, in one pass and without a tree.
+//!
+//! [`Raw`] has proven the text valid and free of duplicate names, so nothing is checked here
+//! again; text that broke this promise would only be read wrongly, never out of bounds.
+//! Values are texts cut out of a `Raw`; [`Raw::slice`] makes a `Raw` of what is worth keeping.
 
 use std::borrow::Cow;
 
-/// Where the value that starts at `at` ends.
-fn value_end(bytes: &[u8], at: usize) -> usize {
-    match bytes[at] {
-        b'"' => string_end(bytes, at),
-        b'{' | b'[' => container_end(bytes, at),
-        _ => {
-            let ends =
-                |b: &u8| matches!(b, b',' | b'}' | b']' | b':' | b' ' | b'\t' | b'\n' | b'\r');
-            let rest = bytes[at..].iter().position(ends);
-            rest.map_or(bytes.len(), |length| at + length)
-        }
+use super::{Kind, Raw, plain_len};
+
+/// A place in a JSON text. Callers must use up a value before they ask for the next one.
+#[derive(Debug, Clone)]
+pub(crate) struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+/// What a value is, told from its first byte.
+pub(crate) fn kind_of(text: &str) -> Kind {
+    match text.as_bytes().first() {
+        Some(b'{') => Kind::Object,
+        Some(b'[') => Kind::Array,
+        Some(b'"') => Kind::String,
+        Some(b't' | b'f') => Kind::Bool,
+        Some(b'n') | None => Kind::Null,
+        Some(_) => Kind::Number,
     }
 }
 
-fn string_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    loop {
-        match bytes[at] {
-            b'"' => return at + 1,
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
+impl<'a> Walk<'a> {
+    pub(crate) fn new(raw: &'a Raw) -> Self {
+        Walk::of(raw.as_str())
     }
-}
 
-fn container_end(bytes: &[u8], start: usize) -> usize {
-    let mut depth = 0_usize;
-    let mut at = start;
-    loop {
-        match bytes[at] {
-            b'"' => {
-                at = string_end(bytes, at);
-                continue;
+    /// Reads a value cut out of a [`Raw`].
+    pub(crate) fn of(text: &'a str) -> Self {
+        let mut walk = Walk { text, at: 0 };
+        walk.skip_space();
+        walk
+    }
+
+    /// What the value here is.
+    pub(crate) fn kind(&self) -> Kind {
+        kind_of(self.text.get(self.at..).unwrap_or(""))
+    }
+
+    /// Where the value here begins; [`Walk::since`] later gives its text.
+    pub(crate) fn mark(&self) -> usize {
+        self.at
+    }
+
+    /// The text from a mark to here.
+    pub(crate) fn since(&self, mark: usize) -> &'a str {
+        self.text.get(mark..self.at).unwrap_or("")
+    }
+
+    /// Whether the array here has elements; stays where it is.
+    pub(crate) fn has_items(&self) -> bool {
+        let mut ahead = self.clone();
+        ahead.enter();
+        ahead.next_item()
+    }
+
+    /// Steps into the object or array here.
+    pub(crate) fn enter(&mut self) {
+        self.at += 1;
+    }
+
+    /// The name of the next member and stands at its value; `None` behind the last.
+    pub(crate) fn next_name(&mut self) -> Option<Cow<'a, str>> {
+        if !self.next_item() {
+            return None;
+        }
+        let name = self.skip();
+        self.skip_space();
+        self.at += 1; // the colon
+        self.skip_space();
+        Some(unquote(name))
+    }
+
+    /// Stands at the next element of an array; false behind the last.
+    pub(crate) fn next_item(&mut self) -> bool {
+        self.skip_space();
+        if self.byte() == Some(b',') {
+            self.at += 1;
+            self.skip_space();
+        }
+        match self.byte() {
+            Some(b']' | b'}') => {
+                self.at += 1;
+                false
             }
-            b'{' | b'[' => depth += 1,
-            b'}' | b']' => depth -= 1,
-            _ => {}
-        }
-        at += 1;
-        if depth == 0 {
-            return at;
+            Some(_) => true,
+            None => false,
         }
     }
-}
 
-fn skip_space(bytes: &[u8], at: usize) -> usize {
-    let is_space = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
-    at + bytes[at..].iter().take_while(|b| is_space(b)).count()
-}
-
-/// The members of an object.
-pub(super) struct Members<'a> {
-    bytes: &'a [u8],
-    /// At a name, or at the closing brace.
-    at: usize,
-}
-
-impl<'a> Members<'a> {
-    /// Yields nothing if the value is not an object.
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let at = match bytes.first() {
-            Some(b'{') => skip_space(bytes, 1),
-            _ => bytes.len(),
-        };
-        Self { bytes, at }
-    }
-}
-
-impl<'a> Iterator for Members<'a> {
-    type Item = (Cow<'a, str>, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if *self.bytes.get(self.at)? != b'"' {
-            return None;
+    /// Steps over the value here and gives its text.
+    pub(crate) fn skip(&mut self) -> &'a str {
+        let mark = self.at;
+        match self.kind() {
+            Kind::Object | Kind::Array => self.skip_nested(),
+            Kind::String => self.skip_string(),
+            Kind::Number | Kind::Bool | Kind::Null => self.skip_scalar(),
         }
-        let name_end = string_end(self.bytes, self.at);
-        let name = unescape(&self.bytes[self.at..name_end]);
-        let colon = skip_space(self.bytes, name_end);
-        let start = skip_space(self.bytes, colon + 1);
-        let end = value_end(self.bytes, start);
-        self.at = after_comma(self.bytes, end);
-        Some((name, &self.bytes[start..end]))
+        self.since(mark)
     }
-}
 
-/// The elements of an array.
-pub(super) struct Elements<'a> {
-    bytes: &'a [u8],
-    /// At a value, or at the closing bracket.
-    at: usize,
-}
-
-impl<'a> Elements<'a> {
-    /// Yields nothing if the value is not an array.
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        let at = match bytes.first() {
-            Some(b'[') => skip_space(bytes, 1),
-            _ => bytes.len(),
-        };
-        Self { bytes, at }
-    }
-}
-
-impl<'a> Iterator for Elements<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let start = self.at;
-        if *self.bytes.get(start)? == b']' {
-            return None;
+    fn skip_nested(&mut self) {
+        let mut depth = 0usize;
+        while let Some(byte) = self.byte() {
+            match byte {
+                b'"' => {
+                    self.skip_string();
+                    continue;
+                }
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return;
+            }
         }
-        let end = value_end(self.bytes, start);
-        self.at = after_comma(self.bytes, end);
-        Some(&self.bytes[start..end])
+    }
+
+    fn skip_string(&mut self) {
+        self.at += 1;
+        while let Some(rest) = self.text.as_bytes().get(self.at..) {
+            self.at += plain_len(rest);
+            match self.byte() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return;
+                }
+                Some(_) => self.at += 2, // a backslash and what it escapes
+                None => return,
+            }
+        }
+    }
+
+    fn skip_scalar(&mut self) {
+        let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t');
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or(&[]);
+        self.at += rest.iter().position(ends).unwrap_or(rest.len());
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.byte(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
     }
 }
 
-/// From the end of one item to the start of the next, or to the closing bracket.
-fn after_comma(bytes: &[u8], item_end: usize) -> usize {
-    let at = skip_space(bytes, item_end);
-    match bytes[at] {
-        b',' => skip_space(bytes, at + 1),
-        _ => at,
-    }
+/// The members of an object cut out of a [`Raw`]: names and the texts of their values. None
+/// if it is no object.
+pub(crate) fn members(object: &str) -> impl Iterator<Item = (Cow<'_, str>, &str)> {
+    let mut walk = entered(object, Kind::Object);
+    std::iter::from_fn(move || {
+        let name = walk.next_name()?;
+        Some((name, walk.skip()))
+    })
 }
 
-/// The content of a string token.
-pub(super) fn unescape(token: &[u8]) -> Cow<'_, str> {
-    let inner = &token[1..token.len() - 1];
-    if inner.contains(&b'\\') {
-        let text = serde_json::from_slice(token).expect("a checked string token");
-        return Cow::Owned(text);
+/// The value of one member of an object.
+pub(crate) fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    let found = members(object).find(|(at, _)| at == name);
+    found.map(|(_, value)| value)
+}
+
+/// The texts of the elements of an array cut out of a [`Raw`]. None if it is no array.
+pub(crate) fn items(array: &str) -> impl Iterator<Item = &str> {
+    let mut walk = entered(array, Kind::Array);
+    std::iter::from_fn(move || walk.next_item().then(|| walk.skip()))
+}
+
+/// A walk within a container of this kind, or of nothing.
+fn entered(text: &str, kind: Kind) -> Walk<'_> {
+    let mut walk = Walk::of(text);
+    match walk.kind() == kind {
+        true => walk.enter(),
+        false => walk.at = text.len(),
     }
-    Cow::Borrowed(std::str::from_utf8(inner).expect("checked to be UTF-8"))
+    walk
+}
+
+/// The characters of a string, of which the quoted text is given.
+pub(crate) fn unquote(quoted: &str) -> Cow<'_, str> {
+    let inner = quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        .unwrap_or(quoted);
+    if plain_len(inner.as_bytes()) == inner.len() {
+        return Cow::Borrowed(inner);
+    }
+    serde_json::from_str(quoted).map_or(Cow::Borrowed(inner), Cow::Owned)
+}
+
+/// The characters of a string value; nothing for any other kind.
+pub(crate) fn text(value: &str) -> Option<Cow<'_, str>> {
+    (kind_of(value) == Kind::String).then(|| unquote(value))
+}
+
+/// What a boolean value says; nothing for any other kind.
+pub(crate) fn boolean(value: &str) -> Option<bool> {
+    (kind_of(value) == Kind::Bool).then_some(value == "true")
 }
 
 /// The same value without white space between tokens.
-pub(super) fn compact(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let end = match bytes[at] {
-            b'"' => string_end(bytes, at),
-            _ => at + 1,
-        };
-        if !bytes[at].is_ascii_whitespace() {
-            out.extend_from_slice(&bytes[at..end]);
+pub(super) fn compact(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut walk = Walk { text, at: 0 };
+    while let Some(byte) = walk.byte() {
+        let mark = walk.at;
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' => walk.skip_space(),
+            b'"' => {
+                walk.skip_string();
+                out.push_str(walk.since(mark));
+            }
+            _ => {
+                walk.at += 1;
+                out.push_str(walk.since(mark));
+            }
         }
-        at = end;
     }
     out
 }
+
+#[cfg(test)]
+mod tests;
