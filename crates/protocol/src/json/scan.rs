@@ -179,7 +179,7 @@ impl<'a> Scanner<'a> {
         let escaped = self.string()?;
         let token = &self.text[start..self.at];
         self.names.push(match escaped {
-            true => walk::unescape(token),
+            true => walk::unquote(token),
             false => Cow::Borrowed(&token[1..token.len() - 1]),
         });
         self.space();
