@@ -108,7 +108,7 @@ pub(crate) fn encode(key: &[u8], record: &Record, deadline: Option<Timestamp>) -
 }
 
 /// The record of a head and its parts, if it is what was written under this key.
-pub(crate) fn decode(key: &[u8], head: &[u8], parts: &[Bytes]) -> Result<Record, Damaged> {
+pub(crate) fn decode(key: &[u8], head: &Bytes, parts: &[Bytes]) -> Result<Record, Damaged> {
     let extent = extent(head)?;
     let crc = head[1..CRC_END].try_into().map_err(|_| Damaged)?;
     let whole = usize::from(extent.parts) == parts.len();
@@ -132,7 +132,7 @@ pub(crate) fn decode(key: &[u8], head: &[u8], parts: &[Bytes]) -> Result<Record,
         version,
         epoch,
         owner,
-        payload: join(rest, parts),
+        payload: join(head.slice_ref(rest), parts),
     })
 }
 
@@ -158,10 +158,13 @@ fn split(payload: &Bytes) -> Vec<Bytes> {
     starts.map(chunk).collect()
 }
 
-fn join(first: &[u8], parts: &[Bytes]) -> Bytes {
+fn join(first: Bytes, parts: &[Bytes]) -> Bytes {
+    if parts.is_empty() {
+        return first;
+    }
     let len = first.len() + parts.iter().map(Bytes::len).sum::<usize>();
     let mut payload = BytesMut::with_capacity(len);
-    payload.put_slice(first);
+    payload.put(first);
     for part in parts {
         payload.put_slice(part);
     }

@@ -94,8 +94,7 @@ impl Sled {
             file,
             directory,
         } = open.take().ok_or(EngineError::Closed)?;
-        // sled's own lock on the file goes with its last handle.
-        drop((db, file));
+        let_go(db, file);
         match open_database(&directory, self.cache_bytes) {
             Ok((db, file)) => {
                 *open = Some(Open {
@@ -162,8 +161,30 @@ impl Engine for Sled {
     }
 
     fn close(&self) {
-        drop(self.open.write().take());
+        if let Some(Open {
+            db,
+            file,
+            directory,
+        }) = self.open.write().take()
+        {
+            let_go(db, file);
+            drop(directory);
+        }
     }
+}
+
+impl Drop for Sled {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Drops a database and waits until it is gone: a writer thread of sled may hold it, and with it
+/// sled's lock on the file, a little longer.
+fn let_go(db: sled::Db, file: File) {
+    drop(db);
+    // It waits for that lock; the error case is a system without locks, where none is held.
+    drop(file.lock());
 }
 
 enum Unopened {

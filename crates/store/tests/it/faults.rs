@@ -1,0 +1,121 @@
+use ostler_env::Env;
+use ostler_store::{
+    Batch, Health, Key, Owner, Record, Store, StoreError, Table,
+    faults::{self, Fault, Faults},
+};
+use ostler_types::{Shard, TenantId};
+
+fn store(env: &Env) -> (Store, Faults) {
+    faults::memory(env)
+}
+
+fn key(n: u64) -> Key {
+    let tenant = TenantId::parse("acme").unwrap();
+    Key::new(Table::Tasks, Shard(1), &tenant).u64(n)
+}
+
+fn put(n: u64, len: usize) -> Batch {
+    let record = Record {
+        kind: 1,
+        version: 1,
+        epoch: 1,
+        owner: Owner {
+            tenant: TenantId::parse("acme").unwrap(),
+            principal: [1; 32],
+        },
+        payload: vec![n as u8; len].into(),
+    };
+    let mut batch = Batch::new();
+    batch.put(key(n), record, None);
+    batch
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
+    let env = Env::seeded(1);
+    let (store, faults) = store(&env);
+    store.commit(put(1, 10)).await.unwrap();
+    faults.set(Fault::Full);
+    assert_eq!(store.commit(put(2, 10)).await, Err(StoreError::Full));
+    assert_eq!(store.health(), Health::Full);
+    assert!(store.get(&key(1)).await.unwrap().is_some());
+    assert!(store.get(&key(2)).await.unwrap().is_none());
+    faults.set(Fault::None);
+    store.commit(put(2, 10)).await.unwrap();
+    assert_eq!(store.health(), Health::Good);
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_no_write_is_taken_again() {
+    let env = Env::seeded(1);
+    let (store, faults) = store(&env);
+    faults.set(Fault::SyncFails);
+    let refused = StoreError::Poisoned("the sync failed".into());
+    assert_eq!(store.commit(put(1, 10)).await, Err(refused.clone()));
+    faults.set(Fault::None);
+    assert_eq!(store.commit(put(2, 10)).await, Err(refused));
+    assert_eq!(store.health(), Health::Poisoned("the sync failed".into()));
+    assert!(store.get(&key(2)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_was_queued_behind_a_failed_sync_is_refused_too() {
+    let env = Env::seeded(1);
+    let (store, faults) = store(&env);
+    store.pause();
+    // More than one group takes.
+    let tickets: Vec<_> = (0..5_000).map(|n| store.submit(put(n, 10))).collect();
+    faults.set(Fault::SyncFails);
+    store.resume();
+    for ticket in tickets {
+        assert!(matches!(ticket.await, Err(StoreError::Poisoned(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_failed_read_is_an_error_and_poisons_nothing() {
+    let env = Env::seeded(1);
+    let (store, faults) = store(&env);
+    store.commit(put(1, 10)).await.unwrap();
+    faults.set(Fault::ReadFails);
+    let failed = StoreError::Unreadable("the read failed".into());
+    assert_eq!(store.get(&key(1)).await, Err(failed.clone()));
+    assert_eq!(store.commit(put(1, 20)).await, Err(failed));
+    faults.set(Fault::None);
+    store.commit(put(1, 20)).await.unwrap();
+    assert_eq!(store.health(), Health::Good);
+}
+
+#[tokio::test]
+async fn commits_wait_at_the_bound_and_submits_are_refused_at_twice_it() {
+    let env = Env::seeded(1);
+    let (store, _faults) = store(&env);
+    store.pause();
+    let big = || put(1, 12 << 20);
+    let mut tickets: Vec<_> = (0..3).map(|_| store.submit(big())).collect();
+    let waits = store.clone();
+    let waits = env.spawn("waits", async move { waits.commit(put(2, 10)).await });
+    tokio::task::yield_now().await;
+    assert!(!waits.is_finished());
+    tickets.push(store.submit(big()));
+    tickets.push(store.submit(big()));
+    assert_eq!(store.submit(big()).await, Err(StoreError::Busy));
+    store.resume();
+    for ticket in tickets {
+        ticket.await.unwrap();
+    }
+    waits.await.unwrap().unwrap();
+    assert_eq!(store.health(), Health::Good);
+}
+
+#[tokio::test]
+async fn a_paused_store_shows_nothing_that_is_not_committed() {
+    let env = Env::seeded(1);
+    let (store, _faults) = store(&env);
+    store.pause();
+    let ticket = store.submit(put(1, 10));
+    assert!(store.get(&key(1)).await.unwrap().is_none());
+    store.resume();
+    ticket.await.unwrap();
+    assert!(store.get(&key(1)).await.unwrap().is_some());
+}
