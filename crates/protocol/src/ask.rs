@@ -14,10 +14,12 @@ pub use question::check_question;
 use crate::{
     call::{Question, QuestionKind},
     facet::{Capability, ClientFacet},
-    json::Kind,
+    json::{
+        Kind,
+        walk::{self, kind_of},
+    },
     meta,
     revision::Revision,
-    scan::{self, kind_of},
     write::{Writer, close_message},
 };
 
@@ -101,7 +103,7 @@ fn write_params(writer: &mut Writer, revision: Revision, question: &Question) {
             QuestionKind::Sample | QuestionKind::Roots => {}
         }
     }
-    for (name, value) in scan::members(question.params.as_str()) {
+    for (name, value) in walk::members(question.params.as_str()) {
         match name.as_ref() {
             "mode" | "elicitationId" | "task" => {}
             "_meta" if kind_of(value) == Kind::Object => write_meta(writer, value),
@@ -113,9 +115,9 @@ fn write_params(writer: &mut Writer, revision: Revision, question: &Question) {
 /// We never ask a client for progress [P-9].
 fn write_meta(writer: &mut Writer, meta: &str) {
     let passes = |key: &str| !meta::is_reserved(key) && key != "progressToken";
-    if scan::members(meta).any(|(key, _)| passes(&key)) {
+    if walk::members(meta).any(|(key, _)| passes(&key)) {
         writer.object_member("_meta", |writer| {
-            for (key, value) in scan::members(meta).filter(|(key, _)| passes(key)) {
+            for (key, value) in walk::members(meta).filter(|(key, _)| passes(key)) {
                 writer.raw_member(&key, value);
             }
         });

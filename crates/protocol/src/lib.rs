@@ -28,7 +28,6 @@ pub mod cursor;
 // How it is read and written.
 mod floor;
 mod meta;
-mod scan;
 mod write;
 
 pub use id::RequestId;

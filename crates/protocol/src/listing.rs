@@ -4,10 +4,12 @@
 
 use crate::{
     inbound::ListKind,
-    json::{Kind, Raw},
+    json::{
+        Kind, Raw,
+        walk::{self, kind_of},
+    },
     meta,
     revision::Revision,
-    scan::{self, kind_of},
     write::Writer,
 };
 
@@ -38,12 +40,12 @@ pub fn entry(revision: Revision, kind: ListKind, definition: &Raw, task: TaskSup
         .as_execution()
         .filter(|_| kind == ListKind::Tools && revision.has_tool_execution());
     let passes = |name: &str, value| verdict(revision, kind, name, value) == Verdict::Pass;
-    if execution.is_none() && scan::members(text).all(|(name, value)| passes(&name, value)) {
+    if execution.is_none() && walk::members(text).all(|(name, value)| passes(&name, value)) {
         return definition.clone();
     }
     let mut writer = Writer::new(text.len() + 64);
     writer.open();
-    for (name, value) in scan::members(text) {
+    for (name, value) in walk::members(text) {
         match verdict(revision, kind, &name, value) {
             Verdict::Pass => writer.raw_member(&name, value),
             Verdict::Strip => meta::write(&mut writer, value),
@@ -86,7 +88,7 @@ fn verdict(revision: Revision, kind: ListKind, name: &str, value: &str) -> Verdi
 
 /// Up to 2025-11-25 the root of an output schema is an object [T-12].
 fn carries_output_schema(revision: Revision, schema: &str) -> bool {
-    let root = scan::member(schema, "type");
+    let root = walk::member(schema, "type");
     let is_object = root.is_some_and(|root| kind_of(root) == Kind::String && root == "\"object\"");
     revision.has_any_structured_content() || revision.has_structured_content() && is_object
 }

@@ -1,6 +1,6 @@
 //! `_meta` that workers write: vendors' keys pass, the protocol's own do not [SEC-6], [EX-3].
 
-use crate::{scan, write::Writer};
+use crate::{json::walk, write::Writer};
 
 /// Whether a `_meta` key belongs to MCP itself: its prefix has `modelcontextprotocol` or `mcp`
 /// as second label (2025-11-25 on) or as first (before, "modelcontextprotocol.io/").
@@ -14,19 +14,19 @@ pub(crate) fn is_reserved(key: &str) -> bool {
 
 /// Whether a `_meta` object must be rewritten before it may pass.
 pub(crate) fn needs_strip(meta: &str) -> bool {
-    scan::members(meta).any(|(key, _)| is_reserved(&key))
+    walk::members(meta).any(|(key, _)| is_reserved(&key))
 }
 
 /// Writes the members of a `_meta` object that may pass, into an open object.
 pub(crate) fn write_members(writer: &mut Writer, meta: &str) {
-    for (key, value) in scan::members(meta).filter(|(key, _)| !is_reserved(key)) {
+    for (key, value) in walk::members(meta).filter(|(key, _)| !is_reserved(key)) {
         writer.raw_member(&key, value);
     }
 }
 
 /// Writes a `_meta` member if anything of it may pass.
 pub(crate) fn write(writer: &mut Writer, meta: &str) {
-    if scan::members(meta).any(|(key, _)| !is_reserved(&key)) {
+    if walk::members(meta).any(|(key, _)| !is_reserved(&key)) {
         writer.object_member("_meta", |writer| write_members(writer, meta));
     }
 }

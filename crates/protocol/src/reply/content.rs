@@ -5,10 +5,12 @@ use std::borrow::Cow;
 
 use super::worker::article;
 use crate::{
-    json::Kind,
+    json::{
+        Kind,
+        walk::{self, Walk, kind_of},
+    },
     meta,
     revision::Revision,
-    scan::{self, Scan, kind_of},
     write::Writer,
 };
 
@@ -70,13 +72,13 @@ impl BlockType {
 }
 
 impl<'a> Block<'a> {
-    fn read(scan: &mut Scan<'a>) -> Self {
+    fn read(walk: &mut Walk<'a>) -> Self {
         let mut block = Block::default();
-        scan.enter();
-        while let Some(name) = scan.next_name() {
-            let value = scan.skip();
+        walk.enter();
+        while let Some(name) = walk.next_name() {
+            let value = walk.skip();
             match name.as_ref() {
-                "type" => block.block_type = Some(scan::unquote(value)),
+                "type" => block.block_type = Some(walk::unquote(value)),
                 "text" => block.text = Some(value),
                 "data" => block.data = Some(value),
                 "mimeType" => block.mime_type = Some(value),
@@ -121,7 +123,7 @@ impl<'a> Block<'a> {
 
     /// What stands for a block in a revision that lacks its type [ERA-7].
     fn write_note(&self, writer: &mut Writer) {
-        let plain = |json: Option<&'a str>| json.map_or(Cow::Borrowed(""), scan::unquote);
+        let plain = |json: Option<&'a str>| json.map_or(Cow::Borrowed(""), walk::unquote);
         match self.uri {
             Some(_) => write_text(
                 writer,
@@ -135,19 +137,19 @@ impl<'a> Block<'a> {
 /// A content block.
 pub(super) fn write_block(
     writer: &mut Writer,
-    scan: &mut Scan<'_>,
+    walk: &mut Walk<'_>,
     revision: Revision,
 ) -> Result<(), Reason> {
-    must_be_object(scan)?;
-    let mark = scan.mark();
-    let block = Block::read(scan);
+    must_be_object(walk)?;
+    let mark = walk.mark();
+    let block = Block::read(walk);
     let block_type = block.check()?;
     if !block_type.is_known_to(revision) {
         block.write_note(writer);
     } else if block.needs_strip() {
-        write_stripped(writer, scan.since(mark));
+        write_stripped(writer, walk.since(mark));
     } else {
-        writer.raw(scan.since(mark));
+        writer.raw(walk.since(mark));
     }
     Ok(())
 }
@@ -155,18 +157,18 @@ pub(super) fn write_block(
 /// A message of a prompt [P-1].
 pub(super) fn write_message(
     writer: &mut Writer,
-    scan: &mut Scan<'_>,
+    walk: &mut Walk<'_>,
     revision: Revision,
 ) -> Result<(), Reason> {
-    must_be_object(scan)?;
+    must_be_object(walk)?;
     let (mut has_role, mut has_content) = (false, false);
     writer.open();
-    scan.enter();
-    while let Some(name) = scan.next_name() {
+    walk.enter();
+    while let Some(name) = walk.next_name() {
         match name.as_ref() {
             "role" => {
-                let role = scan.skip();
-                if !matches!(scan::unquote(role).as_ref(), "user" | "assistant") {
+                let role = walk.skip();
+                if !matches!(walk::unquote(role).as_ref(), "user" | "assistant") {
                     return Err("`role` must be \"user\" or \"assistant\"".to_owned());
                 }
                 writer.raw_member(&name, role);
@@ -174,11 +176,11 @@ pub(super) fn write_message(
             }
             "content" => {
                 writer.name(&name);
-                write_block(writer, scan, revision)
+                write_block(writer, walk, revision)
                     .map_err(|reason| format!("content: {reason}"))?;
                 has_content = true;
             }
-            _ => writer.raw_member(&name, scan.skip()),
+            _ => writer.raw_member(&name, walk.skip()),
         }
     }
     writer.close();
@@ -192,11 +194,11 @@ pub(super) fn write_message(
 /// One part of a read resource. All revisions know its form.
 pub(super) fn write_contents(
     writer: &mut Writer,
-    scan: &mut Scan<'_>,
+    walk: &mut Walk<'_>,
     _revision: Revision,
 ) -> Result<(), Reason> {
-    must_be_object(scan)?;
-    let text = scan.skip();
+    must_be_object(walk)?;
+    let text = walk.skip();
     check_contents(text)?;
     match contents_need_strip(text) {
         true => write_stripped(writer, text),
@@ -208,7 +210,7 @@ pub(super) fn write_contents(
 /// A URI, and text or a blob.
 fn check_contents(contents: &str) -> Result<(), Reason> {
     let (mut uri, mut body) = (None, None);
-    for (name, value) in scan::members(contents) {
+    for (name, value) in walk::members(contents) {
         match name.as_ref() {
             "uri" => uri = Some(value),
             "text" | "blob" => body = Some(value),
@@ -222,13 +224,13 @@ fn check_contents(contents: &str) -> Result<(), Reason> {
 }
 
 fn contents_need_strip(contents: &str) -> bool {
-    scan::member(contents, "_meta").is_some_and(meta::needs_strip)
+    walk::member(contents, "_meta").is_some_and(meta::needs_strip)
 }
 
 /// An item without the reserved `_meta` keys in it and in its embedded resource.
 fn write_stripped(writer: &mut Writer, item: &str) {
     writer.open();
-    for (name, value) in scan::members(item) {
+    for (name, value) in walk::members(item) {
         match name.as_ref() {
             "_meta" => meta::write(writer, value),
             "resource" => {
@@ -241,8 +243,8 @@ fn write_stripped(writer: &mut Writer, item: &str) {
     writer.close();
 }
 
-fn must_be_object(scan: &Scan<'_>) -> Result<(), Reason> {
-    match scan.kind() {
+fn must_be_object(walk: &Walk<'_>) -> Result<(), Reason> {
+    match walk.kind() {
         Kind::Object => Ok(()),
         _ => Err("must be an object".to_owned()),
     }

@@ -4,7 +4,11 @@ use bytes::Bytes;
 
 use super::{ResultType, Shape, response, write_cache_hints};
 use crate::{
-    facet::TASKS_EXTENSION, id::RequestId, json::Raw, revision::Revision, scan, write::Writer,
+    facet::TASKS_EXTENSION,
+    id::RequestId,
+    json::{Raw, walk},
+    revision::Revision,
+    write::Writer,
 };
 
 /// What a Server serves, and so must declare: no more and no less [CAP-1], [D-2]. Changes of
@@ -108,7 +112,7 @@ fn write_implementation(writer: &mut Writer, revision: Revision, info: &Raw) {
         "icons" | "description" | "websiteUrl" => revision.has_icons(),
         _ => true,
     };
-    for (name, value) in scan::members(info.as_str()).filter(|(name, _)| knows(name)) {
+    for (name, value) in walk::members(info.as_str()).filter(|(name, _)| knows(name)) {
         writer.raw_member(&name, value);
     }
 }

@@ -9,9 +9,11 @@ use super::{
     open_result,
 };
 use crate::{
-    json::{Kind, Raw},
+    json::{
+        Kind, Raw,
+        walk::{self, Walk, kind_of},
+    },
     revision::Revision,
-    scan::{self, Scan, kind_of},
     write::Writer,
 };
 
@@ -36,10 +38,10 @@ pub(super) fn write_result(
     }
     open_result(writer, shape, ResultType::Complete);
     let mut body = Body::new(kind, shape.revision);
-    let mut scan = Scan::new(result);
-    scan.enter();
-    while let Some(name) = scan.next_name() {
-        body.member(writer, &name, &mut scan)?;
+    let mut walk = Walk::new(result);
+    walk.enter();
+    while let Some(name) = walk.next_name() {
+        body.member(writer, &name, &mut walk)?;
     }
     body.end(writer)?;
     close_result(writer, shape, body.meta, None);
@@ -78,67 +80,67 @@ impl<'a> Body<'a> {
         &mut self,
         writer: &mut Writer,
         name: &str,
-        scan: &mut Scan<'a>,
+        walk: &mut Walk<'a>,
     ) -> Result<(), Reason> {
         match (self.kind, name) {
-            (_, "_meta") => self.meta = Some(take(scan, Kind::Object, name)?),
-            (_, "resultType") => complete_only(scan.skip())?,
+            (_, "_meta") => self.meta = Some(take(walk, Kind::Object, name)?),
+            (_, "resultType") => complete_only(walk.skip())?,
             (_, "inputRequests" | "requestState") => {
                 return Err(format!("`{name}` is the platform's to write"));
             }
-            (CallKind::Tool, "content") => self.content(writer, scan)?,
-            (CallKind::Tool, "structuredContent") => self.structured = Some(scan.skip()),
+            (CallKind::Tool, "content") => self.content(writer, walk)?,
+            (CallKind::Tool, "structuredContent") => self.structured = Some(walk.skip()),
             (CallKind::Tool, "isError") => {
-                writer.raw_member(name, take(scan, Kind::Bool, name)?);
+                writer.raw_member(name, take(walk, Kind::Bool, name)?);
             }
-            (CallKind::Prompt, "messages") => self.list(writer, scan, name, write_message)?,
+            (CallKind::Prompt, "messages") => self.list(writer, walk, name, write_message)?,
             (CallKind::Prompt, "description") => {
-                writer.raw_member(name, take(scan, Kind::String, name)?);
+                writer.raw_member(name, take(walk, Kind::String, name)?);
             }
-            (CallKind::Resource, "contents") => self.list(writer, scan, name, write_contents)?,
-            (CallKind::Resource, "ttlMs") => self.ttl_ms = Some(scan.skip()),
-            (CallKind::Resource, "cacheScope") => self.cache_scope = Some(scan.skip()),
+            (CallKind::Resource, "contents") => self.list(writer, walk, name, write_contents)?,
+            (CallKind::Resource, "ttlMs") => self.ttl_ms = Some(walk.skip()),
+            (CallKind::Resource, "cacheScope") => self.cache_scope = Some(walk.skip()),
             (CallKind::Completion, "completion") => {
                 self.has_main = true;
-                writer.raw_member(name, completion(scan)?);
+                writer.raw_member(name, completion(walk)?);
             }
-            _ => writer.raw_member(name, scan.skip()),
+            _ => writer.raw_member(name, walk.skip()),
         }
         Ok(())
     }
 
-    fn content(&mut self, writer: &mut Writer, scan: &mut Scan<'a>) -> Result<(), Reason> {
-        let is_empty = scan.kind() == Kind::Array && !scan.has_items();
+    fn content(&mut self, writer: &mut Writer, walk: &mut Walk<'a>) -> Result<(), Reason> {
+        let is_empty = walk.kind() == Kind::Array && !walk.has_items();
         if is_empty {
-            scan.skip();
+            walk.skip();
             self.has_main = true;
             self.is_bare = true;
             return Ok(());
         }
-        self.list(writer, scan, "content", write_block)
+        self.list(writer, walk, "content", write_block)
     }
 
     /// A list of items, each checked and written by `write_item`.
     fn list(
         &mut self,
         writer: &mut Writer,
-        scan: &mut Scan<'a>,
+        walk: &mut Walk<'a>,
         name: &str,
-        write_item: fn(&mut Writer, &mut Scan<'a>, Revision) -> Result<(), Reason>,
+        write_item: fn(&mut Writer, &mut Walk<'a>, Revision) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
-        if scan.kind() != Kind::Array {
+        if walk.kind() != Kind::Array {
             return Err(format!("`{name}` must be an array"));
         }
         self.has_main = true;
         writer.name(name);
         writer.open_array();
-        scan.enter();
+        walk.enter();
         let mut count = 0;
-        while scan.next_item() {
+        while walk.next_item() {
             if count == ITEMS_MAX {
                 return Err(format!("`{name}` has more than {ITEMS_MAX} items"));
             }
-            write_item(writer, scan, self.revision)
+            write_item(writer, walk, self.revision)
                 .map_err(|reason| format!("{name}[{count}]: {reason}"))?;
             count += 1;
         }
@@ -188,7 +190,7 @@ impl<'a> Body<'a> {
         if self.ttl_ms.is_some_and(|ttl| ttl.parse::<u64>().is_err()) {
             return Err("`ttlMs` must be a non-negative integer".to_owned());
         }
-        let scope = self.cache_scope.map(scan::unquote);
+        let scope = self.cache_scope.map(walk::unquote);
         let scope = scope.as_deref().unwrap_or("private");
         if !matches!(scope, "private" | "public") {
             return Err("`cacheScope` must be \"private\" or \"public\"".to_owned());
@@ -217,16 +219,16 @@ fn main_member(kind: CallKind) -> &'static str {
 /// Workers may write in the form of the newest revision, but what a result is, is the
 /// platform's to say.
 fn complete_only(result_type: &str) -> Result<(), Reason> {
-    match scan::unquote(result_type).as_ref() {
+    match walk::unquote(result_type).as_ref() {
         "complete" => Ok(()),
         other => Err(format!("`resultType` {other:?} is the platform's to write")),
     }
 }
 
 /// The value here, if it is of this kind.
-fn take<'a>(scan: &mut Scan<'a>, kind: Kind, name: &str) -> Result<&'a str, Reason> {
-    match scan.kind() == kind {
-        true => Ok(scan.skip()),
+fn take<'a>(walk: &mut Walk<'a>, kind: Kind, name: &str) -> Result<&'a str, Reason> {
+    match walk.kind() == kind {
+        true => Ok(walk.skip()),
         false => Err(format!("`{name}` must be {}", article(kind))),
     }
 }
@@ -243,18 +245,18 @@ pub(super) fn article(kind: Kind) -> &'static str {
 }
 
 /// A `completion` object [P-2].
-fn completion<'a>(scan: &mut Scan<'a>) -> Result<&'a str, Reason> {
-    let text = take(scan, Kind::Object, "completion")?;
+fn completion<'a>(walk: &mut Walk<'a>) -> Result<&'a str, Reason> {
+    let text = take(walk, Kind::Object, "completion")?;
     let mut has_values = false;
-    for (name, value) in scan::members(text) {
+    for (name, value) in walk::members(text) {
         let kind = kind_of(value);
         match name.as_ref() {
             "values" if kind == Kind::Array => {
                 has_values = true;
-                if scan::items(value).any(|item| kind_of(item) != Kind::String) {
+                if walk::items(value).any(|item| kind_of(item) != Kind::String) {
                     return Err("completion.values must be strings".to_owned());
                 }
-                if scan::items(value).count() > COMPLETIONS_MAX {
+                if walk::items(value).count() > COMPLETIONS_MAX {
                     return Err(format!("more than {COMPLETIONS_MAX} completion.values"));
                 }
             }
