@@ -172,4 +172,4 @@ pub(crate) fn server_refusal(reason: &str) -> EntryRefusal {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -165,8 +165,12 @@ fn slot_of(revision: Revision) -> usize {
     }
 }
 
-/// Equal for lists that no client can tell apart.
+/// Equal for lists that no client can tell apart; 0 for the empty list, so that a Server without
+/// a list and one that nobody has offered yet look the same.
 fn fingerprint_of<P>(entries: &[Arc<Entry<P>>]) -> u64 {
+    if entries.is_empty() {
+        return 0;
+    }
     let mut hasher = DefaultHasher::new();
     for entry in entries {
         // The index is part of the sort key, which is part of cursors, but not seen otherwise.
@@ -251,12 +255,11 @@ impl Snapshot {
     }
 
     pub fn fingerprints(&self) -> Fingerprints {
-        let mut resources = DefaultHasher::new();
-        (self.resources.fingerprint, self.templates.fingerprint).hash(&mut resources);
         Fingerprints {
             tools: self.tools.fingerprint,
             prompts: self.prompts.fingerprint,
-            resources: resources.finish(),
+            // The rotation keeps the two from canceling each other out.
+            resources: self.resources.fingerprint.rotate_left(1) ^ self.templates.fingerprint,
         }
     }
 
