@@ -28,6 +28,7 @@ pub async fn run(make: impl Fn() -> Store) {
     deadlines::no_deadline_is_further_away_than_the_bound(make()).await;
     deadlines::the_janitor_deletes_more_than_one_batch(make()).await;
     damage::a_flipped_bit_anywhere_in_a_record_is_found(make()).await;
+    damage::a_flipped_bit_in_any_part_is_found(make()).await;
     damage::a_lost_part_or_a_row_under_a_wrong_key_is_found(make()).await;
     damage::a_damaged_record_can_be_overwritten_and_expires(make()).await;
 }
@@ -65,7 +66,10 @@ fn key(table: Table, tenant_name: &str, n: u64) -> Key {
 
 /// A record that differs from those of other numbers in all fields.
 fn record(n: u64, payload_len: usize) -> Record {
-    let byte = |i: usize| (i as u64).wrapping_mul(31).wrapping_add(n) as u8;
+    // A prime number of bytes, so that no two chunks are equal.
+    let pattern: Vec<u8> = (0..251).map(|i: u64| (i * 31 + n) as u8).collect();
+    let mut payload = pattern.repeat(payload_len / pattern.len() + 1);
+    payload.truncate(payload_len);
     Record {
         kind: n as u16,
         version: 1,
@@ -74,7 +78,7 @@ fn record(n: u64, payload_len: usize) -> Record {
             tenant: tenant("acme"),
             principal: [n as u8; 32],
         },
-        payload: (0..payload_len).map(byte).collect::<Vec<_>>().into(),
+        payload: payload.into(),
     }
 }
 
