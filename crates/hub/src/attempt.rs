@@ -1,6 +1,9 @@
 //! One attempt at one worker, as its owner holds it.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use ostler_protocol::{
     Raw,
@@ -8,6 +11,8 @@ use ostler_protocol::{
     facet::ClientFacet,
 };
 use ostler_types::{CallId, CallKind, Caller, InstanceEpoch, Instant, ServerId, WorkerId};
+
+use crate::{instance::Instance, slot::Slot};
 
 /// What a worker is asked to do.
 #[derive(Debug, Clone, Copy)]
@@ -66,13 +71,19 @@ pub enum RefusedReason {
 
 /// A running attempt. Dropping it does not cancel: whoever wraps it decides. A kept one can be
 /// claimed again by [`crate::Hub::attach`].
-pub struct Attempt {}
+pub struct Attempt {
+    instance: Arc<Instance>,
+    slot: Arc<Slot>,
+}
 
 impl Attempt {
+    pub(crate) fn new(instance: Arc<Instance>, slot: Arc<Slot>) -> Attempt {
+        Attempt { instance, slot }
+    }
+
     /// The next item; `None` after the end. Chatter may be missing when this is polled slowly.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<AttemptEvent>> {
-        let _ = cx;
-        todo!()
+        self.slot.poll_next(cx)
     }
 
     // Cancel safe: an item is taken in the poll that returns it.
@@ -81,38 +92,42 @@ impl Attempt {
     }
 
     pub fn call(&self) -> CallId {
-        todo!()
+        self.slot.call
     }
 
     pub fn placement(&self) -> Placement {
-        todo!()
+        self.instance.placement(&self.slot)
     }
 
     /// Hands the client's answers to the worker.
     pub fn answer(&self, answers: Vec<Answer>) {
-        let _ = answers;
-        todo!()
+        self.instance.answer(&self.slot, answers);
     }
 
     /// Asks the worker to run on through a lost link. [`CallEvent::Kept`] tells that it does.
     pub fn keep(&self) {
-        todo!()
+        self.instance.keep(&self.slot);
     }
 
     /// Asks the worker to stop. The end still comes by [`Attempt::poll_next`].
     pub fn cancel(&self, reason: &str) {
-        let _ = reason;
-        todo!()
+        self.instance.cancel(&self.slot, reason);
     }
 
     /// The outcome of this kept call is stored: worker and hub forget it.
     pub fn recorded(&self) {
-        todo!()
+        self.instance.recorded(&self.slot);
     }
 
-    /// Moves the deadline, when the call becomes a task or is claimed again.
+    /// Moves the deadline, when the call becomes a task or is claimed again. A claimed call has
+    /// none until then.
     pub fn set_deadline(&self, deadline: Instant) {
-        let _ = deadline;
-        todo!()
+        self.instance.set_deadline(&self.slot, deadline);
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        self.instance.disown(&self.slot);
     }
 }

@@ -6,32 +6,69 @@
 //! Must not know: sessions, tasks, dispatch, HTTP, the store. A call is one attempt at one
 //! worker here; whether it is tried again is `dispatch`'s decision.
 //! Start with [`Hub`], then [`attempt`], then `slot` (what one call is while it runs),
-//! `instance` (what one worker process is), `link` (the live stream to it).
+//! `instance` (what one worker process is), `link` (the live stream to it), `machine` (what is
+//! decided about all three).
 
 pub mod attempt;
 pub mod config;
 pub mod orphans;
-pub mod watch;
 pub mod roster;
+pub mod watch;
+pub mod service;
+mod admission;
+mod link;
+mod instance;
+mod slot;
+mod machine;
+mod offer;
+mod metrics;
+
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use ostler_auth::WorkerTokens;
+use ostler_catalog::Catalogs;
+use ostler_env::{Env, JoinHandle};
+use ostler_rpc::{FRAME_BYTES_MAX, worker_v1::workers_server::WorkersServer};
+use ostler_types::{CallId, ServerId};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tonic::Status;
+
+use crate::{
+    instance::Shared, link::outbox::Why, metrics::Metrics, roster::Roster, watch::Watches,
+};
 
 pub use attempt::{Attempt, AttemptEnd, AttemptEvent, NewAttempt, Placement, RefusedReason};
 pub use config::Config;
 pub use orphans::Orphans;
 pub use roster::{NotStarted, WorkerRef};
+pub use service::Service;
 pub use watch::{TooManyWatches, Watch};
-
-use std::sync::Arc;
-
-use ostler_auth::WorkerTokens;
-use ostler_catalog::Catalogs;
-use ostler_env::Env;
-use ostler_types::{CallId, ServerId};
 
 /// The workers linked to this node. Cloning is cheap; all clones are the same hub.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
-struct Inner {}
+pub(crate) struct Inner {
+    shared: Arc<Shared>,
+    catalogs: Catalogs,
+    tokens: Arc<WorkerTokens>,
+    orphans: Arc<dyn Orphans>,
+    roster: Roster,
+    watches: Watches,
+    links_made: AtomicU64,
+    draining: AtomicBool,
+    closing: AtomicBool,
+    /// Told when a link has ended.
+    unlinked: Notify,
+    sweep: Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Hub {
     /// Starts the hub's sweep; needs a tokio runtime.
@@ -42,51 +79,134 @@ impl Hub {
         tokens: Arc<WorkerTokens>,
         orphans: Arc<dyn Orphans>,
     ) -> Hub {
-        let _ = (env, config, catalogs, tokens, orphans);
-        todo!()
+        let shared = Arc::new(Shared {
+            env: env.clone(),
+            metrics: Metrics::new(env.metrics()),
+            config,
+        });
+        let inner = Arc::new(Inner {
+            shared,
+            catalogs,
+            tokens,
+            orphans,
+            roster: Roster::default(),
+            watches: Watches::default(),
+            links_made: AtomicU64::new(1),
+            draining: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+            unlinked: Notify::new(),
+            sweep: Mutex::new(None),
+        });
+        let sweep = sweep(env.clone(), Arc::downgrade(&inner));
+        *inner.sweep.lock() = Some(env.spawn("hub-sweep", sweep));
+        Hub(inner)
     }
 
-    /// The gRPC service to add to a tonic server.
-    // pub fn service(&self) -> WorkersServer<..>
+    /// The gRPC service to add to a tonic server. Its stream and connection windows must be at
+    /// least 1 MiB, and TCP_NODELAY set.
+    pub fn service(&self) -> WorkersServer<Service> {
+        WorkersServer::new(Service(self.0.clone()))
+            .max_decoding_message_size(FRAME_BYTES_MAX)
+            .max_encoding_message_size(FRAME_BYTES_MAX)
+    }
 
     /// Workers of this Server that are linked and take calls. Cheap.
     pub fn candidates(&self, server: &ServerId) -> Arc<[WorkerRef]> {
-        let _ = server;
-        todo!()
+        self.0.roster.candidates(server)
     }
 
     /// Sends a call to a worker.
     pub fn start(&self, worker: &WorkerRef, new: &NewAttempt<'_>) -> Result<Attempt, NotStarted> {
-        let _ = (worker, new);
-        todo!()
+        let slot = worker.instance.start(&worker.link, new)?;
+        Ok(Attempt::new(worker.instance.clone(), slot))
     }
 
     /// Claims a kept call that nobody owns: one that a worker named when it linked, or whose
-    /// owner dropped its [`Attempt`].
+    /// owner dropped its [`Attempt`]. The new owner hears again what still matters: that it was
+    /// kept, its open questions, its outcome.
     pub fn attach(&self, call: CallId) -> Option<Attempt> {
-        let _ = call;
-        todo!()
+        self.0.roster.instances().into_iter().find_map(|instance| {
+            let slot = instance.find(call)?;
+            slot.claim().then(|| Attempt::new(instance, slot))
+        })
     }
 
     /// Nobody will ever claim this call: its worker stops it and forgets its outcome.
     pub fn forget(&self, call: CallId) {
-        let _ = call;
-        todo!()
+        for instance in self.0.roster.instances() {
+            if let Some(slot) = instance.find(call) {
+                instance.forget(&slot);
+            }
+        }
     }
 
     /// Watches one resource: one watch towards the workers, however many listeners there are.
     pub fn watch(&self, server: &ServerId, uri: &str) -> Result<Watch, TooManyWatches> {
-        let _ = (server, uri);
-        todo!()
+        Watch::open(&self.0, server, uri)
     }
 
-    /// No new call, no new link; workers are told to link elsewhere.
+    /// No new call, no new link; workers are told to link elsewhere. A link ends when the last
+    /// call of it that is not kept has ended.
     pub fn drain(&self) {
-        todo!()
+        self.0.draining.store(true, Ordering::Release);
+        for link in self.0.roster.links() {
+            link.drain();
+            self.0.roster.refresh(&link);
+        }
+    }
+
+    /// Waits until no worker is linked, after [`Hub::drain`].
+    // Cancel safe: it only looks.
+    pub async fn drained(&self) {
+        loop {
+            let unlinked = self.0.unlinked.notified();
+            if self.0.roster.links().is_empty() {
+                return;
+            }
+            unlinked.await;
+        }
     }
 
     /// Ends all links and waits for the hub's tasks.
     pub async fn close(&self) {
-        todo!()
+        self.0.draining.store(true, Ordering::Release);
+        self.0.closing.store(true, Ordering::Release);
+        for link in self.0.roster.links() {
+            let status = Status::unavailable("the node stops");
+            link.outbox.close(Why::Told, Some(status));
+        }
+        self.drained().await;
+        let sweep = self.0.sweep.lock().take();
+        if let Some(sweep) = sweep {
+            // The sweep ends by itself; a panic in it was logged where it happened.
+            let _ = sweep.await;
+        }
+    }
+}
+
+impl Inner {
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+/// Lets time pass for all calls: deadlines, graces, orphans. One timer for the whole hub.
+async fn sweep(env: Env, hub: Weak<Inner>) {
+    let mut pause = Duration::ZERO;
+    loop {
+        env.sleep(pause).await;
+        let Some(hub) = hub.upgrade().filter(|hub| !hub.is_closing()) else {
+            return;
+        };
+        pause = hub.shared.config.sweep;
+        let now = env.now();
+        for instance in hub.roster.instances() {
+            instance.sweep(now, &*hub.orphans);
+        }
+        hub.roster.expire(now, hub.shared.config.grace_kept);
     }
 }

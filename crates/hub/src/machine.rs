@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ostler_types::{Instant, InstanceEpoch};
+use ostler_types::{InstanceEpoch, Instant};
 
 use crate::{attempt::AttemptEnd, config::Config};
 

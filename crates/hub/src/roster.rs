@@ -1,10 +1,22 @@
-//! Which workers are linked, and how busy they are.
+//! Which workers are known and linked, and how busy they are.
 
-use ostler_types::{InstanceEpoch, WorkerId};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use ostler_types::{InstanceEpoch, Instant, ServerId, WorkerId};
+use parking_lot::{Mutex, RwLock};
+
+use crate::{
+    instance::Instance,
+    link::Link,
+    machine::{Admission, NotAdmitted, Process, admit},
+};
 
 /// A worker that was linked when this was made.
 #[derive(Clone)]
-pub struct WorkerRef {}
+pub struct WorkerRef {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) link: Arc<Link>,
+}
 
 /// Why a call was not sent. It did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -17,20 +29,154 @@ pub enum NotStarted {
 
 impl WorkerRef {
     pub fn id(&self) -> &WorkerId {
-        todo!()
+        &self.instance.worker
     }
 
     pub fn epoch(&self) -> InstanceEpoch {
-        todo!()
+        self.instance.epoch
     }
 
     /// Calls it runs now.
     pub fn in_flight(&self) -> u32 {
-        todo!()
+        self.instance.in_flight()
     }
 
     /// Calls it takes at once.
     pub fn capacity(&self) -> u32 {
-        todo!()
+        self.link.capacity
+    }
+
+    /// Whether it still takes calls.
+    pub fn takes_calls(&self) -> bool {
+        self.link.takes_calls()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Roster {
+    /// One process per worker id: linked, or within its grace.
+    known: Mutex<HashMap<WorkerId, Arc<Instance>>>,
+    linked: RwLock<HashMap<ServerId, Arc<[WorkerRef]>>>,
+    attempts: Mutex<HashMap<WorkerId, Attempts>>,
+}
+
+/// Links of one worker id in the current window.
+struct Attempts {
+    since: Instant,
+    links: u32,
+}
+
+const FLAP_WINDOW: Duration = Duration::from_secs(10);
+
+/// A worker that was let in.
+pub(crate) struct Admitted {
+    pub instance: Arc<Instance>,
+    /// The older process under the same id.
+    pub replaced: Option<Arc<Instance>>,
+}
+
+impl Roster {
+    /// Lets a worker in and gives it its link, or says why not.
+    pub fn admit(
+        &self,
+        worker: &WorkerId,
+        process: Process<'_>,
+        link: &Arc<Link>,
+        new: impl FnOnce() -> Instance,
+    ) -> Result<Admitted, NotAdmitted> {
+        let mut known = self.known.lock();
+        let current = known.get(worker).cloned();
+        let linked = current.as_ref().is_some_and(|it| it.link().is_some());
+        let admission = admit(current.as_ref().map(|it| it.process()), linked, process);
+        let (instance, replaced) = match (admission, current) {
+            (Admission::Refuse(why), _) => return Err(why),
+            (Admission::Resume, Some(instance)) => (instance, None),
+            (Admission::New | Admission::Replace | Admission::Resume, current) => {
+                let instance = Arc::new(new());
+                known.insert(worker.clone(), instance.clone());
+                (instance, current)
+            }
+        };
+        instance.set_link(link.clone());
+        Ok(Admitted { instance, replaced })
+    }
+
+    /// Counts a link of this worker id; says how long to wait if there were too many (GRPC-042).
+    pub fn count_link(&self, worker: &WorkerId, now: Instant, max: u32) -> Result<(), Duration> {
+        let mut attempts = self.attempts.lock();
+        let fresh = || Attempts {
+            since: now,
+            links: 0,
+        };
+        let mine = attempts.entry(worker.clone()).or_insert_with(fresh);
+        if now.since(mine.since) >= FLAP_WINDOW {
+            *mine = fresh();
+        }
+        mine.links += 1;
+        match mine.links > max {
+            true => Err((mine.since + FLAP_WINDOW).left(now)),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes a link a candidate for calls.
+    pub fn publish(&self, instance: &Arc<Instance>, link: &Arc<Link>) {
+        let worker = WorkerRef {
+            instance: instance.clone(),
+            link: link.clone(),
+        };
+        let mut linked = self.linked.write();
+        for server in link.servers() {
+            let others = linked.get(server).into_iter().flat_map(|list| list.iter());
+            let list = others.cloned().chain([worker.clone()]).collect();
+            linked.insert(server.clone(), list);
+        }
+    }
+
+    /// Takes links that take no calls off the lists of the Servers of this one.
+    pub fn refresh(&self, link: &Link) {
+        let mut linked = self.linked.write();
+        for server in link.servers() {
+            let Some(list) = linked.get(server) else {
+                continue;
+            };
+            let left: Arc<[_]> = list.iter().filter(|it| it.takes_calls()).cloned().collect();
+            match left.is_empty() {
+                true => drop(linked.remove(server)),
+                false => drop(linked.insert(server.clone(), left)),
+            }
+        }
+    }
+
+    pub fn candidates(&self, server: &ServerId) -> Arc<[WorkerRef]> {
+        let found = self.linked.read().get(server).cloned();
+        found.unwrap_or_else(|| Arc::new([]))
+    }
+
+    pub fn find(&self, worker: &WorkerId) -> Option<Arc<Instance>> {
+        self.known.lock().get(worker).cloned()
+    }
+
+    pub fn instances(&self) -> Vec<Arc<Instance>> {
+        self.known.lock().values().cloned().collect()
+    }
+
+    pub fn links(&self) -> Vec<Arc<Link>> {
+        let known = self.known.lock();
+        known
+            .values()
+            .filter_map(|instance| instance.link())
+            .collect()
+    }
+
+    /// Forgets processes that are gone for good, and with them whose their ids are.
+    pub fn expire(&self, now: Instant, grace: Duration) {
+        let gone = |instance: &Instance| {
+            let lost = instance.lost_since();
+            instance.is_idle() && lost.is_some_and(|lost| now.since(lost) >= grace)
+        };
+        self.known.lock().retain(|_, instance| !gone(instance));
+        let mut attempts = self.attempts.lock();
+        attempts.retain(|_, mine| now.since(mine.since) < FLAP_WINDOW);
     }
 }

@@ -1,17 +1,155 @@
 //! One watch per (Server, resource) towards the workers, told to all who listen.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
+
+use ostler_types::{Instant, ServerId};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::{Inner, link::Link};
+
 /// More resources are watched than the hub allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("more than {0} resources are watched")]
 pub struct TooManyWatches(pub usize);
 
 /// A listener. The workers are told when the first one comes and when the last one goes.
-pub struct Watch {}
+pub struct Watch {
+    hub: Weak<Inner>,
+    server: ServerId,
+    uri: String,
+    changes: watch::Receiver<()>,
+    told: Option<Instant>,
+}
+
+/// What is watched.
+#[derive(Default)]
+pub(crate) struct Watches(Mutex<HashMap<ServerId, HashMap<String, Watched>>>);
+
+struct Watched {
+    changes: watch::Sender<()>,
+    listeners: usize,
+}
 
 impl Watch {
-    /// Waits until the resource has changed since the last time. Changes in between count once.
+    pub(crate) fn open(
+        hub: &Arc<Inner>,
+        server: &ServerId,
+        uri: &str,
+    ) -> Result<Self, TooManyWatches> {
+        let max = hub.shared.config.watches_max;
+        let first = || {
+            hub.shared.metrics.watches.increment(1.0);
+            hub.tell_watch(server, uri, true);
+        };
+        let changes = hub.watches.listen(server, uri, max, first)?;
+        Ok(Self {
+            hub: Arc::downgrade(hub),
+            server: server.clone(),
+            uri: uri.to_owned(),
+            changes,
+            told: None,
+        })
+    }
+
+    /// Waits until the resource has changed since the last time. Changes in between count once,
+    /// and so do those that follow each other closely. Never returns once the hub is gone.
     // Cancel safe: a change counts as told only when this returns.
     pub async fn changed(&mut self) {
-        todo!()
+        self.pause().await;
+        if self.changes.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+        let hub = self.hub.upgrade();
+        self.told = hub.map(|hub| hub.shared.env.now());
+    }
+
+    async fn pause(&self) {
+        let (Some(told), Some(hub)) = (self.told, self.hub.upgrade()) else {
+            return;
+        };
+        let env = hub.shared.env.clone();
+        let until = told + hub.shared.config.watch_interval;
+        drop(hub);
+        env.sleep_until(until).await;
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let Some(hub) = self.hub.upgrade() else {
+            return;
+        };
+        hub.watches.leave(&self.server, &self.uri, || {
+            hub.shared.metrics.watches.decrement(1.0);
+            hub.tell_watch(&self.server, &self.uri, false);
+        });
+    }
+}
+
+impl Watches {
+    /// `first` tells the workers; it runs inside the lock, so that they hear of watches in the
+    /// order in which they began and ended.
+    fn listen(
+        &self,
+        server: &ServerId,
+        uri: &str,
+        max: usize,
+        first: impl FnOnce(),
+    ) -> Result<watch::Receiver<()>, TooManyWatches> {
+        let mut watched = self.0.lock();
+        if let Some(known) = watched.get_mut(server).and_then(|uris| uris.get_mut(uri)) {
+            known.listeners += 1;
+            return Ok(known.changes.subscribe());
+        }
+        if watched.values().map(HashMap::len).sum::<usize>() >= max {
+            return Err(TooManyWatches(max));
+        }
+        let (changes, listener) = watch::channel(());
+        let listeners = 1;
+        let uris = watched.entry(server.clone()).or_default();
+        uris.insert(uri.to_owned(), Watched { changes, listeners });
+        first();
+        Ok(listener)
+    }
+
+    fn leave(&self, server: &ServerId, uri: &str, last: impl FnOnce()) {
+        let mut watched = self.0.lock();
+        let Some(uris) = watched.get_mut(server) else {
+            return;
+        };
+        let Some(known) = uris.get_mut(uri) else {
+            return;
+        };
+        known.listeners -= 1;
+        if known.listeners > 0 {
+            return;
+        }
+        uris.remove(uri);
+        if uris.is_empty() {
+            watched.remove(server);
+        }
+        last();
+    }
+
+    /// A worker says that a resource has changed. Nobody may have asked.
+    pub fn updated(&self, server: &ServerId, uri: &str) {
+        let watched = self.0.lock();
+        if let Some(known) = watched.get(server).and_then(|uris| uris.get(uri)) {
+            known.changes.send_replace(());
+        }
+    }
+
+    /// Tells a new link everything that is watched.
+    pub fn tell(&self, link: &Link) {
+        let watched = self.0.lock();
+        for server in link.servers() {
+            for uri in watched.get(server).into_iter().flat_map(HashMap::keys) {
+                link.watch(server, uri, true);
+            }
+        }
     }
 }

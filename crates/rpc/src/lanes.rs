@@ -71,6 +71,16 @@ impl<F: Frame, T> Lanes<F, T> {
         self.control.push_back(frame);
     }
 
+    /// The newest control frame that waits, to add to it.
+    pub fn last_control_mut(&mut self) -> Option<&mut F> {
+        self.control.back_mut()
+    }
+
+    /// The next control frame alone.
+    pub fn pop_control(&mut self) -> Option<F> {
+        self.control.pop_front()
+    }
+
     /// A data frame, behind the transfers that carry its payloads.
     pub fn push_data(&mut self, frame: F, transfers: Vec<Transfer>, tag: T) {
         let cost = frame.cost();

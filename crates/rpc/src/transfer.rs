@@ -152,7 +152,7 @@ impl Assembler {
         let held = self
             .open
             .entry(part.transfer)
-            .or_insert_with(Default::default);
+            .or_insert_with(|| Some(BytesMut::new()));
         let Some(bytes) = held else { return Ok(()) };
         if room && bytes.len() + piece <= self.limits.payload_bytes_max {
             bytes.extend_from_slice(&part.data);

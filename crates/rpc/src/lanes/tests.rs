@@ -92,9 +92,9 @@ fn small_calls_wait_when_the_allowance_is_spent() {
 fn what_has_begun_to_leave_is_not_taken_back() {
     let (mut lanes, _) = check(&[4 << 20, 4 << 20, 4 << 20, 4 << 20, 60_000]);
     let waiting = lanes.waiting_bytes();
-    assert_eq!(lanes.take_unsent(|tag| *tag == 1), []);
+    assert!(lanes.take_unsent(|tag| *tag == 1).is_empty());
     assert_eq!(lanes.take_unsent(|tag| *tag == 4), [4]);
     assert!(waiting - lanes.waiting_bytes() > 4 << 20);
-    assert_eq!(lanes.take_all(), [3, 1, 2]);
+    assert_eq!(lanes.take_all(), [1, 2, 3]);
     assert!(lanes.is_empty());
 }

@@ -1,0 +1,135 @@
+//! A worker comes, a worker goes.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use ostler_rpc::worker_v1 as wire;
+use ostler_types::ServerId;
+use tonic::Status;
+
+use crate::{
+    Inner,
+    instance::{Instance, KnownCalls},
+    link::{Link, handshake::Newcomer, outbox::Why},
+    machine::{NotAdmitted, Process},
+    metrics::EndedLink,
+    offer,
+    roster::Admitted,
+};
+
+impl Inner {
+    /// Gives a checked worker its link: from here on calls go out and come back.
+    pub(crate) fn admit(
+        self: &Arc<Self>,
+        newcomer: Newcomer,
+    ) -> Result<(Arc<Instance>, Arc<Link>), Status> {
+        let (now, max) = (
+            self.shared.env.now(),
+            self.shared.config.links_per_ten_seconds_max,
+        );
+        if let Err(wait) = self.roster.count_link(&newcomer.worker, now, max) {
+            let message = format!("linked too often, wait {} ms", wait.as_millis());
+            return Err(Status::resource_exhausted(message));
+        }
+        let link = Arc::new(self.new_link(&newcomer));
+        let Admitted { instance, replaced } = self.let_in(&newcomer, &link)?;
+        if let Some(old) = replaced {
+            self.replace(&old);
+        }
+        let (known, welcome) = self.register(newcomer);
+        instance.hello(&link, &known);
+        link.outbox.welcome(welcome);
+        self.roster.publish(&instance, &link);
+        self.watches.tell(&link);
+        self.shared.metrics.links.increment(1.0);
+        self.shared.metrics.links_opened.increment(1);
+        Ok((instance, link))
+    }
+
+    fn new_link(&self, newcomer: &Newcomer) -> Link {
+        let number = self.links_made.fetch_add(1, Ordering::Relaxed);
+        let offers = newcomer.offers.iter();
+        let servers = offers
+            .map(|(id, offer)| (id.clone(), offer.resource_watch))
+            .collect();
+        Link::new(number, newcomer.capacity, servers, &self.shared.config)
+    }
+
+    fn let_in(&self, newcomer: &Newcomer, link: &Arc<Link>) -> Result<Admitted, Status> {
+        let (worker, epoch, grant) = (&newcomer.worker, newcomer.epoch, &newcomer.grant);
+        let process = Process {
+            epoch,
+            credential: &grant.credential,
+        };
+        let new = || Instance::new(worker.clone(), epoch, grant.clone(), self.shared.clone());
+        let admitted = self.roster.admit(worker, process, link, new);
+        admitted.map_err(|why| match why {
+            NotAdmitted::OtherCredential => Status::permission_denied(format!(
+                "the worker id {worker} belongs to another credential"
+            )),
+            NotAdmitted::AlreadyLinked => Status::already_exists(format!(
+                "the worker {worker} is linked; a restarted one needs a higher instance epoch"
+            )),
+            NotAdmitted::Outdated => {
+                Status::already_exists(format!("a newer process of the worker {worker} is known"))
+            }
+        })
+    }
+
+    /// GRPC-006: the newer process wins, and the old one's calls end at once.
+    fn replace(&self, old: &Instance) {
+        if let Some(link) = old.link() {
+            let status = Status::aborted("a newer process of this worker has linked");
+            link.outbox.close(Why::Told, Some(status));
+            old.lose_link(&link);
+            self.roster.refresh(&link);
+        }
+        old.end_all();
+    }
+
+    fn register(&self, newcomer: Newcomer) -> (KnownCalls, wire::Welcome) {
+        let mut refusals = newcomer.refusals;
+        let servers: Vec<ServerId> = newcomer.offers.iter().map(|(id, _)| id.clone()).collect();
+        for (index, (server, offer)) in (0..).zip(newcomer.offers) {
+            let refused = self.catalogs.register(&server, &newcomer.worker, offer);
+            refusals.extend(refused.into_iter().map(|it| offer::refusal(index, it)));
+        }
+        let (worker, epoch, sdk) = (&newcomer.worker, newcomer.epoch.0, &newcomer.sdk);
+        tracing::info!(%worker, epoch, sdk, ?servers, refused = refusals.len(), "worker linked");
+        refusals.truncate(offer::REFUSALS_MAX);
+        let config = &self.shared.config;
+        let welcome = wire::Welcome {
+            protocol: newcomer.protocol,
+            heartbeat_ms: u32::try_from(config.heartbeat.as_millis()).unwrap_or(u32::MAX),
+            byte_credit: config.byte_credit as u64,
+            outcome_bytes_max: config.outcome_bytes_max as u64,
+            refusals,
+        };
+        (newcomer.known, welcome)
+    }
+
+    /// A link has ended; its worker may come back.
+    pub(crate) fn unlinked(&self, instance: &Instance, link: &Link, reason: EndedLink) {
+        self.roster.refresh(link);
+        let current = self.roster.find(&instance.worker).and_then(|it| it.link());
+        for server in link.servers() {
+            let still = current
+                .as_ref()
+                .is_some_and(|it| it.server_index(server).is_some());
+            if !still {
+                self.catalogs.remove(server, &instance.worker);
+            }
+        }
+        self.shared.metrics.links.decrement(1.0);
+        self.shared.metrics.links_ended.count(reason);
+        let (worker, epoch) = (&instance.worker, instance.epoch.0);
+        tracing::info!(%worker, epoch, ?reason, "worker unlinked");
+        self.unlinked.notify_waiters();
+    }
+
+    /// Tells all workers of a Server.
+    pub(crate) fn tell_watch(&self, server: &ServerId, uri: &str, watched: bool) {
+        for worker in self.roster.candidates(server).iter() {
+            worker.link.watch(server, uri, watched);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The same process is back, or a new one brings calls along.
+
+use std::{collections::HashMap, sync::Arc};
+
+use ostler_rpc::worker_v1::{KnownCall, KnownCallState};
+use ostler_types::CallId;
+
+use super::Instance;
+use crate::{
+    link::Link,
+    machine::{Ended, Named, OnHello, on_hello},
+    slot::{Origin, Slot},
+};
+
+/// What a worker says about its calls.
+#[derive(Debug, Default)]
+pub(crate) struct KnownCalls {
+    calls: HashMap<CallId, (u32, KnownCallState)>,
+    truncated: bool,
+}
+
+impl KnownCalls {
+    /// Calls without an id or with a state from a newer protocol are as good as not named.
+    pub fn new(named: Vec<KnownCall>, truncated: bool) -> Self {
+        let call = |known: KnownCall| {
+            let state = known.state();
+            known.call.map(|call| (call.into(), (known.attempt, state)))
+        };
+        let calls = named.into_iter().filter_map(call).collect();
+        Self { calls, truncated }
+    }
+
+    fn named(&self, slot: &Slot) -> Named {
+        let state = self
+            .calls
+            .get(&slot.call)
+            .filter(|(attempt, _)| *attempt == slot.attempt);
+        match state {
+            Some((_, KnownCallState::Running)) => Named::Running,
+            Some((_, KnownCallState::Held)) => Named::Held,
+            Some((_, KnownCallState::Ended | KnownCallState::Unspecified)) => Named::Ended,
+            None if self.truncated => Named::Unsure,
+            None => Named::No,
+        }
+    }
+}
+
+impl Instance {
+    /// Brings the slots in line with what the worker says. All of them left on an earlier link.
+    pub fn hello(&self, link: &Link, known: &KnownCalls) {
+        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
+        for slot in &slots {
+            self.match_slot(link, slot, known.named(slot));
+        }
+        self.adopt(known);
+    }
+
+    fn match_slot(&self, link: &Link, slot: &Arc<Slot>, named: Named) {
+        if slot.times().ended.is_some() {
+            return;
+        }
+        match on_hello(named) {
+            OnHello::Continue => link.outbox.orders(slot, slot.orders()),
+            OnHello::Await => {}
+            OnHello::End(gone) => {
+                self.end(slot, gone.into(), Ended::ByWorker);
+                self.remove(slot);
+            }
+        }
+    }
+
+    /// Kept calls without a slot wait for their owner, up to a bound; the rest is forgotten.
+    /// Only kept calls outlive a link, so what is named here and not ended is kept.
+    fn adopt(&self, known: &KnownCalls) {
+        let alive = [KnownCallState::Running, KnownCallState::Held];
+        let mut room = self.shared.config.orphans_per_worker_max;
+        for (call, (attempt, state)) in &known.calls {
+            if !alive.contains(state) || self.find_attempt(*call, *attempt).is_some() {
+                continue;
+            }
+            match room.checked_sub(1) {
+                None => self.forget_at_worker(*call, *attempt),
+                // Another attempt of this call runs here: this one has no owner.
+                Some(_) if self.find(*call).is_some() => self.forget_at_worker(*call, *attempt),
+                Some(left) => {
+                    room = left;
+                    self.adopt_one(*call, *attempt);
+                }
+            }
+        }
+    }
+
+    fn adopt_one(&self, call: CallId, attempt: u32) {
+        let now = self.shared.env.now();
+        let slot = Arc::new(Slot::new(call, attempt, Origin::Named { at: now }));
+        self.in_flight
+            .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
+        self.shared.metrics.calls_adopted.increment(1);
+        self.insert(slot);
+        self.look_at(now);
+    }
+}

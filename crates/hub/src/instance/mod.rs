@@ -1,0 +1,373 @@
+//! One worker process: its calls, which outlive its link for a grace, and the link while there
+//! is one.
+
+mod hello;
+mod sweep;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+pub(crate) use hello::KnownCalls;
+
+use ostler_auth::WorkerGrant;
+use ostler_env::Env;
+use ostler_protocol::call::{Answer, Failure, Outcome};
+use ostler_rpc::worker_v1::{self as wire, to_worker::Frame};
+use ostler_types::{CallId, InstanceEpoch, Instant, WorkerId};
+use parking_lot::Mutex;
+
+use crate::{
+    attempt::{AttemptEnd, NewAttempt, Placement, RefusedReason},
+    config::Config,
+    link::{Link, NotSent, frames},
+    machine::{Ended, Process},
+    metrics::{DroppedOutcome, EndedCall, Metrics},
+    roster::NotStarted,
+    slot::{CancelStep, EndFate, Origin, Slot},
+};
+
+/// What all parts of a hub share.
+pub(crate) struct Shared {
+    pub env: Env,
+    pub config: Config,
+    pub metrics: Metrics,
+}
+
+pub(crate) struct Instance {
+    pub worker: WorkerId,
+    pub epoch: InstanceEpoch,
+    pub grant: Arc<WorkerGrant>,
+    pub shared: Arc<Shared>,
+    slots: Mutex<HashMap<CallId, Arc<Slot>>>,
+    /// Calls that take room at the worker.
+    in_flight: AtomicU32,
+    /// No slot needs the sweep before this time.
+    next_due: AtomicU64,
+    link: Mutex<LinkState>,
+}
+
+enum LinkState {
+    Linked(Arc<Link>),
+    Lost(Instant),
+}
+
+/// An outcome for a call that does not run in this attempt here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotMine;
+
+impl Instance {
+    pub fn new(
+        worker: WorkerId,
+        epoch: InstanceEpoch,
+        grant: Arc<WorkerGrant>,
+        shared: Arc<Shared>,
+    ) -> Instance {
+        let lost = LinkState::Lost(shared.env.now());
+        Instance {
+            worker,
+            epoch,
+            grant,
+            shared,
+            slots: Mutex::default(),
+            in_flight: AtomicU32::new(0),
+            next_due: AtomicU64::new(u64::MAX),
+            link: Mutex::new(lost),
+        }
+    }
+
+    pub fn process(&self) -> Process<'_> {
+        Process {
+            epoch: self.epoch,
+            credential: &self.grant.credential,
+        }
+    }
+
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.slots.lock().is_empty()
+    }
+
+    /// Whether a call runs that nobody could take up elsewhere.
+    pub fn runs_plain_calls(&self) -> bool {
+        let slots = self.slots.lock();
+        let plain = |slot: &Arc<Slot>| {
+            let times = slot.times();
+            !times.kept && times.ended.is_none()
+        };
+        slots.values().any(plain)
+    }
+
+    pub fn placement(&self, slot: &Slot) -> Placement {
+        Placement {
+            worker: self.worker.clone(),
+            instance: self.epoch,
+            attempt: slot.attempt,
+        }
+    }
+
+    // ---- the link ----------------------------------------------------------------------
+
+    pub fn link(&self) -> Option<Arc<Link>> {
+        match &*self.link.lock() {
+            LinkState::Linked(link) => Some(link.clone()),
+            LinkState::Lost(_) => None,
+        }
+    }
+
+    pub fn set_link(&self, link: Arc<Link>) {
+        *self.link.lock() = LinkState::Linked(link);
+    }
+
+    /// When the link was lost; `None` while there is one.
+    pub fn lost_since(&self) -> Option<Instant> {
+        match *self.link.lock() {
+            LinkState::Linked(_) => None,
+            LinkState::Lost(at) => Some(at),
+        }
+    }
+
+    /// The link is no more: what never left ends now, the rest waits for the grace.
+    pub fn lose_link(&self, link: &Link) {
+        let now = self.shared.env.now();
+        for slot in link.outbox.take_unsent() {
+            self.end(&slot, AttemptEnd::NotHanded, Ended::ByWorker);
+            self.remove(&slot);
+        }
+        let mut state = self.link.lock();
+        if matches!(&*state, LinkState::Linked(mine) if mine.number == link.number) {
+            *state = LinkState::Lost(now);
+        }
+        drop(state);
+        self.look_at(now);
+    }
+
+    /// A newer process took the worker id: nothing of this one goes on.
+    pub fn end_all(&self) {
+        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
+        for slot in slots {
+            let end = match slot.times().cancelled {
+                Some(_) => AttemptEnd::Outcome(Err(Failure::Cancelled)),
+                None => AttemptEnd::Lost,
+            };
+            self.end(&slot, end, Ended::ByWorker);
+            self.remove(&slot);
+        }
+    }
+
+    // ---- slots -------------------------------------------------------------------------
+
+    /// Starts a call on this link.
+    pub fn start(&self, link: &Link, new: &NewAttempt<'_>) -> Result<Arc<Slot>, NotStarted> {
+        let server = link.server_index(new.server).ok_or(NotStarted::NotLinked)?;
+        if !link.takes_calls() {
+            return Err(NotStarted::NotLinked);
+        }
+        self.reserve(link.capacity)?;
+        let deadline = new.deadline;
+        let slot = Arc::new(Slot::new(
+            new.call,
+            new.attempt,
+            Origin::Started { deadline },
+        ));
+        self.insert(slot.clone());
+        let now = self.shared.env.now();
+        let sent = link
+            .outbox
+            .call(&slot, |writer| frames::call(writer, new, server, now));
+        match sent {
+            Ok(()) => {
+                self.shared.metrics.calls_started.increment(1);
+                self.look_at(deadline);
+                Ok(slot)
+            }
+            Err(not_sent) => {
+                self.remove(&slot);
+                Err(match not_sent {
+                    NotSent::Closed => NotStarted::NotLinked,
+                    NotSent::Full => NotStarted::NoCredit,
+                })
+            }
+        }
+    }
+
+    fn reserve(&self, capacity: u32) -> Result<(), NotStarted> {
+        let more = |n: u32| (n < capacity).then_some(n + 1);
+        let reserved = self
+            .in_flight
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more);
+        reserved.map(drop).map_err(|_| NotStarted::NoCredit)
+    }
+
+    fn insert(&self, slot: Arc<Slot>) {
+        let replaced = self.slots.lock().insert(slot.call, slot);
+        if let Some(old) = replaced {
+            self.end(&old, AttemptEnd::Lost, Ended::ByWorker);
+            self.leave_room(&old);
+        }
+    }
+
+    /// Removes this slot, not a later one of the same call.
+    pub fn remove(&self, slot: &Arc<Slot>) {
+        let mut slots = self.slots.lock();
+        if slots
+            .get(&slot.call)
+            .is_some_and(|it| Arc::ptr_eq(it, slot))
+        {
+            slots.remove(&slot.call);
+        }
+        drop(slots);
+        self.leave_room(slot);
+    }
+
+    fn leave_room(&self, slot: &Slot) {
+        if slot.leave_room() {
+            self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+
+    pub fn find(&self, call: CallId) -> Option<Arc<Slot>> {
+        self.slots.lock().get(&call).cloned()
+    }
+
+    /// The slot of exactly this attempt.
+    pub fn find_attempt(&self, call: CallId, attempt: u32) -> Option<Arc<Slot>> {
+        self.find(call).filter(|slot| slot.attempt == attempt)
+    }
+
+    /// Ends a slot and counts it, if nothing has ended it before.
+    pub fn end(&self, slot: &Slot, end: AttemptEnd, by: Ended) -> EndFate {
+        let counted = EndedCall::of(&end);
+        let fate = slot.end(end, by);
+        if fate == EndFate::First {
+            self.shared.metrics.calls_ended.count(counted);
+        }
+        fate
+    }
+
+    // ---- from the worker ---------------------------------------------------------------
+
+    pub fn outcome(&self, call: CallId, attempt: u32, outcome: Outcome) -> Result<(), NotMine> {
+        let dropped = &self.shared.metrics.outcomes_dropped;
+        let Some(slot) = self.find(call) else {
+            dropped.count(DroppedOutcome::Unknown);
+            self.forget_at_worker(call, attempt);
+            return Err(NotMine);
+        };
+        if slot.attempt != attempt {
+            dropped.count(DroppedOutcome::Stale);
+            self.forget_at_worker(call, attempt);
+            return Ok(());
+        }
+        self.leave_room(&slot);
+        match self.end(&slot, AttemptEnd::Outcome(outcome), Ended::ByWorker) {
+            EndFate::First if slot.is_kept() => {}
+            EndFate::First => self.remove(&slot),
+            EndFate::Duplicate => dropped.count(DroppedOutcome::Duplicate),
+            EndFate::Late => {
+                dropped.count(DroppedOutcome::Late);
+                self.remove(&slot);
+                self.forget_at_worker(call, attempt);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn refused(&self, slot: &Arc<Slot>, reason: RefusedReason) {
+        self.end(slot, AttemptEnd::Refused(reason), Ended::ByWorker);
+        self.remove(slot);
+    }
+
+    // ---- from the owner ----------------------------------------------------------------
+
+    pub fn keep(&self, slot: &Slot) {
+        if slot.keep() {
+            let call = Some(slot.call.into());
+            self.control(Frame::Keep(wire::Keep { call }));
+        }
+    }
+
+    pub fn cancel(&self, slot: &Arc<Slot>, reason: &str) {
+        let now = self.shared.env.now();
+        match slot.cancel(reason, now) {
+            CancelStep::Nothing => {}
+            CancelStep::Send => {
+                let (call, reason) = (Some(slot.call.into()), reason.to_owned());
+                self.control(Frame::Cancel(wire::Cancel { call, reason }));
+            }
+            CancelStep::TakeBack => {
+                if self.link().is_some_and(|link| link.outbox.take_back(slot)) {
+                    let cancelled = AttemptEnd::Outcome(Err(Failure::Cancelled));
+                    self.end(slot, cancelled, Ended::ByWorker);
+                    self.remove(slot);
+                }
+            }
+        }
+        self.look_at(now + self.shared.config.grace_cancel);
+    }
+
+    pub fn answer(&self, slot: &Arc<Slot>, answers: Vec<Answer>) {
+        let link = self.link();
+        let taken = link.as_ref().map(|link| link.outbox.taken());
+        let sent = answers.clone();
+        if slot.answer(answers, taken)
+            && let Some(link) = link
+        {
+            link.outbox.answers(slot, &sent);
+        }
+    }
+
+    pub fn recorded(&self, slot: &Arc<Slot>) {
+        self.remove(slot);
+        if let Some(link) = self.link() {
+            link.outbox.recorded(slot.call);
+        }
+    }
+
+    pub fn set_deadline(&self, slot: &Slot, deadline: Instant) {
+        slot.set_deadline(deadline);
+        self.look_at(deadline);
+    }
+
+    pub fn disown(&self, slot: &Slot) {
+        let now = self.shared.env.now();
+        slot.disown(now);
+        if slot.is_kept() {
+            self.look_at(now);
+        }
+    }
+
+    /// Nobody will claim it.
+    pub fn forget(&self, slot: &Arc<Slot>) {
+        let now = self.shared.env.now();
+        let lost = AttemptEnd::Lost;
+        if slot.end(lost, Ended::ByPlatform(now)) == EndFate::First {
+            self.shared.metrics.calls_ended.count(EndedCall::Forgotten);
+        }
+        self.remove(slot);
+        self.forget_at_worker(slot.call, slot.attempt);
+    }
+
+    fn forget_at_worker(&self, call: CallId, attempt: u32) {
+        let call = Some(call.into());
+        self.control(Frame::Forget(wire::Forget { call, attempt }));
+    }
+
+    fn control(&self, frame: Frame) {
+        if let Some(link) = self.link() {
+            link.outbox.control(frame);
+        }
+    }
+
+    /// The sweep must look at the slots at this time.
+    fn look_at(&self, at: Instant) {
+        self.next_due.fetch_min(at.0, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,61 @@
+//! What time does to the calls of a worker.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use ostler_protocol::call::Failure;
+use ostler_types::Instant;
+
+use super::Instance;
+use crate::{
+    attempt::AttemptEnd,
+    machine::{Due, Ended, due},
+    orphans::Orphans,
+    slot::Slot,
+};
+
+impl Instance {
+    /// Looks at each call, if one of them may need it.
+    pub fn sweep(&self, now: Instant, orphans: &dyn Orphans) {
+        if self.next_due.load(Ordering::Acquire) > now.0 {
+            return;
+        }
+        self.next_due.store(u64::MAX, Ordering::Release);
+        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
+        let lost = self.lost_since();
+        for slot in slots {
+            let (what, next) = due(now, &slot.times(), lost, &self.shared.config);
+            self.perform(&slot, what, now, orphans);
+            // What was done may have made something else due.
+            let next = if what == Due::Nothing { next } else { now };
+            self.look_at(next);
+        }
+    }
+
+    fn perform(&self, slot: &Arc<Slot>, due: Due, now: Instant, orphans: &dyn Orphans) {
+        match due {
+            Due::Nothing => {}
+            Due::Deadline => self.deadline(slot, now),
+            Due::Cancelled => {
+                let cancelled = AttemptEnd::Outcome(Err(Failure::Cancelled));
+                self.end(slot, cancelled, Ended::ByPlatform(now));
+            }
+            Due::Lost => {
+                self.end(slot, AttemptEnd::Lost, Ended::ByPlatform(now));
+                self.remove(slot);
+            }
+            Due::Offer => {
+                slot.offered();
+                self.shared.metrics.orphans.increment(1);
+                orphans.orphan(slot.call, self.placement(slot));
+            }
+            Due::Unclaimed => self.forget(slot),
+            Due::Remove => self.remove(slot),
+        }
+    }
+
+    fn deadline(&self, slot: &Arc<Slot>, now: Instant) {
+        let deadline = AttemptEnd::Outcome(Err(Failure::Deadline));
+        self.end(slot, deadline, Ended::ByPlatform(now));
+        self.cancel(slot, "deadline passed");
+    }
+}

@@ -1,0 +1,495 @@
+//! What one call is while it runs here: a small queue, a place for its end that nothing else can
+//! take, and whoever waits for them. No task, no channel, no timer.
+//!
+//! The lock is held for a few instructions and never while another one is taken.
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll, Waker},
+};
+
+use ostler_protocol::call::{Answer, CallEvent, Question};
+use ostler_types::{CallId, Instant};
+use parking_lot::Mutex;
+
+use crate::{
+    attempt::{AttemptEnd, AttemptEvent},
+    config::Config,
+    machine::{CallTimes, Ended, Unowned},
+};
+
+pub(crate) struct Slot {
+    pub call: CallId,
+    pub attempt: u32,
+    state: Mutex<State>,
+}
+
+struct State {
+    events: VecDeque<CallEvent>,
+    chatter_len: usize,
+    chatter_bytes: usize,
+    end: Option<AttemptEnd>,
+    ended: Option<Ended>,
+    /// The owner has taken the end.
+    end_taken: bool,
+    waker: Option<Waker>,
+    /// The `Call` frame has left for the transport.
+    handed: bool,
+    started: bool,
+    became_task: bool,
+    keep: Keep,
+    cancel: Option<CancelOrder>,
+    /// Questions that nobody has answered yet.
+    open: Vec<Question>,
+    answers: VecDeque<GivenAnswers>,
+    deadline: Instant,
+    owned: bool,
+    unowned: Option<Unowned>,
+    /// It takes one place of the worker's capacity.
+    takes_room: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    No,
+    Asked,
+    Kept,
+}
+
+struct CancelOrder {
+    reason: String,
+    at: Instant,
+}
+
+/// Answers that the worker may not have taken in yet.
+struct GivenAnswers {
+    answers: Vec<Answer>,
+    /// On which link, and where in its stream, they left.
+    left: Option<Position>,
+}
+
+/// A place in what was sent on a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub link: u64,
+    pub bytes: u64,
+}
+
+/// What the worker must (again) be told about a call.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Orders {
+    pub keep: bool,
+    pub cancel: Option<String>,
+    pub answers: Vec<Answer>,
+}
+
+/// What became of an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndFate {
+    /// It is how the call ended.
+    First,
+    /// The worker had said how it ended before.
+    Duplicate,
+    /// The platform had ended it before.
+    Late,
+}
+
+/// What a cancel asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CancelStep {
+    Send,
+    /// The call has not left: it need not, if it has not begun to.
+    TakeBack,
+    /// It was cancelled before, or the worker has ended it.
+    Nothing,
+}
+
+/// Who will hear from a new slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Started here, by its owner.
+    Started { deadline: Instant },
+    /// Named by a worker; kept, and nobody owns it.
+    Named { at: Instant },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooManyQuestions;
+
+impl Slot {
+    pub fn new(call: CallId, attempt: u32, origin: Origin) -> Slot {
+        let state = Mutex::new(State::new(origin));
+        Slot {
+            call,
+            attempt,
+            state,
+        }
+    }
+
+    // ---- from the worker ---------------------------------------------------------------
+
+    /// Progress or a log entry. Returns how many older ones had to go for it.
+    pub fn chatter(&self, event: CallEvent, config: &Config) -> usize {
+        let mut state = self.state.lock();
+        if state.ended.is_some() {
+            return 1;
+        }
+        state.chatter_len += 1;
+        state.chatter_bytes += chatter_bytes(&event);
+        state.events.push_back(event);
+        let dropped = state.trim(config);
+        wake(state);
+        dropped
+    }
+
+    pub fn started(&self) {
+        self.once(CallEvent::Started, |state| &mut state.started);
+    }
+
+    pub fn become_task(&self) {
+        self.once(CallEvent::BecomeTask, |state| &mut state.became_task);
+    }
+
+    /// After a new link the worker says some things again; the owner hears them once.
+    fn once(&self, event: CallEvent, flag: impl FnOnce(&mut State) -> &mut bool) {
+        let mut state = self.state.lock();
+        if !std::mem::replace(flag(&mut state), true) {
+            state.push(event);
+            wake(state);
+        }
+    }
+
+    pub fn kept(&self) {
+        let mut state = self.state.lock();
+        if state.keep == Keep::Asked {
+            state.keep = Keep::Kept;
+            state.push(CallEvent::Kept);
+            wake(state);
+        }
+    }
+
+    /// Questions, without those that are only said again after a new link.
+    pub fn ask(&self, asked: Vec<Question>, config: &Config) -> Result<(), TooManyQuestions> {
+        let mut state = self.state.lock();
+        let new = |question: &Question| !state.knows(question);
+        let new: Vec<_> = asked.into_iter().filter(new).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        state.open.extend(new.iter().cloned());
+        if state.open.iter().map(question_bytes).sum::<usize>() > config.ask_bytes_max {
+            return Err(TooManyQuestions);
+        }
+        state.push(CallEvent::Ask(new));
+        wake(state);
+        Ok(())
+    }
+
+    // ---- the end -----------------------------------------------------------------------
+
+    pub fn end(&self, end: AttemptEnd, by: Ended) -> EndFate {
+        let mut state = self.state.lock();
+        match state.ended {
+            Some(Ended::ByWorker) => EndFate::Duplicate,
+            Some(Ended::ByPlatform(_)) => EndFate::Late,
+            None => {
+                state.ended = Some(by);
+                state.end = Some(end);
+                state.open = Vec::new();
+                state.answers = VecDeque::new();
+                wake(state);
+                EndFate::First
+            }
+        }
+    }
+
+    /// The worker does not run it any more. True once.
+    pub fn leave_room(&self) -> bool {
+        std::mem::take(&mut self.state.lock().takes_room)
+    }
+
+    pub fn is_kept(&self) -> bool {
+        self.state.lock().is_kept()
+    }
+
+    // ---- from the owner ----------------------------------------------------------------
+
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<AttemptEvent>> {
+        let mut state = self.state.lock();
+        if let Some(event) = state.pop() {
+            return Poll::Ready(Some(AttemptEvent::Event(event)));
+        }
+        if state.end_taken {
+            return Poll::Ready(None);
+        }
+        // A kept one stays, for the next owner, until it is recorded.
+        let end = match state.is_kept() {
+            true => state.end.clone(),
+            false => state.end.take(),
+        };
+        if let Some(end) = end {
+            state.end_taken = true;
+            return Poll::Ready(Some(AttemptEvent::Ended(end)));
+        }
+        match &mut state.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Whether `Keep` must be sent now.
+    pub fn keep(&self) -> bool {
+        let mut state = self.state.lock();
+        let news = state.keep == Keep::No && state.ended.is_none();
+        if state.keep == Keep::No {
+            state.keep = Keep::Asked;
+        }
+        news && state.handed
+    }
+
+    pub fn cancel(&self, reason: &str, at: Instant) -> CancelStep {
+        let mut state = self.state.lock();
+        if state.cancel.is_some() || state.ended == Some(Ended::ByWorker) {
+            return CancelStep::Nothing;
+        }
+        let reason = reason.to_owned();
+        state.cancel = Some(CancelOrder { reason, at });
+        match state.handed {
+            true => CancelStep::Send,
+            false => CancelStep::TakeBack,
+        }
+    }
+
+    /// Whether the answers must be sent. `taken` is what the worker has taken in.
+    pub fn answer(&self, answers: Vec<Answer>, taken: Option<Position>) -> bool {
+        let mut state = self.state.lock();
+        if state.ended.is_some() {
+            return false;
+        }
+        if let Some(taken) = taken {
+            state.forget_taken(taken);
+        }
+        let answered = |q: &Question| answers.iter().any(|answer| answer.key == q.key);
+        state.open.retain(|question| !answered(question));
+        let left = None;
+        state.answers.push_back(GivenAnswers { answers, left });
+        state.handed
+    }
+
+    pub fn set_deadline(&self, deadline: Instant) {
+        self.state.lock().deadline = deadline;
+    }
+
+    pub fn disown(&self, now: Instant) {
+        let mut state = self.state.lock();
+        state.owned = false;
+        state.waker = None;
+        state.unowned = Some(Unowned {
+            since: now,
+            offered: false,
+        });
+    }
+
+    /// Gives a kept call without an owner to a new one, which hears again what still matters.
+    pub fn claim(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.owned || !state.is_kept() {
+            return false;
+        }
+        state.owned = true;
+        state.unowned = None;
+        state.end_taken = false;
+        state.tell_again();
+        true
+    }
+
+    // ---- from the outbound queue and the link -------------------------------------------
+
+    /// The `Call` frame leaves now. What was ordered meanwhile must follow it.
+    pub fn hand(&self) -> Orders {
+        let mut state = self.state.lock();
+        state.handed = true;
+        Orders {
+            keep: state.keep != Keep::No,
+            cancel: state.cancel.as_ref().map(|cancel| cancel.reason.clone()),
+            answers: Vec::new(),
+        }
+    }
+
+    /// The oldest answers that have not left yet leave now.
+    pub fn answers_left(&self, at: Position) {
+        let mut state = self.state.lock();
+        let waiting = state.answers.iter_mut().find(|given| given.left.is_none());
+        if let Some(given) = waiting {
+            given.left = Some(at);
+        }
+    }
+
+    /// What must be sent again on a new link.
+    pub fn orders(&self) -> Orders {
+        let mut state = self.state.lock();
+        let mut answers = Vec::new();
+        for given in &mut state.answers {
+            given.left = None;
+            answers.extend(given.answers.iter().cloned());
+        }
+        Orders {
+            keep: state.keep == Keep::Asked,
+            cancel: state.cancel.as_ref().map(|cancel| cancel.reason.clone()),
+            answers,
+        }
+    }
+
+    // ---- from the sweep -----------------------------------------------------------------
+
+    pub fn times(&self) -> CallTimes {
+        let state = self.state.lock();
+        CallTimes {
+            deadline: state.deadline,
+            kept: state.is_kept(),
+            cancelled: state.cancel.as_ref().map(|cancel| cancel.at),
+            ended: state.ended,
+            unowned: state.unowned,
+        }
+    }
+
+    pub fn offered(&self) {
+        if let Some(unowned) = &mut self.state.lock().unowned {
+            unowned.offered = true;
+        }
+    }
+}
+
+impl State {
+    fn new(origin: Origin) -> State {
+        let (started, deadline, unowned) = match origin {
+            Origin::Started { deadline } => (true, deadline, None),
+            Origin::Named { at } => {
+                let (since, offered) = (at, false);
+                (false, Instant(u64::MAX), Some(Unowned { since, offered }))
+            }
+        };
+        State {
+            events: VecDeque::new(),
+            chatter_len: 0,
+            chatter_bytes: 0,
+            end: None,
+            ended: None,
+            end_taken: false,
+            waker: None,
+            handed: !started,
+            started: false,
+            became_task: false,
+            keep: if started { Keep::No } else { Keep::Kept },
+            cancel: None,
+            open: Vec::new(),
+            answers: VecDeque::new(),
+            deadline,
+            owned: started,
+            unowned,
+            takes_room: true,
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.keep != Keep::No
+    }
+
+    fn push(&mut self, event: CallEvent) {
+        if self.ended.is_none() {
+            self.events.push_back(event);
+        }
+    }
+
+    fn pop(&mut self) -> Option<CallEvent> {
+        let event = self.events.pop_front()?;
+        if is_chatter(&event) {
+            self.chatter_len -= 1;
+            self.chatter_bytes -= chatter_bytes(&event);
+        }
+        Some(event)
+    }
+
+    /// Drops the oldest chatter beyond the bound; never anything else.
+    fn trim(&mut self, config: &Config) -> usize {
+        let mut dropped = 0;
+        while self.chatter_len > config.chatter_len_max
+            || self.chatter_bytes > config.chatter_bytes_max
+        {
+            let Some(oldest) = self.events.iter().position(is_chatter) else {
+                break;
+            };
+            if let Some(event) = self.events.remove(oldest) {
+                self.chatter_len -= 1;
+                self.chatter_bytes -= chatter_bytes(&event);
+                dropped += 1;
+            }
+        }
+        dropped
+    }
+
+    /// Open, or answered with an answer that is still on its way.
+    fn knows(&self, question: &Question) -> bool {
+        let given = self.answers.iter().flat_map(|given| &given.answers);
+        self.open.contains(question) || given.into_iter().any(|answer| answer.key == question.key)
+    }
+
+    fn forget_taken(&mut self, taken: Position) {
+        let arrived = |left: &Position| left.link == taken.link && left.bytes <= taken.bytes;
+        self.answers
+            .retain(|given| !given.left.is_some_and(|left| arrived(&left)));
+    }
+
+    fn tell_again(&mut self) {
+        self.events.clear();
+        (self.chatter_len, self.chatter_bytes) = (0, 0);
+        let flags = [
+            (self.started, CallEvent::Started),
+            (self.keep == Keep::Kept, CallEvent::Kept),
+            (self.became_task, CallEvent::BecomeTask),
+        ];
+        let told = flags
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, event)| event);
+        self.events.extend(told);
+        if !self.open.is_empty() {
+            self.events.push_back(CallEvent::Ask(self.open.clone()));
+        }
+    }
+}
+
+/// Wakes the owner after the lock is gone, so that it does not run into it.
+fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+fn is_chatter(event: &CallEvent) -> bool {
+    matches!(event, CallEvent::Progress(_) | CallEvent::Log(_))
+}
+
+fn chatter_bytes(event: &CallEvent) -> usize {
+    match event {
+        CallEvent::Progress(progress) => 64 + progress.message.as_ref().map_or(0, String::len),
+        CallEvent::Log(log) => {
+            64 + log.data.bytes().len() + log.logger.as_ref().map_or(0, String::len)
+        }
+        CallEvent::Started
+        | CallEvent::Kept
+        | CallEvent::Ask(_)
+        | CallEvent::BecomeTask
+        | CallEvent::Outcome(_) => 0,
+    }
+}
+
+fn question_bytes(question: &Question) -> usize {
+    64 + question.key.len() + question.params.bytes().len()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+use std::{sync::Arc, task::Wake};
+
+use ostler_protocol::{
+    Raw,
+    call::{Failure, Log, LogLevel, Progress, QuestionKind},
+};
+
+use super::*;
+
+struct Woken(std::sync::atomic::AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+const CALL: CallId = CallId(7);
+const DEADLINE: Instant = Instant(9);
+
+fn started() -> Slot {
+    Slot::new(CALL, 1, Origin::Started { deadline: DEADLINE })
+}
+
+fn named() -> Slot {
+    Slot::new(CALL, 1, Origin::Named { at: Instant(1) })
+}
+
+fn progress(n: u32) -> CallEvent {
+    let (total, message) = (None, None);
+    CallEvent::Progress(Progress {
+        progress: n.into(),
+        total,
+        message,
+    })
+}
+
+fn question(key: &str) -> Question {
+    Question {
+        key: key.to_owned(),
+        kind: QuestionKind::Roots,
+        params: Raw::empty_object(),
+    }
+}
+
+fn answer(key: &str) -> Answer {
+    let value = Ok(Raw::empty_object());
+    Answer {
+        key: key.to_owned(),
+        value,
+    }
+}
+
+fn ok() -> AttemptEnd {
+    AttemptEnd::Outcome(Ok(Raw::empty_object()))
+}
+
+/// Everything there is for the owner now, and how often it was woken for it.
+fn check(slot: &Slot, expected: &[AttemptEvent]) {
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut found = Vec::new();
+    while let Poll::Ready(Some(event)) = slot.poll_next(&mut cx) {
+        found.push(event);
+    }
+    assert_eq!(found, expected);
+}
+
+fn event(event: CallEvent) -> AttemptEvent {
+    AttemptEvent::Event(event)
+}
+
+#[test]
+fn the_owner_hears_everything_in_order_and_the_end_last() {
+    let (slot, config) = (started(), Config::default());
+    slot.started();
+    slot.chatter(progress(1), &config);
+    slot.ask(vec![question("a")], &config).expect("few");
+    slot.become_task();
+    assert_eq!(slot.end(ok(), Ended::ByWorker), EndFate::First);
+    check(
+        &slot,
+        &[
+            event(CallEvent::Started),
+            event(progress(1)),
+            event(CallEvent::Ask(vec![question("a")])),
+            event(CallEvent::BecomeTask),
+            AttemptEvent::Ended(ok()),
+        ],
+    );
+    check(&slot, &[]);
+}
+
+#[test]
+fn a_waiting_owner_is_woken_by_each_kind_of_news() {
+    let config = Config::default();
+    let woken = Arc::new(Woken(0.into()));
+    let waker = Waker::from(woken.clone());
+    let slot = started();
+    slot.keep();
+    let news: [&dyn Fn(); 6] = [
+        &|| slot.started(),
+        &|| slot.kept(),
+        &|| assert_eq!(slot.chatter(progress(1), &config), 0),
+        &|| slot.ask(vec![question("a")], &config).expect("few"),
+        &|| slot.become_task(),
+        &|| assert_eq!(slot.end(ok(), Ended::ByWorker), EndFate::First),
+    ];
+    for (count, tell) in (1..).zip(news) {
+        let mut cx = Context::from_waker(&waker);
+        assert!(slot.poll_next(&mut cx).is_pending());
+        tell();
+        assert_eq!(woken.0.load(std::sync::atomic::Ordering::SeqCst), count);
+        assert!(slot.poll_next(&mut cx).is_ready());
+    }
+}
+
+#[test]
+fn the_first_end_wins() {
+    let slot = started();
+    assert_eq!(slot.end(ok(), Ended::ByWorker), EndFate::First);
+    assert_eq!(
+        slot.end(AttemptEnd::Lost, Ended::ByWorker),
+        EndFate::Duplicate
+    );
+    check(&slot, &[AttemptEvent::Ended(ok())]);
+    let slot = started();
+    let deadline = AttemptEnd::Outcome(Err(Failure::Deadline));
+    slot.end(deadline.clone(), Ended::ByPlatform(Instant(1)));
+    assert_eq!(slot.end(ok(), Ended::ByWorker), EndFate::Late);
+    check(&slot, &[AttemptEvent::Ended(deadline)]);
+}
+
+#[test]
+fn chatter_goes_oldest_first_and_nothing_else_ever() {
+    let slot = started();
+    let config = Config {
+        chatter_len_max: 2,
+        ..Config::default()
+    };
+    slot.started();
+    slot.ask(vec![question("a")], &config).expect("few");
+    let dropped: usize = (0..5).map(|n| slot.chatter(progress(n), &config)).sum();
+    assert_eq!(dropped, 3);
+    slot.end(ok(), Ended::ByWorker);
+    assert_eq!(slot.chatter(progress(9), &config), 1);
+    check(
+        &slot,
+        &[
+            event(CallEvent::Started),
+            event(CallEvent::Ask(vec![question("a")])),
+            event(progress(3)),
+            event(progress(4)),
+            AttemptEvent::Ended(ok()),
+        ],
+    );
+}
+
+#[test]
+fn chatter_is_bounded_in_bytes_too() {
+    let slot = started();
+    let config = Config {
+        chatter_bytes_max: 1_000,
+        ..Config::default()
+    };
+    let (level, logger) = (LogLevel::Info, None);
+    let data = Raw::from_text(&"x".repeat(600));
+    let log = CallEvent::Log(Log {
+        level,
+        logger,
+        data,
+    });
+    assert_eq!(slot.chatter(log.clone(), &config), 0);
+    assert_eq!(slot.chatter(log.clone(), &config), 1);
+    check(&slot, &[event(log)]);
+}
+
+#[test]
+fn open_questions_are_bounded() {
+    let slot = started();
+    let config = Config {
+        ask_bytes_max: 200,
+        ..Config::default()
+    };
+    slot.ask(vec![question("a"), question("b")], &config)
+        .expect("few");
+    assert_eq!(
+        slot.ask(vec![question("c"), question("d")], &config),
+        Err(TooManyQuestions)
+    );
+}
+
+#[test]
+fn what_is_only_said_again_is_not_heard_again() {
+    let (slot, config) = (started(), Config::default());
+    slot.hand();
+    slot.keep();
+    for _ in 0..2 {
+        slot.started();
+        slot.kept();
+        slot.become_task();
+        slot.ask(vec![question("a")], &config).expect("few");
+    }
+    slot.answer(vec![answer("a")], None);
+    slot.ask(vec![question("a"), question("b")], &config)
+        .expect("few");
+    check(
+        &slot,
+        &[
+            event(CallEvent::Started),
+            event(CallEvent::Kept),
+            event(CallEvent::BecomeTask),
+            event(CallEvent::Ask(vec![question("a")])),
+            event(CallEvent::Ask(vec![question("b")])),
+        ],
+    );
+}
+
+#[test]
+fn orders_wait_until_the_call_has_left() {
+    let slot = started();
+    assert!(!slot.keep());
+    assert_eq!(slot.cancel("enough", Instant(1)), CancelStep::TakeBack);
+    let orders = slot.hand();
+    assert!(orders.keep);
+    assert_eq!(orders.cancel.as_deref(), Some("enough"));
+    let slot = started();
+    slot.hand();
+    assert!(slot.keep());
+    assert!(!slot.keep());
+    assert_eq!(slot.cancel("enough", Instant(1)), CancelStep::Send);
+    assert_eq!(slot.cancel("enough", Instant(1)), CancelStep::Nothing);
+}
+
+#[test]
+fn answers_are_sent_again_until_they_were_surely_taken_in() {
+    let slot = started();
+    slot.hand();
+    let left = |bytes| Position { link: 1, bytes };
+    assert!(slot.answer(vec![answer("a")], Some(left(0))));
+    slot.answers_left(left(100));
+    assert!(slot.answer(vec![answer("b")], Some(left(99))));
+    slot.answers_left(left(200));
+    assert_eq!(slot.orders().answers, [answer("a"), answer("b")]);
+    slot.answers_left(Position { link: 2, bytes: 50 });
+    assert!(slot.answer(vec![answer("c")], Some(Position { link: 2, bytes: 60 })));
+    assert_eq!(slot.orders().answers, [answer("b"), answer("c")]);
+}
+
+#[test]
+fn a_new_owner_of_a_kept_call_hears_what_still_matters() {
+    let (slot, config) = (started(), Config::default());
+    slot.hand();
+    slot.keep();
+    slot.kept();
+    slot.ask(vec![question("a"), question("b")], &config)
+        .expect("few");
+    slot.answer(vec![answer("a")], None);
+    let kept = event(CallEvent::Kept);
+    let open = event(CallEvent::Ask(vec![question("b")]));
+    assert!(!slot.claim());
+    slot.disown(Instant(1));
+    assert!(slot.claim());
+    check(&slot, &[kept.clone(), open]);
+    slot.end(ok(), Ended::ByWorker);
+    check(&slot, &[AttemptEvent::Ended(ok())]);
+    slot.disown(Instant(2));
+    assert!(slot.claim());
+    check(&slot, &[kept, AttemptEvent::Ended(ok())]);
+}
+
+#[test]
+fn a_plain_call_cannot_be_claimed_and_a_named_one_can() {
+    let slot = started();
+    slot.disown(Instant(1));
+    assert!(!slot.claim());
+    assert!(named().claim());
+}
