@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    json::{Kind, Raw},
+    json::{Kind, Raw, walk},
     revision::{Era, Revision},
 };
 
@@ -54,14 +54,24 @@ impl ClientFacet {
         capabilities: &Raw,
         revision: Revision,
     ) -> Result<Self, BadCapabilities> {
+        Self::from_value(capabilities.as_str(), revision)
+    }
+
+    /// The same for a value cut out of a `Raw`.
+    pub(crate) fn from_value(
+        capabilities: &str,
+        revision: Revision,
+    ) -> Result<Self, BadCapabilities> {
         must_be_object("capabilities", capabilities)?;
         let mut facet = Self::default();
-        for (name, value) in declared(capabilities) {
-            match name.as_str() {
-                "elicitation" => facet.read_elicitation(&value, revision)?,
-                "sampling" => facet.read_sampling(&value, revision)?,
-                "roots" => facet.read_roots(&value)?,
-                "extensions" => facet.read_extensions(&value, revision)?,
+        for (name, value) in walk::members(capabilities) {
+            match name.as_ref() {
+                // How some clients write "not declared".
+                _ if walk::kind_of(value) == Kind::Null => {}
+                "elicitation" => facet.read_elicitation(value, revision)?,
+                "sampling" => facet.read_sampling(value, revision)?,
+                "roots" => facet.read_roots(value)?,
+                "extensions" => facet.read_extensions(value, revision)?,
                 _ => {}
             }
         }
@@ -69,7 +79,7 @@ impl ClientFacet {
     }
 
     /// `{}` means form; URL mode exists from 2025-11-25 on ([MR-3]).
-    fn read_elicitation(&mut self, value: &Raw, revision: Revision) -> Result<(), BadCapabilities> {
+    fn read_elicitation(&mut self, value: &str, revision: Revision) -> Result<(), BadCapabilities> {
         must_be_object("capabilities.elicitation", value)?;
         let modes = revision >= Revision::V2025_11_25;
         self.elicit_url = modes && has(value, "elicitation", "url")?;
@@ -77,7 +87,7 @@ impl ClientFacet {
         Ok(())
     }
 
-    fn read_sampling(&mut self, value: &Raw, revision: Revision) -> Result<(), BadCapabilities> {
+    fn read_sampling(&mut self, value: &str, revision: Revision) -> Result<(), BadCapabilities> {
         must_be_object("capabilities.sampling", value)?;
         let flags = revision >= Revision::V2025_11_25;
         self.sample = true;
@@ -86,14 +96,15 @@ impl ClientFacet {
         Ok(())
     }
 
-    fn read_roots(&mut self, value: &Raw) -> Result<(), BadCapabilities> {
+    fn read_roots(&mut self, value: &str) -> Result<(), BadCapabilities> {
         must_be_object("capabilities.roots", value)?;
         self.roots = true;
-        self.roots_list_changed = value.get("listChanged").and_then(|v| v.boolean()) == Some(true);
+        self.roots_list_changed =
+            walk::member(value, "listChanged").and_then(walk::boolean) == Some(true);
         Ok(())
     }
 
-    fn read_extensions(&mut self, value: &Raw, revision: Revision) -> Result<(), BadCapabilities> {
+    fn read_extensions(&mut self, value: &str, revision: Revision) -> Result<(), BadCapabilities> {
         must_be_object("capabilities.extensions", value)?;
         self.tasks = revision.era() == Era::Modern && has(value, "extensions", TASKS_EXTENSION)?;
         self.ui = has(value, "extensions", UI_EXTENSION)?;
@@ -135,26 +146,17 @@ impl ClientFacet {
     }
 }
 
-/// Members with a value; `null` is how some clients write "not declared".
-fn declared(object: &Raw) -> impl Iterator<Item = (String, Raw)> {
-    object
-        .members()
-        .filter(|(_, v)| !v.is_null())
-        .map(|(n, v)| (n.into_owned(), v))
-}
-
-fn has(object: &Raw, parent: &str, name: &str) -> Result<bool, BadCapabilities> {
-    match object.get(name) {
-        None => Ok(false),
-        Some(value) if value.is_null() => Ok(false),
+fn has(object: &str, parent: &str, name: &str) -> Result<bool, BadCapabilities> {
+    match walk::member(object, name) {
+        None | Some("null") => Ok(false),
         Some(value) => {
-            must_be_object(&format!("capabilities.{parent}.{name}"), &value).map(|()| true)
+            must_be_object(&format!("capabilities.{parent}.{name}"), value).map(|()| true)
         }
     }
 }
 
-fn must_be_object(path: &str, value: &Raw) -> Result<(), BadCapabilities> {
-    match value.kind() {
+fn must_be_object(path: &str, value: &str) -> Result<(), BadCapabilities> {
+    match walk::kind_of(value) {
         Kind::Object => Ok(()),
         _ => Err(BadCapabilities {
             path: path.to_owned(),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::json::{Kind, Raw};
+use crate::json::{Kind, Raw, walk};
 
 /// A string or integer token exactly as the client wrote it ([RPC-1], [RPC-3]).
 ///
@@ -22,13 +22,18 @@ pub struct BadId {
 impl RequestId {
     /// Checks the rule of [RPC-1]: a string or an integer, no longer than `bytes_max`.
     pub fn from_raw(raw: &Raw, bytes_max: usize) -> Result<Self, BadId> {
-        let good = match raw.kind() {
+        Self::from_value(raw.as_str(), bytes_max)
+    }
+
+    /// The same for a value cut out of a `Raw`.
+    pub(crate) fn from_value(value: &str, bytes_max: usize) -> Result<Self, BadId> {
+        let good = match walk::kind_of(value) {
             Kind::String => true,
-            Kind::Number => is_integer(raw.bytes()),
+            Kind::Number => is_integer(value),
             Kind::Object | Kind::Array | Kind::Bool | Kind::Null => false,
         };
-        let fits = raw.bytes().len() <= bytes_max;
-        let id = || Self(Bytes::copy_from_slice(raw.bytes()));
+        let fits = value.len() <= bytes_max;
+        let id = || Self(Bytes::copy_from_slice(value.as_bytes()));
         (good && fits).then(id).ok_or(BadId { bytes_max })
     }
 
@@ -53,8 +58,8 @@ impl RequestId {
     }
 }
 
-fn is_integer(token: &[u8]) -> bool {
-    !token.iter().any(|b| b".eE".contains(b))
+fn is_integer(number: &str) -> bool {
+    !number.contains(['.', 'e', 'E'])
 }
 
 impl fmt::Display for RequestId {

@@ -8,33 +8,33 @@ use super::ClientError;
 use crate::{
     fault::Fault,
     id::RequestId,
-    json::{Kind, Raw},
+    json::{Kind, Raw, walk},
 };
 
-/// One JSON-RPC message.
+/// One JSON-RPC message. What it borrows are values cut out of the body.
 #[derive(Debug)]
-pub(super) struct Envelope {
-    pub message: Message,
+pub(super) struct Envelope<'a> {
+    pub message: Message<'a>,
     /// An object, `{}` when absent or `null`.
-    pub params: Raw,
+    pub params: &'a str,
 }
 
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum Message<'a> {
     Request {
         id: RequestId,
-        method: String,
+        method: Cow<'a, str>,
     },
     Notification {
-        method: String,
+        method: Cow<'a, str>,
     },
     Response {
         id: RequestId,
-        result: Result<Raw, ClientError>,
+        result: Result<&'a str, ClientError>,
     },
 }
 
-impl Envelope {
+impl Envelope<'_> {
     pub(super) fn is_request(&self, wanted: &str) -> bool {
         matches!(&self.message, Message::Request { method, .. } if method == wanted)
     }
@@ -57,30 +57,32 @@ pub(super) struct BadEnvelope {
 
 /// The members that mean something; all others are ignored.
 #[derive(Default)]
-struct Members {
-    jsonrpc: Option<Raw>,
-    id: Option<Raw>,
-    method: Option<Raw>,
-    params: Option<Raw>,
-    result: Option<Raw>,
-    error: Option<Raw>,
+struct Members<'a> {
+    jsonrpc: Option<&'a str>,
+    id: Option<&'a str>,
+    method: Option<&'a str>,
+    params: Option<&'a str>,
+    result: Option<&'a str>,
+    error: Option<&'a str>,
 }
 
 const RESERVED: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
-pub(super) fn read(body: &Raw, limits: &Limits) -> Result<Envelope, BadEnvelope> {
+pub(super) fn read<'a>(body: &'a Raw, limits: &Limits) -> Result<Envelope<'a>, BadEnvelope> {
     let no_id = |fault| BadEnvelope { fault, id: None };
     let members = members(body).map_err(no_id)?;
-    let id = read_id(members.id.as_ref(), limits).map_err(no_id)?;
+    let id = read_id(members.id, limits).map_err(no_id)?;
+    let is_request =
+        members.method.is_some() || (members.result.is_none() && members.error.is_none());
     let envelope = read_message(members, id.clone(), limits);
     // The id of a response is an id of ours: it names no request to answer.
-    envelope.map_err(|(fault, is_request)| BadEnvelope {
+    envelope.map_err(|fault| BadEnvelope {
         fault,
         id: id.filter(|_| is_request),
     })
 }
 
-fn members(body: &Raw) -> Result<Members, Fault> {
+fn members(body: &Raw) -> Result<Members<'_>, Fault> {
     match body.kind() {
         Kind::Object => {}
         // Batches exist in 2025-03-26 only ([BAT-6]), which is not served.
@@ -88,7 +90,7 @@ fn members(body: &Raw) -> Result<Members, Fault> {
         _ => return invalid("the body must be one JSON-RPC message, an object"),
     }
     let mut members = Members::default();
-    for (name, value) in body.members() {
+    for (name, value) in walk::members(body.as_str()) {
         match name.as_ref() {
             "jsonrpc" => members.jsonrpc = Some(value),
             "id" => members.id = Some(value),
@@ -104,73 +106,58 @@ fn members(body: &Raw) -> Result<Members, Fault> {
 
 /// A lenient reader elsewhere might take `Method` for `method` and see another request than we do.
 fn refuse_case_variant(name: &str) -> Result<(), Fault> {
-    match RESERVED
-        .iter()
-        .find(|reserved| name.eq_ignore_ascii_case(reserved))
-    {
+    let variant_of = |reserved: &&&str| name.eq_ignore_ascii_case(reserved);
+    match RESERVED.iter().find(variant_of) {
         Some(reserved) => invalid(&format!("member {name:?} must be spelled {reserved:?}")),
         None => Ok(()),
     }
 }
 
-fn read_id(id: Option<&Raw>, limits: &Limits) -> Result<Option<RequestId>, Fault> {
-    let id = id
-        .map(|raw| RequestId::from_raw(raw, limits.id_bytes_max))
-        .transpose();
-    id.map_err(|bad| Fault::InvalidRequest(bad.to_string()))
+fn read_id(id: Option<&str>, limits: &Limits) -> Result<Option<RequestId>, Fault> {
+    let id = id.map(|value| RequestId::from_value(value, limits.id_bytes_max));
+    id.transpose()
+        .map_err(|bad| Fault::InvalidRequest(bad.to_string()))
 }
 
-/// The fault comes with whether a request was meant.
-fn read_message(
-    members: Members,
+fn read_message<'a>(
+    members: Members<'a>,
     id: Option<RequestId>,
     limits: &Limits,
-) -> Result<Envelope, (Fault, bool)> {
-    let is_request =
-        members.method.is_some() || (members.result.is_none() && members.error.is_none());
-    let because = |fault| (fault, is_request);
-    let version = members.jsonrpc.as_ref().and_then(Raw::text);
+) -> Result<Envelope<'a>, Fault> {
+    let version = members.jsonrpc.and_then(walk::text);
     if version.as_deref() != Some("2.0") {
-        return Err(because(Fault::InvalidRequest(
-            "\"jsonrpc\" must be \"2.0\"".into(),
-        )));
+        return invalid("\"jsonrpc\" must be \"2.0\"");
     }
     let message = match (members.method, id, members.result, members.error) {
-        (Some(method), id, None, None) => {
-            let method = read_method(&method, limits).map_err(because)?;
-            match id {
-                Some(id) => Message::Request { id, method },
-                None => Message::Notification { method },
-            }
-        }
+        (Some(method), Some(id), None, None) => Message::Request {
+            id,
+            method: read_method(method, limits)?,
+        },
+        (Some(method), None, None, None) => Message::Notification {
+            method: read_method(method, limits)?,
+        },
         (None, Some(id), Some(result), None) => Message::Response {
             id,
             result: Ok(result),
         },
         (None, Some(id), None, Some(error)) => Message::Response {
             id,
-            result: Err(client_error(&error)),
+            result: Err(client_error(error)),
         },
-        (Some(_), _, _, _) => {
-            return Err(because(bad_shape("a request has no result and no error")));
-        }
-        (None, _, None, None) => return Err(because(bad_shape("\"method\" is missing"))),
-        (None, None, _, _) => {
-            return Err(because(bad_shape("a response needs the id of a request")));
-        }
+        (Some(_), _, _, _) => return invalid("a request has no result and no error"),
+        (None, _, None, None) => return invalid("\"method\" is missing"),
+        (None, None, _, _) => return invalid("a response needs the id of a request"),
         (None, Some(_), Some(_), Some(_)) => {
-            return Err(because(bad_shape(
-                "a response has a result or an error, not both",
-            )));
+            return invalid("a response has a result or an error, not both");
         }
     };
-    let params = read_params(members.params, &message).map_err(because)?;
+    let params = read_params(members.params, &message)?;
     Ok(Envelope { message, params })
 }
 
-fn read_method(method: &Raw, limits: &Limits) -> Result<String, Fault> {
-    match method.text() {
-        Some(text) if text.len() <= limits.id_bytes_max => Ok(text.into_owned()),
+fn read_method<'a>(method: &'a str, limits: &Limits) -> Result<Cow<'a, str>, Fault> {
+    match walk::text(method) {
+        Some(text) if text.len() <= limits.id_bytes_max => Ok(text),
         _ => invalid(&format!(
             "\"method\" must be a string of at most {} bytes",
             limits.id_bytes_max
@@ -179,35 +166,26 @@ fn read_method(method: &Raw, limits: &Limits) -> Result<String, Fault> {
 }
 
 /// By name only ([RPC-5]). A notification cannot be told of bad params, so its body is refused.
-fn read_params(params: Option<Raw>, message: &Message) -> Result<Raw, Fault> {
+fn read_params<'a>(params: Option<&'a str>, message: &Message<'_>) -> Result<&'a str, Fault> {
     let reason = "\"params\" must be an object";
-    match (params, message) {
-        (None, _) => Ok(Raw::empty_object()),
-        (Some(params), _) if params.is_null() => Ok(Raw::empty_object()),
-        (Some(params), _) if params.is_object() => Ok(params),
-        (Some(_), Message::Request { .. }) => Err(Fault::InvalidParams(reason.into())),
-        (Some(_), Message::Notification { .. } | Message::Response { .. }) => invalid(reason),
+    match (params.unwrap_or("{}"), message) {
+        ("null", _) => Ok("{}"),
+        (params, _) if walk::kind_of(params) == Kind::Object => Ok(params),
+        (_, Message::Request { .. }) => Err(Fault::InvalidParams(reason.to_owned())),
+        (_, Message::Notification { .. } | Message::Response { .. }) => invalid(reason),
     }
 }
 
 /// What the client made of a request of ours; it is surfaced as "refused", so details may be odd.
-fn client_error(error: &Raw) -> ClientError {
-    let code = error
-        .get("code")
-        .and_then(|code| code.as_str().parse().ok());
-    let message = error
-        .get("message")
-        .and_then(|m| m.text().map(Cow::into_owned));
+fn client_error(error: &str) -> ClientError {
+    let code = walk::member(error, "code").and_then(|code| code.parse().ok());
+    let message = walk::member(error, "message").and_then(walk::text);
     ClientError {
         code: code.unwrap_or(0),
-        message: message.unwrap_or_default(),
+        message: message.unwrap_or_default().into_owned(),
     }
 }
 
-fn bad_shape(reason: &str) -> Fault {
-    Fault::InvalidRequest(reason.to_owned())
-}
-
 fn invalid<T>(reason: &str) -> Result<T, Fault> {
-    Err(bad_shape(reason))
+    Err(Fault::InvalidRequest(reason.to_owned()))
 }

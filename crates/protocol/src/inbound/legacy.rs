@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 
-use ostler_types::{CallKind, Limits};
+use ostler_types::CallKind;
 
 use super::{
-    Initialize, LegacyMessage, LegacyMethod, LegacyNotification, ListKind, era::VersionHeader,
-    meta::Meta, params,
+    Initialize, LegacyMessage, LegacyMethod, LegacyNotification, ListKind, Post,
+    era::VersionHeader, params::log_level,
 };
 use crate::{
     facet::ClientFacet,
     fault::Fault,
     headers::{self, Headers},
     id::RequestId,
-    json::Raw,
+    json::{Kind, walk},
     revision::{Era, Revision},
 };
 
@@ -54,33 +54,34 @@ pub(super) fn version_header(header: &VersionHeader<'_>) -> Result<Option<Revisi
 }
 
 /// [LIF-1], [LIF-2]: the version asked for if it is served and legacy, else our latest legacy one.
-pub(super) fn initialize(
+pub(super) fn initialize<H: Headers>(
+    post: &Post<'_, H>,
     id: RequestId,
-    params: &Raw,
-    session: Option<String>,
 ) -> Result<Initialize, Fault> {
-    let names = ["protocolVersion", "capabilities", "clientInfo"];
-    let [version, capabilities, client_info] = params::pick(params, names);
-    let Some(requested) = version.as_ref().and_then(Raw::text).map(Cow::into_owned) else {
+    let is_object = |value: &&str| walk::kind_of(value) == Kind::Object;
+    let Some(requested) = post.params.protocol_version.and_then(walk::text) else {
         return invalid("params.protocolVersion must be a string");
     };
-    let Some(capabilities) = capabilities.filter(Raw::is_object) else {
+    let Some(capabilities) = post.params.capabilities.filter(is_object) else {
         return invalid("params.capabilities must be an object");
     };
-    let Some(client_info) = client_info.filter(is_implementation) else {
+    let Some(client_info) = post
+        .params
+        .client_info
+        .filter(|info| is_implementation(info))
+    else {
         return invalid("params.clientInfo must be an object with a name and a version");
     };
     let negotiated = negotiate(&requested);
-    let facet = ClientFacet::from_capabilities(&capabilities, negotiated);
-    let facet = facet.map_err(|bad| Fault::InvalidParams(format!("params.{bad}")))?;
+    let facet = ClientFacet::from_value(capabilities, negotiated);
     Ok(Initialize {
         id,
-        requested,
+        requested: requested.into_owned(),
         negotiated,
-        capabilities,
-        client_info,
-        facet,
-        session,
+        capabilities: post.body.slice(capabilities),
+        client_info: post.body.slice(client_info),
+        facet: facet.map_err(|bad| Fault::InvalidParams(format!("params.{bad}")))?,
+        session: session(post.headers)?,
     })
 }
 
@@ -91,68 +92,68 @@ fn negotiate(requested: &str) -> Revision {
     }
 }
 
-fn is_implementation(info: &Raw) -> bool {
-    let [name, version] = params::pick(info, ["name", "version"]);
-    let is_string = |value: Option<Raw>| value.is_some_and(|raw| raw.text().is_some());
-    is_string(name) && is_string(version)
+fn is_implementation(info: &str) -> bool {
+    let is_string = |name| walk::member(info, name).and_then(walk::text).is_some();
+    is_string("name") && is_string("version")
 }
 
 /// A request inside a session. `_meta` counts for progress and trace only.
-pub(super) fn request(
+pub(super) fn request<H>(
+    post: &Post<'_, H>,
     id: RequestId,
     method: &str,
-    params: &Raw,
-    meta: &Meta,
-    limits: &Limits,
 ) -> Result<LegacyMessage, Fault> {
-    meta.check_object()?;
+    post.meta.check_object()?;
     Ok(LegacyMessage::Request {
         id,
-        method: read_method(method, params, limits)?,
-        progress_token: meta.progress_token(limits)?,
-        trace: meta.trace(),
+        method: read_method(post, method)?,
+        progress_token: post.meta.progress_token(post.limits)?,
+        trace: post.meta.trace(),
     })
 }
 
-fn read_method(method: &str, params: &Raw, limits: &Limits) -> Result<LegacyMethod, Fault> {
-    let list = |kind| params::cursor(params).map(|cursor| LegacyMethod::List { kind, cursor });
-    let call = |kind| params::legacy_call(params, kind).map(LegacyMethod::Call);
-    match method {
-        "ping" => Ok(LegacyMethod::Ping),
-        "logging/setLevel" => {
-            let [level] = params::pick(params, ["level"]);
-            params::log_level("params.level", level.as_ref()).map(LegacyMethod::SetLevel)
-        }
-        "tools/list" => list(ListKind::Tools),
-        "prompts/list" => list(ListKind::Prompts),
-        "resources/list" => list(ListKind::Resources),
-        "resources/templates/list" => list(ListKind::Templates),
-        "tools/call" => call(CallKind::Tool),
-        "prompts/get" => call(CallKind::Prompt),
-        "resources/read" => call(CallKind::Resource),
-        "completion/complete" => params::complete(params, limits).map(LegacyMethod::Complete),
-        "resources/subscribe" => {
-            params::target(params, "uri").map(|uri| LegacyMethod::Subscribe { uri })
-        }
-        "resources/unsubscribe" => {
-            params::target(params, "uri").map(|uri| LegacyMethod::Unsubscribe { uri })
-        }
+fn read_method<H>(post: &Post<'_, H>, method: &str) -> Result<LegacyMethod, Fault> {
+    let Post {
+        params,
+        body,
+        limits,
+        ..
+    } = post;
+    let list = |kind| {
+        params
+            .cursor()
+            .map(|cursor| LegacyMethod::List { kind, cursor })
+    };
+    let call = |kind| params.call(kind, body).map(LegacyMethod::Call);
+    Ok(match method {
+        "ping" => LegacyMethod::Ping,
+        "logging/setLevel" => LegacyMethod::SetLevel(log_level("params.level", params.level)?),
+        "tools/list" => list(ListKind::Tools)?,
+        "prompts/list" => list(ListKind::Prompts)?,
+        "resources/list" => list(ListKind::Resources)?,
+        "resources/templates/list" => list(ListKind::Templates)?,
+        "tools/call" => call(CallKind::Tool)?,
+        "prompts/get" => call(CallKind::Prompt)?,
+        "resources/read" => call(CallKind::Resource)?,
+        "completion/complete" => LegacyMethod::Complete(params.complete(body, limits)?),
+        "resources/subscribe" => LegacyMethod::Subscribe { uri: params.uri()? },
+        "resources/unsubscribe" => LegacyMethod::Unsubscribe { uri: params.uri()? },
         // The session is looked up first: to an unknown one every method is a 404 ([SES-2]).
-        _ => Ok(LegacyMethod::Unknown {
+        _ => LegacyMethod::Unknown {
             method: method.to_owned(),
-        }),
-    }
+        },
+    })
 }
 
 /// Malformed and unknown notifications are dropped like any other that means nothing here.
-pub(super) fn notification(method: String, params: &Raw, limits: &Limits) -> LegacyNotification {
+pub(super) fn notification<H>(post: &Post<'_, H>, method: String) -> LegacyNotification {
     match method.as_str() {
         "notifications/initialized" => LegacyNotification::Initialized,
         "notifications/roots/list_changed" => LegacyNotification::RootsChanged,
         "notifications/cancelled" => {
-            let [id, reason] = params::pick(params, ["requestId", "reason"]);
-            let id = id.and_then(|raw| RequestId::from_raw(&raw, limits.id_bytes_max).ok());
-            let reason = reason.as_ref().and_then(Raw::text).map(Cow::into_owned);
+            let id = post.params.request_id;
+            let id = id.and_then(|id| RequestId::from_value(id, post.limits.id_bytes_max).ok());
+            let reason = post.params.reason.and_then(walk::text).map(Cow::into_owned);
             match id {
                 Some(id) => LegacyNotification::Cancelled { id, reason },
                 None => LegacyNotification::Other { method },

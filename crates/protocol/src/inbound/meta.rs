@@ -7,7 +7,7 @@ use ostler_types::{Limits, TraceContext};
 use crate::{
     fault::Fault,
     id::RequestId,
-    json::{Kind, Raw},
+    json::{Kind, Raw, walk},
 };
 
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -15,40 +15,41 @@ const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 
-/// The known members; forged and foreign ones are not even looked at ([SEC-7]).
+/// The known members; forged and foreign ones are not even looked at ([SEC-7]). Values are
+/// borrowed from the body.
 #[derive(Debug, Default)]
-pub(super) struct Meta {
+pub(super) struct Meta<'a> {
     /// `_meta` is there, but not as an object.
     malformed: bool,
-    pub protocol_version: Option<Raw>,
-    pub capabilities: Option<Raw>,
-    pub log_level: Option<Raw>,
-    client_info: Option<Raw>,
-    progress_token: Option<Raw>,
-    traceparent: Option<Raw>,
-    tracestate: Option<Raw>,
+    pub protocol_version: Option<&'a str>,
+    pub log_level: Option<&'a str>,
+    capabilities: Option<&'a str>,
+    client_info: Option<&'a str>,
+    progress_token: Option<&'a str>,
+    traceparent: Option<&'a str>,
+    tracestate: Option<&'a str>,
 }
 
-impl Meta {
-    pub(super) fn read(params: &Raw) -> Self {
-        let mut meta = Self::default();
-        let Some(raw) = params.get("_meta").filter(|raw| !raw.is_null()) else {
-            return meta;
+impl<'a> Meta<'a> {
+    pub(super) fn read(meta: Option<&'a str>) -> Self {
+        let mut found = Self::default();
+        let Some(meta) = meta.filter(|meta| *meta != "null") else {
+            return found;
         };
-        meta.malformed = !raw.is_object();
-        for (name, value) in raw.members() {
+        found.malformed = walk::kind_of(meta) != Kind::Object;
+        for (name, value) in walk::members(meta) {
             match name.as_ref() {
-                PROTOCOL_VERSION => meta.protocol_version = Some(value),
-                CLIENT_CAPABILITIES => meta.capabilities = Some(value),
-                CLIENT_INFO => meta.client_info = Some(value),
-                LOG_LEVEL => meta.log_level = Some(value),
-                "progressToken" => meta.progress_token = Some(value),
-                "traceparent" => meta.traceparent = Some(value),
-                "tracestate" => meta.tracestate = Some(value),
+                PROTOCOL_VERSION => found.protocol_version = Some(value),
+                CLIENT_CAPABILITIES => found.capabilities = Some(value),
+                CLIENT_INFO => found.client_info = Some(value),
+                LOG_LEVEL => found.log_level = Some(value),
+                "progressToken" => found.progress_token = Some(value),
+                "traceparent" => found.traceparent = Some(value),
+                "tracestate" => found.tracestate = Some(value),
                 _ => {}
             }
         }
-        meta
+        found
     }
 
     /// What both eras ask of `_meta`.
@@ -62,19 +63,20 @@ impl Meta {
     }
 
     /// The version as text, for a request that must name one.
-    pub(super) fn required_version(&self) -> Result<Cow<'_, str>, Fault> {
-        let version = self.protocol_version.as_ref().and_then(Raw::text);
+    pub(super) fn required_version(&self) -> Result<Cow<'a, str>, Fault> {
+        let version = self.protocol_version.and_then(walk::text);
         version.ok_or_else(|| must_be(PROTOCOL_VERSION, "a string"))
     }
 
-    pub(super) fn required_capabilities(&self) -> Result<&Raw, Fault> {
-        let capabilities = self.capabilities.as_ref().filter(|raw| raw.is_object());
+    pub(super) fn required_capabilities(&self) -> Result<&'a str, Fault> {
+        let is_object = |value: &&str| walk::kind_of(value) == Kind::Object;
+        let capabilities = self.capabilities.filter(is_object);
         capabilities.ok_or_else(|| must_be(CLIENT_CAPABILITIES, "an object"))
     }
 
     /// `clientInfo` may be missing ([M-3]); it is for people, so only its kind is checked.
     pub(super) fn check_client_info(&self) -> Result<(), Fault> {
-        match self.client_info.as_ref().map(Raw::kind) {
+        match self.client_info.map(walk::kind_of) {
             None | Some(Kind::Object | Kind::Null) => Ok(()),
             Some(_) => Err(must_be(CLIENT_INFO, "an object")),
         }
@@ -83,31 +85,29 @@ impl Meta {
     /// A string or an integer, echoed as it is ([P-7]). It owns its bytes: it lives as long as
     /// the call, the body does not.
     pub(super) fn progress_token(&self, limits: &Limits) -> Result<Option<Raw>, Fault> {
-        let token = self.progress_token.as_ref().filter(|raw| !raw.is_null());
-        let token = token
-            .map(|raw| RequestId::from_raw(raw, limits.id_bytes_max))
-            .transpose();
-        let what = format!(
-            "a string or an integer of at most {} bytes",
-            limits.id_bytes_max
-        );
-        let token = token.map_err(|_| must_be("progressToken", &what))?;
-        Ok(token.map(|token| token.to_raw()))
+        let max = limits.id_bytes_max;
+        let token = self.progress_token.filter(|token| *token != "null");
+        let token = token.map(|token| RequestId::from_value(token, max));
+        match token.transpose() {
+            Ok(token) => Ok(token.map(|token| token.to_raw())),
+            Err(_) => {
+                let what = format!("a string or an integer of at most {max} bytes");
+                Err(must_be("progressToken", &what))
+            }
+        }
     }
 
     /// Only what is well-formed; the rest is dropped, as W3C asks ([SEC-13]).
     pub(super) fn trace(&self) -> Option<TraceContext> {
-        let traceparent = self.traceparent.as_ref()?.text()?;
+        let traceparent = walk::text(self.traceparent?)?;
         if !is_traceparent(&traceparent) {
             return None;
         }
-        let tracestate = self.tracestate.as_ref().and_then(Raw::text);
-        let tracestate = tracestate
-            .filter(|state| is_tracestate(state))
-            .unwrap_or_default();
+        let tracestate = self.tracestate.and_then(walk::text);
+        let tracestate = tracestate.filter(|state| is_tracestate(state));
         Some(TraceContext {
             traceparent: traceparent.into(),
-            tracestate: tracestate.into(),
+            tracestate: tracestate.unwrap_or_default().into(),
         })
     }
 }

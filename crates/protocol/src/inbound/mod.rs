@@ -16,9 +16,10 @@ use bytes::Bytes;
 use ostler_types::{CallKind, Limits, TraceContext};
 
 use self::{
-    envelope::{Envelope, Message},
+    envelope::Message,
     era::{Decision, Shape, VersionHeader},
     meta::Meta,
+    params::Params,
 };
 pub use crate::headers::{Headers, check_param_headers};
 use crate::{
@@ -235,7 +236,8 @@ pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<In
 
     let body = Raw::parse(body, limits.json_depth_max).map_err(|e| refused(e.into(), None))?;
     let envelope = envelope::read(&body, limits).map_err(|bad| refused(bad.fault, bad.id))?;
-    let meta = Meta::read(&envelope.params);
+    let params = Params::read(envelope.params);
+    let meta = Meta::read(params.meta);
     let shape = Shape {
         version_in_meta: meta.protocol_version.is_some(),
         session: has_session,
@@ -245,13 +247,15 @@ pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<In
     let post = Post {
         headers,
         version_header: &version_header,
+        body: &body,
+        params: &params,
         meta: &meta,
         limits,
     };
     let (inbound, era) = match era::decide(&version_header, shape) {
-        Decision::Modern => (post.modern(envelope), Era::Modern),
-        Decision::Initialize => (post.initialize(envelope), Era::Legacy),
-        Decision::Session => (post.in_session(envelope), Era::Legacy),
+        Decision::Modern => (post.modern(envelope.message), Era::Modern),
+        Decision::Initialize => (post.initialize(envelope.message), Era::Legacy),
+        Decision::Session => (post.in_session(envelope.message), Era::Legacy),
         Decision::Refuse { fault, era } => (Err(fault), era),
     };
     inbound.map_err(|fault| Rejected {
@@ -261,30 +265,26 @@ pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<In
     })
 }
 
-/// One POST, its era decided.
+/// One POST, its envelope read and its era decided.
 struct Post<'a, H> {
     headers: &'a H,
     version_header: &'a VersionHeader<'a>,
-    meta: &'a Meta,
+    /// What `params` and `meta` are cut out of.
+    body: &'a Raw,
+    params: &'a Params<'a>,
+    meta: &'a Meta<'a>,
     limits: &'a Limits,
 }
 
 impl<H: Headers> Post<'_, H> {
-    fn modern(&self, envelope: Envelope) -> Result<Inbound, Fault> {
-        match envelope.message {
+    fn modern(&self, message: Message<'_>) -> Result<Inbound, Fault> {
+        match message {
             Message::Request { id, method } => {
-                let request = modern::Request {
-                    headers: self.headers,
-                    version_header: self.version_header,
-                    method: &method,
-                    params: &envelope.params,
-                    meta: self.meta,
-                    limits: self.limits,
-                };
-                request.check(id).map(Inbound::Modern)
+                modern::check_request(self, id, &method).map(Inbound::Modern)
             }
             Message::Notification { method } => {
-                modern::check_notification(self.version_header, self.meta)?;
+                modern::check_notification(self)?;
+                let method = method.into_owned();
                 Ok(Inbound::ModernNotification { method })
             }
             // [M-2]: the modern server asks nothing that could be answered so.
@@ -295,26 +295,25 @@ impl<H: Headers> Post<'_, H> {
         }
     }
 
-    fn initialize(&self, envelope: Envelope) -> Result<Inbound, Fault> {
-        let Message::Request { id, .. } = envelope.message else {
+    fn initialize(&self, message: Message<'_>) -> Result<Inbound, Fault> {
+        let Message::Request { id, .. } = message else {
             unreachable!("only a request is decided to be an initialize");
         };
-        let session = legacy::session(self.headers)?;
-        legacy::initialize(id, &envelope.params, session).map(Inbound::Initialize)
+        legacy::initialize(self, id).map(Inbound::Initialize)
     }
 
-    fn in_session(&self, envelope: Envelope) -> Result<Inbound, Fault> {
+    fn in_session(&self, message: Message<'_>) -> Result<Inbound, Fault> {
         let session = legacy::session(self.headers)?.ok_or(Fault::SessionRequired)?;
         let version_header = legacy::version_header(self.version_header)?;
-        let params = &envelope.params;
-        let message = match envelope.message {
-            Message::Request { id, method } => {
-                legacy::request(id, &method, params, self.meta, self.limits)?
-            }
+        let message = match message {
+            Message::Request { id, method } => legacy::request(self, id, &method)?,
             Message::Notification { method } => {
-                LegacyMessage::Notification(legacy::notification(method, params, self.limits))
+                LegacyMessage::Notification(legacy::notification(self, method.into_owned()))
             }
-            Message::Response { id, result } => LegacyMessage::Response { id, result },
+            Message::Response { id, result } => LegacyMessage::Response {
+                id,
+                result: result.map(|value| self.body.slice(value)),
+            },
         };
         Ok(Inbound::InSession(InSession {
             session,

@@ -2,102 +2,97 @@
 //! `_meta` (-32602), headers (-32020), version (-32022), method (-32601), params (-32602),
 //! capability (-32021).
 
-use ostler_types::{CallKind, Limits};
+use std::borrow::Cow;
+
+use ostler_types::CallKind;
 
 use super::{
-    ListKind, ModernMethod, ModernRequest, RequestMeta, era::VersionHeader, meta::Meta, params,
+    ListKind, ModernMethod, ModernRequest, Post, RequestMeta, era::VersionHeader, params::log_level,
 };
 use crate::{
     facet::{Capability, ClientFacet},
     fault::Fault,
     headers::{self, Headers},
     id::RequestId,
-    json::Raw,
+    json::{Raw, walk},
     revision::{Era, Revision},
 };
 
-/// What a request is checked against.
-pub(super) struct Request<'a, H> {
-    pub headers: &'a H,
-    pub version_header: &'a VersionHeader<'a>,
-    pub method: &'a str,
-    pub params: &'a Raw,
-    pub meta: &'a Meta,
-    pub limits: &'a Limits,
+pub(super) fn check_request<H: Headers>(
+    post: &Post<'_, H>,
+    id: RequestId,
+    method: &str,
+) -> Result<ModernRequest, Fault> {
+    let shape = check_meta(post)?;
+    check_headers(post, &shape.version, method)?;
+    let revision = served(&shape.version)?;
+    let method = read_method(post, method)?;
+    let level = post
+        .meta
+        .log_level
+        .map(|level| log_level("logLevel", Some(level)));
+    let log_level = level.transpose()?;
+    require(&method, &shape.facet)?;
+    let meta = RequestMeta {
+        facet: shape.facet,
+        log_level,
+        progress_token: shape.progress_token,
+        trace: post.meta.trace(),
+    };
+    Ok(ModernRequest {
+        id,
+        revision,
+        method,
+        meta,
+    })
 }
 
-impl<H: Headers> Request<'_, H> {
-    pub(super) fn check(&self, id: RequestId) -> Result<ModernRequest, Fault> {
-        let shape = self.check_meta()?;
-        self.check_headers(&shape.version)?;
-        let revision = served(&shape.version)?;
-        let method = read_method(self.method, self.params, self.limits)?;
-        let log_level = self.meta.log_level.as_ref();
-        let log_level = log_level
-            .map(|raw| params::log_level("logLevel", Some(raw)))
-            .transpose()?;
-        require(&method, &shape.facet)?;
-        let meta = RequestMeta {
-            facet: shape.facet,
-            log_level,
-            progress_token: shape.progress_token,
-            trace: self.meta.trace(),
-        };
-        Ok(ModernRequest {
-            id,
-            revision,
-            method,
-            meta,
-        })
-    }
-
-    /// Row 5 of [ERA-2].
-    fn check_meta(&self) -> Result<MetaShape, Fault> {
-        self.meta.check_object()?;
-        let version = self.meta.required_version()?.into_owned();
-        let capabilities = self.meta.required_capabilities()?;
-        self.meta.check_client_info()?;
-        let facet = ClientFacet::from_capabilities(capabilities, Revision::LATEST_MODERN);
-        let facet = facet.map_err(|bad| Fault::InvalidParams(format!("client{bad}")))?;
-        let progress_token = self.meta.progress_token(self.limits)?;
-        Ok(MetaShape {
-            version,
-            facet,
-            progress_token,
-        })
-    }
-
-    /// Rows 2 and 3, then the mirrors of method and name ([M-4]).
-    fn check_headers(&self, version: &str) -> Result<(), Fault> {
-        check_version_header(self.version_header, Some(version))?;
-        headers::check_mirror(self.headers, headers::METHOD, self.method)?;
-        let Some(source) = name_source(self.method) else {
-            return Ok(()); // [HDR-8]
-        };
-        let [name] = params::pick(self.params, [source]);
-        match name.as_ref().and_then(Raw::text) {
-            Some(name) => headers::check_mirror(self.headers, headers::NAME, &name),
-            // There is nothing to mirror; the check of the params says what is missing.
-            None => Ok(()),
-        }
-    }
+/// Row 5 of [ERA-2].
+fn check_meta<'a, H>(post: &Post<'a, H>) -> Result<MetaShape<'a>, Fault> {
+    post.meta.check_object()?;
+    let version = post.meta.required_version()?;
+    let capabilities = post.meta.required_capabilities()?;
+    post.meta.check_client_info()?;
+    let facet = ClientFacet::from_value(capabilities, Revision::LATEST_MODERN);
+    Ok(MetaShape {
+        version,
+        facet: facet.map_err(|bad| Fault::InvalidParams(format!("client{bad}")))?,
+        progress_token: post.meta.progress_token(post.limits)?,
+    })
 }
 
-struct MetaShape {
-    version: String,
+struct MetaShape<'a> {
+    version: Cow<'a, str>,
     facet: ClientFacet,
     progress_token: Option<Raw>,
 }
 
+/// Rows 2 and 3, then the mirrors of method and name ([M-4], [TK-12]).
+fn check_headers<H: Headers>(post: &Post<'_, H>, version: &str, method: &str) -> Result<(), Fault> {
+    check_version_header(post.version_header, Some(version))?;
+    headers::check_mirror(post.headers, headers::METHOD, method)?;
+    let source = match method {
+        "tools/call" | "prompts/get" => post.params.name,
+        "resources/read" => post.params.uri,
+        "tasks/get" | "tasks/update" | "tasks/cancel" => post.params.task_id,
+        _ => None, // [HDR-8]
+    };
+    match source.and_then(walk::text) {
+        Some(name) => headers::check_mirror(post.headers, headers::NAME, &name),
+        // There is nothing to mirror; if there should be, the check of the params says so.
+        None => Ok(()),
+    }
+}
+
 /// A notification needs no `_meta` and no mirrors ([HDR-12]); what it says must still agree.
-pub(super) fn check_notification(header: &VersionHeader<'_>, meta: &Meta) -> Result<(), Fault> {
-    meta.check_object()?;
-    let in_meta = match meta.protocol_version {
-        Some(_) => Some(meta.required_version()?),
+pub(super) fn check_notification<H>(post: &Post<'_, H>) -> Result<(), Fault> {
+    post.meta.check_object()?;
+    let in_meta = match post.meta.protocol_version {
+        Some(_) => Some(post.meta.required_version()?),
         None => None,
     };
-    check_version_header(header, in_meta.as_deref())?;
-    match in_meta.as_deref().or(header.text()) {
+    check_version_header(post.version_header, in_meta.as_deref())?;
+    match in_meta.as_deref().or(post.version_header.text()) {
         Some(version) => served(version).map(|_| ()),
         None => Ok(()),
     }
@@ -134,40 +129,45 @@ fn served(version: &str) -> Result<Revision, Fault> {
     })
 }
 
-/// The member that `Mcp-Name` mirrors ([M-4], [TK-12]).
-fn name_source(method: &str) -> Option<&'static str> {
-    match method {
-        "tools/call" | "prompts/get" => Some("name"),
-        "resources/read" => Some("uri"),
-        "tasks/get" | "tasks/update" | "tasks/cancel" => Some("taskId"),
-        _ => None,
-    }
-}
-
-fn read_method(method: &str, params: &Raw, limits: &Limits) -> Result<ModernMethod, Fault> {
-    let list = |kind| params::cursor(params).map(|cursor| ModernMethod::List { kind, cursor });
-    let call = |kind| params::modern_call(params, kind).map(ModernMethod::Call);
-    match method {
-        "server/discover" => Ok(ModernMethod::Discover),
-        "tools/list" => list(ListKind::Tools),
-        "prompts/list" => list(ListKind::Prompts),
-        "resources/list" => list(ListKind::Resources),
-        "resources/templates/list" => list(ListKind::Templates),
-        "tools/call" => call(CallKind::Tool),
-        "prompts/get" => call(CallKind::Prompt),
-        "resources/read" => call(CallKind::Resource),
-        "completion/complete" => params::complete(params, limits).map(ModernMethod::Complete),
-        "subscriptions/listen" => params::listen(params, limits).map(ModernMethod::Listen),
-        "tasks/get" => params::target(params, "taskId").map(|task| ModernMethod::TaskGet { task }),
-        "tasks/update" => params::task_update(params)
-            .map(|(task, answers)| ModernMethod::TaskUpdate { task, answers }),
-        "tasks/cancel" => {
-            params::target(params, "taskId").map(|task| ModernMethod::TaskCancel { task })
+fn read_method<H>(post: &Post<'_, H>, method: &str) -> Result<ModernMethod, Fault> {
+    let Post {
+        params,
+        body,
+        limits,
+        ..
+    } = post;
+    let list = |kind| {
+        params
+            .cursor()
+            .map(|cursor| ModernMethod::List { kind, cursor })
+    };
+    let call = |kind| params.modern_call(kind, body).map(ModernMethod::Call);
+    Ok(match method {
+        "server/discover" => ModernMethod::Discover,
+        "tools/list" => list(ListKind::Tools)?,
+        "prompts/list" => list(ListKind::Prompts)?,
+        "resources/list" => list(ListKind::Resources)?,
+        "resources/templates/list" => list(ListKind::Templates)?,
+        "tools/call" => call(CallKind::Tool)?,
+        "prompts/get" => call(CallKind::Prompt)?,
+        "resources/read" => call(CallKind::Resource)?,
+        "completion/complete" => ModernMethod::Complete(params.complete(body, limits)?),
+        "subscriptions/listen" => ModernMethod::Listen(params.listen(limits)?),
+        "tasks/get" => ModernMethod::TaskGet {
+            task: params.task()?,
+        },
+        "tasks/update" => ModernMethod::TaskUpdate {
+            task: params.task()?,
+            answers: params.answers(body)?,
+        },
+        "tasks/cancel" => ModernMethod::TaskCancel {
+            task: params.task()?,
+        },
+        _ => {
+            let method = method.to_owned();
+            return Err(Fault::MethodNotFound { method });
         }
-        _ => Err(Fault::MethodNotFound {
-            method: method.to_owned(),
-        }),
-    }
+    })
 }
 
 /// What the method itself asks of the client ([TK-4], [L-7]); tools add their own needs later.

@@ -1,4 +1,4 @@
-//! The params of methods that exist in both eras, and of the modern ones.
+//! The params of all methods. Values are borrowed from the body until they are worth keeping.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -8,255 +8,263 @@ use super::{CallParams, CompleteParams, CompleteTarget, ListenFilter};
 use crate::{
     call::LogLevel,
     fault::Fault,
-    json::{Kind, Raw},
+    json::{Kind, Raw, walk},
 };
 
-/// The members of these names, in one pass over the object.
-pub(super) fn pick<const N: usize>(object: &Raw, names: [&str; N]) -> [Option<Raw>; N] {
-    let mut found = [const { None }; N];
-    for (name, value) in object.members() {
-        if let Some(at) = names.iter().position(|wanted| *wanted == name) {
-            found[at] = Some(value);
+/// The members that any method knows, found in one pass whatever the method.
+#[derive(Debug, Default)]
+pub(super) struct Params<'a> {
+    pub meta: Option<&'a str>,
+    pub name: Option<&'a str>,
+    pub uri: Option<&'a str>,
+    pub task_id: Option<&'a str>,
+    pub level: Option<&'a str>,
+    pub protocol_version: Option<&'a str>,
+    pub capabilities: Option<&'a str>,
+    pub client_info: Option<&'a str>,
+    pub request_id: Option<&'a str>,
+    pub reason: Option<&'a str>,
+    arguments: Option<&'a str>,
+    input_responses: Option<&'a str>,
+    request_state: Option<&'a str>,
+    cursor: Option<&'a str>,
+    reference: Option<&'a str>,
+    argument: Option<&'a str>,
+    context: Option<&'a str>,
+    notifications: Option<&'a str>,
+}
+
+impl<'a> Params<'a> {
+    pub(super) fn read(params: &'a str) -> Self {
+        let mut found = Self::default();
+        for (name, value) in walk::members(params) {
+            let slot = match name.as_ref() {
+                "_meta" => &mut found.meta,
+                "name" => &mut found.name,
+                "uri" => &mut found.uri,
+                "taskId" => &mut found.task_id,
+                "level" => &mut found.level,
+                "protocolVersion" => &mut found.protocol_version,
+                "capabilities" => &mut found.capabilities,
+                "clientInfo" => &mut found.client_info,
+                "requestId" => &mut found.request_id,
+                "reason" => &mut found.reason,
+                "arguments" => &mut found.arguments,
+                "inputResponses" => &mut found.input_responses,
+                "requestState" => &mut found.request_state,
+                "cursor" => &mut found.cursor,
+                "ref" => &mut found.reference,
+                "argument" => &mut found.argument,
+                "context" => &mut found.context,
+                "notifications" => &mut found.notifications,
+                _ => continue,
+            };
+            *slot = Some(value);
         }
+        found
     }
-    found
+
+    pub(super) fn cursor(&self) -> Result<Option<String>, Fault> {
+        let cursor = present(self.cursor).map(|cursor| string("cursor", Some(cursor)));
+        cursor.transpose()
+    }
+
+    pub(super) fn uri(&self) -> Result<String, Fault> {
+        string("uri", self.uri)
+    }
+
+    pub(super) fn task(&self) -> Result<String, Fault> {
+        string("taskId", self.task_id)
+    }
+
+    /// Answers by key. The values are not looked at: junk under an unknown key must do no harm
+    /// ([MR-7], [TK-6]), and which keys are known is not known here.
+    pub(super) fn answers(&self, body: &Raw) -> Result<BTreeMap<String, Raw>, Fault> {
+        let responses = object("inputResponses", self.input_responses)?;
+        let answers = walk::members(responses);
+        Ok(answers
+            .map(|(key, value)| (key.into_owned(), body.slice(value)))
+            .collect())
+    }
+
+    /// `tools/call`, `prompts/get` and `resources/read` of the legacy era.
+    pub(super) fn call(&self, kind: CallKind, body: &Raw) -> Result<CallParams, Fault> {
+        let target = match kind {
+            CallKind::Tool | CallKind::Prompt | CallKind::Completion => string("name", self.name)?,
+            CallKind::Resource => self.uri()?,
+        };
+        Ok(CallParams {
+            kind,
+            target,
+            arguments: self.arguments(kind, body)?,
+            input_responses: None,
+            request_state: None,
+        })
+    }
+
+    /// The same with what a modern client brings along on a retry ([MR-4], [MR-8]).
+    pub(super) fn modern_call(&self, kind: CallKind, body: &Raw) -> Result<CallParams, Fault> {
+        let call = self.call(kind, body)?;
+        let state = self
+            .request_state
+            .map(|state| string("requestState", Some(state)));
+        let responses = self.input_responses.map(|_| self.answers(body));
+        Ok(CallParams {
+            request_state: state.transpose()?,
+            input_responses: responses.transpose()?,
+            ..call
+        })
+    }
+
+    /// `{}` when absent ([T-8]).
+    fn arguments(&self, kind: CallKind, body: &Raw) -> Result<Raw, Fault> {
+        let Some(arguments) = present(self.arguments).filter(|_| kind != CallKind::Resource) else {
+            return Ok(Raw::empty_object());
+        };
+        let arguments = object("arguments", Some(arguments))?;
+        if kind == CallKind::Prompt {
+            must_hold_strings("arguments", arguments)?;
+        }
+        Ok(body.slice(arguments))
+    }
+
+    /// `completion/complete` ([P-2]).
+    pub(super) fn complete(&self, body: &Raw, limits: &Limits) -> Result<CompleteParams, Fault> {
+        let reference = object("ref", self.reference)?;
+        let target = complete_target(reference)?;
+        let argument = self.complete_argument(limits)?;
+        let arguments = match self.complete_context(limits)? {
+            Some(context) => format!(r#"{{"argument":{argument},"context":{context}}}"#),
+            None => format!(r#"{{"argument":{argument}}}"#),
+        };
+        Ok(CompleteParams {
+            reference: body.slice(reference),
+            target,
+            arguments: Raw::from_checked(arguments.into()),
+        })
+    }
+
+    fn complete_argument(&self, limits: &Limits) -> Result<&'a str, Fault> {
+        let argument = object("argument", self.argument)?;
+        let members = Params::read(argument);
+        string("argument.name", members.name)?;
+        string("argument.value", walk::member(argument, "value"))?;
+        at_most("argument", argument, limits.completion_bytes_max)
+    }
+
+    fn complete_context(&self, limits: &Limits) -> Result<Option<&'a str>, Fault> {
+        let Some(context) = present(self.context) else {
+            return Ok(None);
+        };
+        let context = object("context", Some(context))?;
+        if let Some(arguments) = present(walk::member(context, "arguments")) {
+            must_hold_strings("context.arguments", arguments)?;
+        }
+        at_most("context", context, limits.completion_bytes_max).map(Some)
+    }
+
+    /// The filter of `subscriptions/listen` ([L-1]).
+    pub(super) fn listen(&self, limits: &Limits) -> Result<ListenFilter, Fault> {
+        let filter = object("notifications", self.notifications)?;
+        let mut listen = ListenFilter::default();
+        let max = limits.subscriptions_max;
+        for (name, value) in walk::members(filter) {
+            match name.as_ref() {
+                _ if value == "null" => {}
+                "toolsListChanged" => listen.tools = flag(&name, value)?,
+                "promptsListChanged" => listen.prompts = flag(&name, value)?,
+                "resourcesListChanged" => listen.resources = flag(&name, value)?,
+                "resourceSubscriptions" => listen.uris = strings(&name, value, max)?,
+                "taskIds" => listen.tasks = Some(strings(&name, value, max)?),
+                _ => {}
+            }
+        }
+        Ok(listen)
+    }
+}
+
+pub(super) fn log_level(name: &str, value: Option<&str>) -> Result<LogLevel, Fault> {
+    let level = value.and_then(walk::text);
+    level
+        .and_then(|name| LogLevel::parse(&name))
+        .ok_or_else(|| {
+            let names = LogLevel::ALL.map(LogLevel::as_str).join(", ");
+            Fault::InvalidParams(format!("{name} must be one of {names}"))
+        })
 }
 
 fn must_be<T>(name: &str, what: &str) -> Result<T, Fault> {
-    Err(Fault::InvalidParams(format!(
-        "params.{name} must be {what}"
-    )))
+    let reason = format!("params.{name} must be {what}");
+    Err(Fault::InvalidParams(reason))
 }
 
-fn string(name: &str, value: Option<&Raw>) -> Result<String, Fault> {
-    match value.and_then(Raw::text) {
+/// Without `null`, which is how some clients write "absent".
+fn present(value: Option<&str>) -> Option<&str> {
+    value.filter(|value| *value != "null")
+}
+
+fn string(name: &str, value: Option<&str>) -> Result<String, Fault> {
+    match value.and_then(walk::text) {
         Some(text) => Ok(text.into_owned()),
         None => must_be(name, "a string"),
     }
 }
 
-/// A member that may be missing; `null` counts as missing, as some clients write it so.
-fn optional_string(name: &str, value: Option<Raw>) -> Result<Option<String>, Fault> {
-    let value = value.filter(|raw| !raw.is_null());
-    value.map(|raw| string(name, Some(&raw))).transpose()
-}
-
-/// An object, `{}` when missing or `null`.
-fn optional_object(name: &str, value: Option<Raw>) -> Result<Raw, Fault> {
+fn object<'a>(name: &str, value: Option<&'a str>) -> Result<&'a str, Fault> {
     match value {
-        None => Ok(Raw::empty_object()),
-        Some(raw) if raw.is_null() => Ok(Raw::empty_object()),
-        Some(raw) if raw.is_object() => Ok(raw),
-        Some(_) => must_be(name, "an object"),
+        Some(value) if walk::kind_of(value) == Kind::Object => Ok(value),
+        _ => must_be(name, "an object"),
     }
-}
-
-pub(super) fn log_level(name: &str, value: Option<&Raw>) -> Result<LogLevel, Fault> {
-    let level = value
-        .and_then(Raw::text)
-        .and_then(|text| LogLevel::parse(&text));
-    let names = LogLevel::ALL.map(LogLevel::as_str).join(", ");
-    level.ok_or_else(|| Fault::InvalidParams(format!("{name} must be one of {names}")))
-}
-
-pub(super) fn cursor(params: &Raw) -> Result<Option<String>, Fault> {
-    let [cursor] = pick(params, ["cursor"]);
-    optional_string("cursor", cursor)
-}
-
-/// The one member that names what a method is about.
-pub(super) fn target(params: &Raw, name: &'static str) -> Result<String, Fault> {
-    let [value] = pick(params, [name]);
-    string(name, value.as_ref())
-}
-
-/// Params of `tools/call`, `prompts/get` and `resources/read` without the modern members.
-pub(super) fn legacy_call(params: &Raw, kind: CallKind) -> Result<CallParams, Fault> {
-    let source = target_member(kind);
-    let [target, arguments] = pick(params, [source, "arguments"]);
-    call(kind, target, arguments)
-}
-
-/// The same with what a client brings along on a retry ([MR-4], [MR-8]).
-pub(super) fn modern_call(params: &Raw, kind: CallKind) -> Result<CallParams, Fault> {
-    let names = [
-        target_member(kind),
-        "arguments",
-        "inputResponses",
-        "requestState",
-    ];
-    let [target, arguments, responses, state] = pick(params, names);
-    let call = call(kind, target, arguments)?;
-    let state = state
-        .map(|raw| string("requestState", Some(&raw)))
-        .transpose()?;
-    let responses = responses.map(|raw| answers(Some(raw))).transpose()?;
-    Ok(CallParams {
-        input_responses: responses,
-        request_state: state,
-        ..call
-    })
-}
-
-pub(super) const fn target_member(kind: CallKind) -> &'static str {
-    match kind {
-        CallKind::Tool | CallKind::Prompt | CallKind::Completion => "name",
-        CallKind::Resource => "uri",
-    }
-}
-
-fn call(kind: CallKind, target: Option<Raw>, arguments: Option<Raw>) -> Result<CallParams, Fault> {
-    let target = string(target_member(kind), target.as_ref())?;
-    let arguments = match kind {
-        CallKind::Resource => Raw::empty_object(),
-        CallKind::Tool | CallKind::Completion => optional_object("arguments", arguments)?,
-        CallKind::Prompt => strings_by_name("arguments", optional_object("arguments", arguments)?)?,
-    };
-    Ok(CallParams {
-        kind,
-        target,
-        arguments,
-        input_responses: None,
-        request_state: None,
-    })
 }
 
 /// Arguments of prompts and completions are strings in every revision.
-fn strings_by_name(name: &str, object: Raw) -> Result<Raw, Fault> {
-    let all_strings = object.members().all(|(_, value)| value.text().is_some());
-    match all_strings {
-        true => Ok(object),
+fn must_hold_strings(name: &str, value: &str) -> Result<(), Fault> {
+    let is_object = walk::kind_of(value) == Kind::Object;
+    let is_string = |value| walk::kind_of(value) == Kind::String;
+    match is_object && walk::members(value).all(|(_, value)| is_string(value)) {
+        true => Ok(()),
         false => must_be(name, "an object of strings"),
     }
 }
 
-/// Answers by key. The values are not looked at: junk under an unknown key must do no harm
-/// ([MR-7], [TK-6]), and which keys are known is not known here.
-pub(super) fn answers(responses: Option<Raw>) -> Result<BTreeMap<String, Raw>, Fault> {
-    match responses {
-        Some(raw) if raw.is_object() => Ok(raw
-            .members()
-            .map(|(key, value)| (key.into_owned(), value))
-            .collect()),
-        _ => must_be("inputResponses", "an object"),
-    }
-}
-
-pub(super) fn task_update(params: &Raw) -> Result<(String, BTreeMap<String, Raw>), Fault> {
-    let [task, responses] = pick(params, ["taskId", "inputResponses"]);
-    Ok((string("taskId", task.as_ref())?, answers(responses)?))
-}
-
-/// `completion/complete` ([P-2]).
-pub(super) fn complete(params: &Raw, limits: &Limits) -> Result<CompleteParams, Fault> {
-    let [reference, argument, context] = pick(params, ["ref", "argument", "context"]);
-    let Some(reference) = reference.filter(Raw::is_object) else {
-        return must_be("ref", "an object");
-    };
-    let target = complete_target(&reference)?;
-    let argument = complete_argument(argument, limits)?;
-    let context = complete_context(context, limits)?;
-    let arguments = match context {
-        Some(context) => format!(r#"{{"argument":{argument},"context":{context}}}"#),
-        None => format!(r#"{{"argument":{argument}}}"#),
-    };
-    Ok(CompleteParams {
-        reference,
-        target,
-        arguments: Raw::from_checked(arguments.into()),
-    })
-}
-
-fn complete_target(reference: &Raw) -> Result<CompleteTarget, Fault> {
-    let [kind, name, uri] = pick(reference, ["type", "name", "uri"]);
-    match kind.as_ref().and_then(Raw::text).as_deref() {
+fn complete_target(reference: &str) -> Result<CompleteTarget, Fault> {
+    let members = Params::read(reference);
+    let kind = walk::member(reference, "type").and_then(walk::text);
+    match kind.as_deref() {
         Some("ref/prompt") => {
-            string("ref.name", name.as_ref()).map(|name| CompleteTarget::Prompt { name })
+            string("ref.name", members.name).map(|name| CompleteTarget::Prompt { name })
         }
         Some("ref/resource") => {
-            string("ref.uri", uri.as_ref()).map(|uri| CompleteTarget::Resource { uri })
+            string("ref.uri", members.uri).map(|uri| CompleteTarget::Resource { uri })
         }
         _ => must_be("ref.type", "\"ref/prompt\" or \"ref/resource\""),
     }
 }
 
-fn complete_argument(argument: Option<Raw>, limits: &Limits) -> Result<Raw, Fault> {
-    let Some(argument) = argument.filter(Raw::is_object) else {
-        return must_be("argument", "an object");
-    };
-    let [name, value] = pick(&argument, ["name", "value"]);
-    string("argument.name", name.as_ref())?;
-    string("argument.value", value.as_ref())?;
-    at_most("argument", argument, limits.completion_bytes_max)
-}
-
-fn complete_context(context: Option<Raw>, limits: &Limits) -> Result<Option<Raw>, Fault> {
-    let Some(context) = context.filter(|raw| !raw.is_null()) else {
-        return Ok(None);
-    };
-    let arguments = optional_object("context.arguments", context.get("arguments"))?;
-    strings_by_name("context.arguments", arguments)?;
-    match context.is_object() {
-        true => at_most("context", context, limits.completion_bytes_max).map(Some),
-        false => must_be("context", "an object"),
-    }
-}
-
-fn at_most(name: &str, value: Raw, bytes_max: usize) -> Result<Raw, Fault> {
-    match value.bytes().len() <= bytes_max {
+fn at_most<'a>(name: &str, value: &'a str, bytes_max: usize) -> Result<&'a str, Fault> {
+    match value.len() <= bytes_max {
         true => Ok(value),
         false => must_be(name, &format!("at most {bytes_max} bytes long")),
     }
 }
 
-/// The filter of `subscriptions/listen` ([L-1]).
-pub(super) fn listen(params: &Raw, limits: &Limits) -> Result<ListenFilter, Fault> {
-    let [filter] = pick(params, ["notifications"]);
-    let Some(filter) = filter.filter(Raw::is_object) else {
-        return must_be("notifications", "an object");
-    };
-    let [tools, prompts, resources, uris, tasks] = pick(
-        &filter,
-        [
-            "toolsListChanged",
-            "promptsListChanged",
-            "resourcesListChanged",
-            "resourceSubscriptions",
-            "taskIds",
-        ],
-    );
-    let max = limits.subscriptions_max;
-    Ok(ListenFilter {
-        tools: flag("toolsListChanged", tools)?,
-        prompts: flag("promptsListChanged", prompts)?,
-        resources: flag("resourcesListChanged", resources)?,
-        uris: strings("resourceSubscriptions", uris, max)?.unwrap_or_default(),
-        tasks: strings("taskIds", tasks, max)?,
-    })
-}
-
-fn flag(name: &str, value: Option<Raw>) -> Result<bool, Fault> {
-    match value.filter(|raw| !raw.is_null()) {
-        None => Ok(false),
-        Some(raw) => match raw.boolean() {
-            Some(flag) => Ok(flag),
-            None => must_be(&format!("notifications.{name}"), "a boolean"),
-        },
+fn flag(name: &str, value: &str) -> Result<bool, Fault> {
+    match walk::boolean(value) {
+        Some(flag) => Ok(flag),
+        None => must_be(&format!("notifications.{name}"), "a boolean"),
     }
 }
 
-/// At most `max` strings; counting stops there, so a huge list costs no more than a full one.
-fn strings(name: &str, value: Option<Raw>, max: usize) -> Result<Option<Vec<String>>, Fault> {
-    let Some(list) = value.filter(|raw| !raw.is_null()) else {
-        return Ok(None);
-    };
-    let what = format!("an array of at most {max} strings");
-    let texts = list
-        .elements()
-        .take(max + 1)
-        .map(|e| e.text().map(Cow::into_owned));
+/// At most `max` strings; reading stops there, so a huge list costs no more than a full one.
+fn strings(name: &str, value: &str, max: usize) -> Result<Vec<String>, Fault> {
+    let is_array = walk::kind_of(value) == Kind::Array;
+    let texts = walk::items(value).take(max + 1);
+    let texts = texts.map(|item| walk::text(item).map(Cow::into_owned));
     match texts.collect::<Option<Vec<_>>>() {
-        Some(texts) if texts.len() <= max && list.kind() == Kind::Array => Ok(Some(texts)),
-        _ => must_be(&format!("notifications.{name}"), &what),
+        Some(texts) if is_array && texts.len() <= max => Ok(texts),
+        _ => {
+            let what = format!("an array of at most {max} strings");
+            must_be(&format!("notifications.{name}"), &what)
+        }
     }
 }

@@ -171,13 +171,22 @@ impl fmt::Display for Raw {
 }
 
 /// How many bytes of a string's inside mean themselves: up to a quote, a backslash or a control
-/// character. By blocks, which the compiler makes into vector instructions.
+/// character. By blocks without a branch inside, which the compiler makes into vector
+/// instructions.
 fn plain_len(bytes: &[u8]) -> usize {
-    let is_special = |b: &u8| matches!(b, b'"' | b'\\' | 0..=0x1F);
-    let blocks = bytes.chunks_exact(16);
-    let is_plain = |block: &&[u8]| !block.iter().fold(false, |any, b| any | is_special(b));
-    let plain = 16 * blocks.take_while(is_plain).count();
-    let rest = bytes[plain..].iter().position(is_special);
+    let is_special = |b: u8| (b == b'"') | (b == b'\\') | (b < 0x20);
+    let mut plain = 0;
+    for block in bytes.chunks_exact(16) {
+        let mut any = false;
+        for byte in block {
+            any |= is_special(*byte);
+        }
+        if any {
+            break;
+        }
+        plain += block.len();
+    }
+    let rest = bytes[plain..].iter().position(|b| is_special(*b));
     rest.map_or(bytes.len(), |length| plain + length)
 }
 
