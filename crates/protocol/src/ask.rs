@@ -14,10 +14,7 @@ pub use question::check_question;
 use crate::{
     call::{Question, QuestionKind},
     facet::{Capability, ClientFacet},
-    json::{
-        Kind,
-        walk::{self, kind_of},
-    },
+    json::walk,
     meta,
     revision::Revision,
     write::{Writer, close_message},
@@ -106,7 +103,7 @@ fn write_params(writer: &mut Writer, revision: Revision, question: &Question) {
     for (name, value) in walk::members(question.params.as_str()) {
         match name.as_ref() {
             "mode" | "elicitationId" | "task" => {}
-            "_meta" if kind_of(value) == Kind::Object => write_meta(writer, value),
+            "_meta" => write_meta(writer, value),
             _ => writer.raw_member(&name, value),
         }
     }

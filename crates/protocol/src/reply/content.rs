@@ -110,9 +110,10 @@ impl<'a> Block<'a> {
             BlockType::ResourceLink => {
                 must_be(Kind::String, "uri", self.uri)?;
                 must_be(Kind::String, "name", self.name)?;
+                may_be(Kind::String, "mimeType", self.mime_type)?;
             }
         }
-        may_be(Kind::Object, "annotations", self.annotations)?;
+        self.annotations.map_or(Ok(()), check_annotations)?;
         may_be(Kind::Object, "_meta", self.meta)?;
         Ok(block_type)
     }
@@ -207,13 +208,39 @@ pub(super) fn write_contents(
     Ok(())
 }
 
+/// Whom a block is for and how much it matters. Typed clients refuse what is not so.
+fn check_annotations(annotations: &str) -> Result<(), Reason> {
+    must_be(Kind::Object, "annotations", Some(annotations))?;
+    for (name, value) in walk::members(annotations) {
+        let is_good = match name.as_ref() {
+            "audience" => {
+                kind_of(value) == Kind::Array
+                    && walk::items(value)
+                        .all(|role| matches!(walk::unquote(role).as_ref(), "user" | "assistant"))
+            }
+            "priority" => value
+                .parse()
+                .is_ok_and(|part: f64| (0.0..=1.0).contains(&part)),
+            "lastModified" => kind_of(value) == Kind::String,
+            _ => true,
+        };
+        if !is_good {
+            return Err(format!("`annotations.{name}` is not what it must be"));
+        }
+    }
+    Ok(())
+}
+
 /// A URI, and text or a blob.
 fn check_contents(contents: &str) -> Result<(), Reason> {
     let (mut uri, mut body) = (None, None);
     for (name, value) in walk::members(contents) {
         match name.as_ref() {
             "uri" => uri = Some(value),
-            "text" | "blob" => body = Some(value),
+            "text" | "blob" => {
+                must_be(Kind::String, &name, Some(value))?;
+                body = Some(value);
+            }
             "mimeType" => may_be(Kind::String, "mimeType", Some(value))?,
             "_meta" => may_be(Kind::Object, "_meta", Some(value))?,
             _ => {}

@@ -10,4 +10,5 @@ mod errors;
 mod lists;
 mod notifications;
 mod results;
+mod soundness;
 mod tasks;

@@ -1,13 +1,16 @@
 //! Validators for single definitions of the official schemas.
 
-use std::sync::LazyLock;
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+};
 
 use jsonschema::Validator;
 use ostler_protocol::Revision;
 use serde_json::{Value, json};
 
 /// A published schema.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Schema {
     Mcp(Revision),
     /// The extension `io.modelcontextprotocol/tasks`.
@@ -19,6 +22,10 @@ static V2025_11_25: LazyLock<Value> =
 static V2026_07_28: LazyLock<Value> =
     LazyLock::new(|| read(include_str!("../schema/mcp-2026-07-28.json")));
 static TASKS: LazyLock<Value> = LazyLock::new(|| read(include_str!("../schema/ext-tasks.json")));
+
+type Validators = HashMap<(Schema, String), Arc<Validator>>;
+
+static VALIDATORS: LazyLock<Mutex<Validators>> = LazyLock::new(Mutex::default);
 
 fn read(text: &str) -> Value {
     serde_json::from_str(text).expect("a published schema is JSON")
@@ -35,7 +42,17 @@ impl Schema {
         &schema["$defs"]
     }
 
-    fn validator(self, definition: &str) -> Validator {
+    /// Compiled once per test run.
+    fn validator(self, definition: &str) -> Arc<Validator> {
+        let mut known = VALIDATORS.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (self, definition.to_owned());
+        let validator = known.entry(key);
+        validator
+            .or_insert_with(|| Arc::new(self.compile(definition)))
+            .clone()
+    }
+
+    fn compile(self, definition: &str) -> Validator {
         let definitions = self.definitions();
         assert!(
             definitions.get(definition).is_some(),
