@@ -19,7 +19,7 @@ use ostler_protocol::{
     call::{Answer, CallEvent, Failure, Outcome},
     facet::ClientFacet,
 };
-use ostler_types::{CallId, CallKind, Caller, Instant, ServerId};
+use ostler_types::{CallId, CallKind, Caller, Instant, ServerId, WorkerId};
 
 use crate::{
     admission::Room,
@@ -29,7 +29,7 @@ use crate::{
     metrics::Ending,
     resolve,
     retry::{self, Facts, Verdict},
-    workers::{Attempt, Workers},
+    workers::{Attempt, Worker, Workers},
 };
 
 /// Workers asked for one attempt: the chosen one may have filled up or left since.
@@ -122,7 +122,7 @@ impl<W: Workers> Flight<W> {
         let mut flight = Self::new(facets);
         flight.resend = Some(resend);
         if !flight.control.is_cancelled() && !flight.place_at(worker) {
-            flight.place();
+            flight.place(worker.id().clone());
         }
         flight
     }
@@ -137,8 +137,9 @@ impl<W: Workers> Flight<W> {
         flight
     }
 
-    /// Sends the call to a worker that serves it now. Without one, `attempt` stays `None`.
-    fn place(&mut self) {
+    /// Sends the call to a worker that serves it now, to `last` only if there is no other.
+    /// Without one, `attempt` stays `None`.
+    fn place(&mut self, last: WorkerId) {
         let shared = self.shared.clone();
         let Some(snapshot) = shared.catalogs.snapshot(&self.server) else {
             return;
@@ -146,12 +147,16 @@ impl<W: Workers> Flight<W> {
         let Ok(entry) = resolve::resolve(&snapshot, self.kind, &self.target) else {
             return;
         };
+        let mut others = entry.workers().to_vec();
+        others.retain(|worker| *worker != last);
         for _ in 0..PLACES_MAX {
             let candidates = shared.workers.candidates(&self.server);
             let random = shared.env.random_u64();
-            match choice::choose(&candidates, entry.workers(), random) {
+            let chosen = choice::choose(&candidates, &others, random)
+                .or_else(|_| choice::choose(&candidates, entry.workers(), random));
+            match chosen {
                 Ok(worker) if self.place_at(worker) => return,
-                Ok(_) => {}
+                Ok(worker) => others.retain(|other| other != worker.id()),
                 Err(_) => return,
             }
         }
@@ -252,8 +257,9 @@ impl<W: Workers> Flight<W> {
     }
 
     fn again(&mut self) -> Option<CallEvent> {
-        self.attempt = None;
-        self.place();
+        if let Some(last) = self.attempt.take() {
+            self.place(last.placement().worker);
+        }
         if self.attempt.is_none() {
             let failure = retry::unplaced(self.facts());
             return Some(self.finish(Err(failure), false));

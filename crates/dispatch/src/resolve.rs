@@ -157,6 +157,3 @@ fn completion(snapshot: &Snapshot, reference: &str) -> Option<Arc<[WorkerId]>> {
             .collect(),
     )
 }
-
-#[cfg(test)]
-mod tests;
