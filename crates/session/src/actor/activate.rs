@@ -1,0 +1,267 @@
+//! How a session becomes live: opened, or woken from the store under a raised epoch.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use ostler_actor::{Alarm, Slot, mailbox};
+use ostler_dispatch::workers::Workers;
+use ostler_store::{Batch, Owner};
+use ostler_types::{Caller, Identity, Instant, ServerId, SessionId};
+
+use crate::{
+    SessionError, SessionFacts,
+    actor::{Actor, Facts, Handle, rows, sources::Sources, turn::Turn, watches::Watches},
+    book::Book,
+    event_id::Binding,
+    record::{self, SessionKey, SessionRow},
+    sessions::Shared,
+    state::{Input, Notice, RestoredCall, SessionState, Terms},
+    stream::Departures,
+};
+
+/// Messages that may wait. Calls that are adopted come by the control lane.
+const CONTROL_LEN_MAX: usize = 128;
+const DATA_LEN_MAX: usize = 256;
+
+/// A call that was open when its actor crashed is at its worker still: it is found at once, or
+/// its worker is just linking anew.
+const CLAIM_WAIT: Duration = Duration::from_secs(5);
+
+/// Opens a session under a new id: its row is stored before it is live.
+pub(crate) async fn create<W: Workers>(
+    shared: &Arc<Shared<W>>,
+    slot: Slot<SessionKey, Handle<W>>,
+    caller: &Caller,
+    mut row: SessionRow,
+) -> Result<Handle<W>, SessionError> {
+    row.epoch = 1;
+    let server = row.server().ok_or(SessionError::Unknown)?;
+    if let Ok(snapshot) = shared
+        .dispatcher
+        .snapshot(caller, &server_id(slot.key(), server))
+    {
+        // What the client is about to read is what it knows.
+        row.set_seen(snapshot.fingerprints());
+    }
+    store(shared, slot.key(), &row).await?;
+    start(shared, slot, caller, row, Vec::new())
+}
+
+/// Wakes a session: the epoch is raised durably first, so that nothing of an earlier life can
+/// be mistaken for something of this one.
+pub(crate) async fn wake<W: Workers>(
+    shared: &Arc<Shared<W>>,
+    slot: Slot<SessionKey, Handle<W>>,
+    caller: Option<&Caller>,
+) -> Result<Handle<W>, SessionError> {
+    let mut row = read(shared, slot.key()).await?;
+    row.epoch += 1;
+    row.set_used(shared.env.wall());
+    store(shared, slot.key(), &row).await?;
+    let calls = rows::open_calls(&shared.store, slot.key()).await;
+    let (calls, unreadable) = calls.map_err(|_| SessionError::Storage)?;
+    shared.metrics.rows_unreadable.increment(unreadable as u64);
+    shared.metrics.woken.increment(1);
+    let nobody = anonymous(shared, slot.key(), &row);
+    start(shared, slot, caller.unwrap_or(&nobody), row, calls)
+}
+
+/// Whether a sleeping session is this caller's: nobody wakes another's [SES-7].
+pub(crate) async fn check_owner<W: Workers>(
+    shared: &Shared<W>,
+    key: &SessionKey,
+    caller: &Caller,
+    server: &ServerId,
+) -> Result<(), SessionError> {
+    let row = read(shared, key).await?;
+    let is_owner = row.principal() == *caller.principal();
+    let is_server = row.server().as_ref() == Some(&server.name);
+    match is_owner && is_server {
+        true => Ok(()),
+        false => Err(SessionError::Unknown),
+    }
+}
+
+async fn read<W: Workers>(
+    shared: &Shared<W>,
+    key: &SessionKey,
+) -> Result<SessionRow, SessionError> {
+    let record = shared.store.get(&key.row()).await;
+    let record = record
+        .map_err(|_| SessionError::Storage)?
+        .ok_or(SessionError::Unknown)?;
+    let Some(row) = record::decode::<SessionRow>(&record) else {
+        shared.metrics.rows_unreadable.increment(1);
+        return Err(SessionError::Unknown);
+    };
+    // The janitor may be late; an expired session is none.
+    match rows::ends(&row, &shared.config) > shared.env.wall() {
+        true => Ok(row),
+        false => Err(SessionError::Unknown),
+    }
+}
+
+async fn store<W: Workers>(
+    shared: &Shared<W>,
+    key: &SessionKey,
+    row: &SessionRow,
+) -> Result<(), SessionError> {
+    let mut batch = Batch::new();
+    let owner = Owner::new(&key.tenant, &row.principal());
+    rows::put_session(&mut batch, &shared.config, key, &owner, row);
+    let stored = shared.store.commit(batch).await;
+    stored.map_err(|_| SessionError::Storage)
+}
+
+/// Builds the machine and starts the actor around it.
+fn start<W: Workers>(
+    shared: &Arc<Shared<W>>,
+    slot: Slot<SessionKey, Handle<W>>,
+    caller: &Caller,
+    row: SessionRow,
+    calls: Vec<RestoredCall>,
+) -> Result<Handle<W>, SessionError> {
+    let now = shared.env.now();
+    let (address, mailbox) = mailbox(CONTROL_LEN_MAX, DATA_LEN_MAX);
+    let handle = handle(shared, slot.key(), &row, address).ok_or(SessionError::Unknown)?;
+    let terms = Terms {
+        revision: handle.facts.revision,
+        facet: handle.facts.facet,
+        epoch: row.epoch,
+        config: shared.config.clone(),
+    };
+    let server = handle.facts.server.clone();
+    let changes = shared
+        .dispatcher
+        .watch_changes_since(caller, &server, row.seen());
+    let sources = Sources {
+        mailbox,
+        calls: Default::default(),
+        watches: Watches::new(changes.ok(), row.seen()),
+        departures: handle.departures.clone(),
+        alarm: Alarm::new(&shared.env),
+    };
+    let mut actor = Actor {
+        state: SessionState::new(now, terms, row.restored()),
+        facts: facts(slot.key(), &handle, &row, caller),
+        shared: shared.clone(),
+        slot,
+        row,
+        sources,
+        readers: Default::default(),
+        touched: now,
+        unbound: BTreeSet::new(),
+        unbound_until: None,
+    };
+    let first = actor.take_up(now, calls);
+    shared.run(actor, first);
+    Ok(handle)
+}
+
+impl<W: Workers> Actor<W> {
+    /// What a woken session owes: its open calls, and word of what it could not watch asleep.
+    fn take_up(&mut self, now: Instant, calls: Vec<RestoredCall>) -> Turn<W> {
+        let mut turn = Turn::new();
+        for call in calls {
+            self.unbound.insert(call.stream);
+            // A request id in use twice cannot be: it was booked when it was stored.
+            drop(self.facts.book.enter(&call.facts.request, None));
+            self.state.restore_call(now, call);
+        }
+        self.facts.book.set_log_level(self.state.log_level());
+        self.bind_all(&mut turn);
+        if !self.unbound.is_empty() {
+            let grace = self.shared.started + self.shared.config.rebind_grace;
+            self.unbound_until = Some(grace.max(now + CLAIM_WAIT));
+        }
+        self.watch_again(&mut turn);
+        turn
+    }
+
+    fn watch_again(&mut self, turn: &mut Turn<W>) {
+        let uris: Vec<_> = self.state.subscriptions().iter().cloned().collect();
+        let Facts { caller, server, .. } = &self.facts;
+        let watches = uris.iter().filter_map(|uri| {
+            let updates = self.shared.resources.watch(caller, server, uri).ok()?;
+            Some((uri.clone(), updates))
+        });
+        self.sources.watches.extend(watches);
+        let notices = uris.into_iter().map(Notice::Updated).collect();
+        self.apply(Input::Noticed(notices), turn);
+    }
+}
+
+fn handle<W: Workers>(
+    shared: &Shared<W>,
+    key: &SessionKey,
+    row: &SessionRow,
+    address: ostler_actor::Address<crate::actor::Control<W>, crate::actor::Data>,
+) -> Option<Handle<W>> {
+    let server = server_id(key, row.server()?);
+    let principal = row.principal();
+    Some(Handle {
+        env: shared.env.clone(),
+        keys: shared.keys.clone(),
+        binding: Binding::new(key.id, &server, &principal),
+        facts: SessionFacts {
+            revision: row.revision()?,
+            facet: row.facet()?,
+            server,
+        },
+        principal,
+        age_ends: row.created() + shared.config.age_max,
+        address,
+        book: Arc::new(Book::new(
+            shared.env.now(),
+            shared.config.requests_per_session_max,
+        )),
+        departures: Arc::new(Departures::default()),
+        stream_buffer_bytes_max: shared.config.stream_buffer_bytes_max,
+    })
+}
+
+fn facts<W: Workers>(
+    key: &SessionKey,
+    handle: &Handle<W>,
+    row: &SessionRow,
+    caller: &Caller,
+) -> Facts {
+    Facts {
+        key: key.clone(),
+        owner: Owner::new(&key.tenant, &row.principal()),
+        binding: handle.binding.clone(),
+        server: handle.facts.server.clone(),
+        revision: handle.facts.revision,
+        caller: caller.clone(),
+        book: handle.book.clone(),
+    }
+}
+
+fn server_id(key: &SessionKey, name: ostler_types::ServerName) -> ServerId {
+    ServerId {
+        tenant: key.tenant.clone(),
+        name,
+    }
+}
+
+/// Whose session it is, without the scopes of any request: for waking on our own account.
+fn anonymous<W: Workers>(shared: &Shared<W>, key: &SessionKey, row: &SessionRow) -> Caller {
+    let identity = Identity {
+        tenant: key.tenant.clone(),
+        principal: row.principal(),
+        scopes: Arc::default(),
+        valid_until: None,
+        credential: "".into(),
+    };
+    Caller {
+        identity: Arc::new(identity),
+        trace: None,
+        deadline: shared.env.now() + CLAIM_WAIT,
+    }
+}
+
+/// A new session's id, in one of all shards.
+pub(crate) fn mint_id<W: Workers>(shared: &Shared<W>) -> SessionId {
+    let mut id = [0; 24];
+    shared.env.fill_random(&mut id);
+    SessionId(id)
+}

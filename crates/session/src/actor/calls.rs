@@ -1,0 +1,95 @@
+//! Calls that come back: claimed after a restart, moved to another worker, or lost.
+
+use ostler_dispatch::{Claim, workers::Workers};
+use ostler_protocol::call::{CallEvent, Executed, Failure};
+use ostler_types::CallId;
+
+use crate::{
+    SessionError,
+    actor::{Actor, turn::Turn},
+    state::{CallFacts, Input},
+    stream::StreamId,
+};
+
+impl<W: Workers> Actor<W> {
+    /// Something a call said. Where it runs may have changed when it is kept anew, and the row
+    /// must say so before anything of the new attempt is shown.
+    pub(super) fn call_said(&mut self, stream: StreamId, event: CallEvent, turn: &mut Turn<W>) {
+        if let (CallEvent::Kept, Some(call)) = (&event, self.sources.calls.get(&stream))
+            && let Some(placement) = call.placement()
+        {
+            self.apply(Input::Moved { stream, placement }, turn);
+        }
+        self.apply(Input::Event { stream, event }, turn);
+    }
+
+    /// A worker named this call: takes hold of it if it is ours and open.
+    pub(super) fn claim(&mut self, call: CallId, turn: &mut Turn<W>) -> Result<(), SessionError> {
+        let found = self.state.calls().find(|(_, facts)| facts.call == call);
+        let found = found.map(|(stream, facts)| (stream, facts.clone()));
+        let (stream, facts) = found.ok_or(SessionError::Unknown)?;
+        let held = !self.unbound.contains(&stream);
+        match held || self.bind(stream, &facts, turn) {
+            true => Ok(()),
+            false => Err(SessionError::Unknown),
+        }
+    }
+
+    /// Claims every open call that nobody holds, as far as their workers are there.
+    pub(super) fn bind_all(&mut self, turn: &mut Turn<W>) {
+        for (stream, facts) in self.unbound_calls() {
+            self.bind(stream, &facts, turn);
+        }
+    }
+
+    fn bind(&mut self, stream: StreamId, facts: &CallFacts, turn: &mut Turn<W>) -> bool {
+        let Some(placement) = &facts.placement else {
+            return false;
+        };
+        // What is left of the call's time, and as long again as a person may take.
+        let left = facts.deadline.since(self.wall()) + self.shared.config.elicitation_timeout;
+        let claim = Claim {
+            call: facts.call,
+            tenant: &self.facts.key.tenant,
+            server: &self.facts.server,
+            kind: facts.kind,
+            target: &facts.target,
+            placement,
+            deadline: self.now() + left,
+        };
+        let Some(call) = self.shared.dispatcher.attach(claim) else {
+            return false;
+        };
+        self.shared.metrics.calls_rebound.increment(1);
+        self.shared.forget_open(facts.call);
+        self.unbound.remove(&stream);
+        self.sources.calls.insert(stream, call);
+        self.apply(Input::Claimed { stream }, turn);
+        true
+    }
+
+    /// The grace is over: what no worker named is lost, and its client is told.
+    pub(super) fn end_lost_calls(&mut self, turn: &mut Turn<W>) {
+        if self.unbound_until.is_none_or(|until| until > self.now()) {
+            return;
+        }
+        self.unbound_until = None;
+        self.bind_all(turn);
+        for (stream, facts) in self.unbound_calls() {
+            self.unbound.remove(&stream);
+            self.shared.metrics.calls_lost.increment(1);
+            self.shared.forget_open(facts.call);
+            let executed = Executed::Unknown;
+            let event = CallEvent::Outcome(Err(Failure::WorkerLost { executed }));
+            self.apply(Input::Event { stream, event }, turn);
+        }
+    }
+
+    fn unbound_calls(&self) -> Vec<(StreamId, CallFacts)> {
+        let calls = self.state.calls();
+        let unbound = calls.filter(|(stream, _)| self.unbound.contains(stream));
+        unbound
+            .map(|(stream, facts)| (stream, facts.clone()))
+            .collect()
+    }
+}

@@ -1,0 +1,108 @@
+//! What reaches a live session, and the face it shows.
+
+use std::sync::Arc;
+
+use ostler_actor::{Address, Reply};
+use ostler_auth::KeyRing;
+use ostler_dispatch::{CallStream, workers::Workers};
+use ostler_env::Env;
+use ostler_protocol::{
+    RequestId,
+    call::{CallEvent, LogLevel},
+    inbound::ClientError,
+    json::Raw,
+};
+use ostler_types::{CallId, CallKind, Principal, Timestamp};
+
+use crate::{
+    SessionError, SessionFacts,
+    book::Book,
+    event_id::Binding,
+    resources::Updates,
+    stream::{Cursor, Departures, Writer},
+};
+
+/// Where the answer to a message goes, after the turn is stored.
+pub(crate) type Port = Reply<Result<(), SessionError>>;
+
+/// What must not wait behind data.
+pub(crate) enum Control<W: Workers> {
+    Adopt(Box<Adopt<W>>),
+    Cancelled {
+        id: RequestId,
+        reply: Port,
+    },
+    /// A worker named this call: claim it.
+    Claim {
+        call: CallId,
+        reply: Port,
+    },
+    End {
+        reply: Port,
+    },
+    /// Streams are closed; calls go on.
+    Drain,
+    /// The node goes down: stop, with everything stored.
+    Stop,
+}
+
+pub(crate) enum Data {
+    Told {
+        told: Told,
+        reply: Port,
+    },
+    Join {
+        join: Join,
+        writer: Writer,
+        reply: Port,
+    },
+    /// The session is in use and its row should say so.
+    Touch,
+}
+
+pub(crate) enum Told {
+    Initialized,
+    SetLevel(LogLevel),
+    /// With the watch that the caller was permitted.
+    Subscribe {
+        uri: String,
+        updates: Updates,
+    },
+    Unsubscribe(String),
+    Answered {
+        id: RequestId,
+        result: Result<Raw, ClientError>,
+    },
+}
+
+pub(crate) enum Join {
+    Listen,
+    Resume(Cursor),
+}
+
+/// A running call that moves to the session.
+pub(crate) struct Adopt<W: Workers> {
+    pub call: CallStream<W>,
+    pub request: RequestId,
+    pub kind: CallKind,
+    pub target: String,
+    pub progress_token: Option<Raw>,
+    pub cancelled: bool,
+    pub backlog: Vec<CallEvent>,
+    pub writer: Option<Writer>,
+}
+
+/// What the directory hands out.
+pub(crate) struct Handle<W: Workers> {
+    pub env: Env,
+    pub keys: Arc<KeyRing>,
+    pub facts: SessionFacts,
+    pub principal: Principal,
+    /// Past this the session is over, used or not.
+    pub age_ends: Timestamp,
+    pub binding: Binding,
+    pub address: Address<Control<W>, Data>,
+    pub book: Arc<Book>,
+    pub departures: Arc<Departures>,
+    pub stream_buffer_bytes_max: usize,
+}

@@ -1,0 +1,143 @@
+//! A live session: drain, decide, persist, publish.
+//!
+//! The machine in `state` decides; this actor gathers its inputs, stores its writes as one batch
+//! and only then performs its acts. If a batch cannot be stored, the actor stops: what the
+//! machine believes is then not true, and the session is built anew from the store.
+
+mod message;
+mod sources;
+mod watches;
+mod turn;
+mod calls;
+mod persist;
+mod publish;
+mod activate;
+mod rows;
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use ostler_actor::{Slot, StopReason};
+use ostler_dispatch::workers::Workers;
+use ostler_protocol::Revision;
+use ostler_store::Owner;
+use ostler_types::{Caller, Instant, ServerId, Timestamp};
+
+use crate::{
+    book::Book,
+    event_id::Binding,
+    record::{SessionKey, SessionRow},
+    sessions::Shared,
+    state::SessionState,
+    stream::{StreamId, Writer},
+};
+
+pub(crate) use activate::{check_owner, create, mint_id, wake};
+pub(crate) use message::{Adopt, Control, Data, Handle, Join, Port, Told};
+pub(crate) use rows::purge;
+pub(crate) use turn::Turn;
+
+use sources::Sources;
+
+/// Inputs of one turn at most: a flood still lets a commit in between.
+const TURN_LEN_MAX: usize = 64;
+
+pub(crate) struct Actor<W: Workers> {
+    shared: Arc<Shared<W>>,
+    slot: Slot<SessionKey, Handle<W>>,
+    facts: Facts,
+    /// As it was last stored.
+    row: SessionRow,
+    state: SessionState,
+    sources: Sources<W>,
+    readers: HashMap<StreamId, Writer>,
+    /// When the row was last written.
+    touched: Instant,
+    /// Calls that were open before we woke and whose worker has not named them yet ...
+    unbound: BTreeSet<StreamId>,
+    /// ... and until when we wait for that.
+    unbound_until: Option<Instant>,
+}
+
+/// What never changes about a session, as its actor needs it.
+struct Facts {
+    key: SessionKey,
+    owner: Owner,
+    binding: Binding,
+    server: ServerId,
+    revision: Revision,
+    /// Whoever woke the session, or opened it. Its watches are the caller's.
+    caller: Caller,
+    book: Arc<Book>,
+}
+
+impl<W: Workers> Actor<W> {
+    /// `first` is the turn that taking the session up has already filled.
+    pub async fn run(mut self, first: Turn<W>) -> StopReason {
+        if let Some(reason) = self.complete(first).await {
+            return reason;
+        }
+        loop {
+            self.set_alarm();
+            let wakes = self.sources.next(TURN_LEN_MAX).await;
+            if let Some(reason) = self.turn(wakes).await {
+                return reason;
+            }
+        }
+    }
+
+    pub fn key(&self) -> &SessionKey {
+        &self.facts.key
+    }
+
+    pub fn owner(&self) -> &Owner {
+        &self.facts.owner
+    }
+
+    fn now(&self) -> Instant {
+        self.shared.env.now()
+    }
+
+    fn wall(&self) -> Timestamp {
+        self.shared.env.wall()
+    }
+
+    /// Nothing but the store needs to know this session right now.
+    fn is_idle(&self) -> bool {
+        self.state.is_idle() && self.readers.is_empty()
+    }
+
+    fn set_alarm(&mut self) {
+        let config = &self.shared.config;
+        let own = match self.is_idle() {
+            true => self.facts.book.used() + config.linger,
+            // An open stream is use: the row must not expire under it.
+            false => self.touched + config.touch_interval(),
+        };
+        // Never in the past: a turn that changes nothing must not spin.
+        let own = own.max(self.now() + MIN_PAUSE);
+        let at = [Some(own), self.state.alarm(), self.unbound_until];
+        self.sources.alarm.set(at.into_iter().flatten().min());
+    }
+
+    /// Goes to sleep if nobody uses the session. What it knows is stored first.
+    async fn retire_if_unused(&mut self) -> Option<StopReason> {
+        let unused = self.now() >= self.facts.book.used() + self.shared.config.linger;
+        if !self.is_idle() || !unused || self.slot.holds() > 0 {
+            return None;
+        }
+        if self.row_is_stale() && self.store_row().await.is_err() {
+            return Some(StopReason::Failed(
+                "the session's row could not be stored".into(),
+            ));
+        }
+        let retired = self.slot.try_retire(&self.sources.mailbox);
+        retired.then_some(StopReason::Retired)
+    }
+}
+
+/// See [`Actor::set_alarm`].
+const MIN_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,155 @@
+//! The third beat: a turn's writes become one batch.
+
+use std::time::Duration;
+
+use ostler_actor::StopReason;
+use ostler_dispatch::workers::Workers;
+use ostler_protocol::call::LogLevel;
+use ostler_store::{Batch, StoreError};
+use ostler_types::Timestamp;
+
+use crate::{
+    actor::{Actor, rows, turn::Turn},
+    record::{self, CallKey, CallRow, EventRow, QuestionRow, SessionRow},
+    state::{CallProgress, Write},
+};
+
+impl<W: Workers> Actor<W> {
+    /// Stores what the turn changed, all of it or nothing; an error ends the actor.
+    pub(super) async fn persist(&mut self, turn: &mut Turn<W>) -> Result<(), StopReason> {
+        if turn.effects.end {
+            let whole = self.state.has_stored();
+            let purged = rows::purge(
+                &self.shared.store,
+                &self.facts.key,
+                &self.facts.owner,
+                whole,
+            );
+            return purged.await.map_err(|error| self.not_stored(error));
+        }
+        let writes = std::mem::take(&mut turn.effects.writes);
+        let marks_use = turn.touch || self.touch_is_due();
+        if writes.is_empty() {
+            if turn.touch && self.store_row().await.is_err() {
+                // Only the mark of use is late; the next one is soon.
+                tracing::debug!(session = %self.facts.key.id, "session not marked as used");
+            }
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        let mut row = marks_use;
+        for write in writes {
+            row |= self.add(write, &mut batch);
+        }
+        let fresh = row.then(|| self.add_row(&mut batch));
+        let stored = self.shared.store.commit(batch).await;
+        stored.map_err(|error| self.not_stored(error))?;
+        self.row_stored(fresh);
+        Ok(())
+    }
+
+    /// Writes the session's own row.
+    pub(super) async fn store_row(&mut self) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        let fresh = self.add_row(&mut batch);
+        self.shared.store.commit(batch).await?;
+        self.row_stored(Some(fresh));
+        Ok(())
+    }
+
+    /// Whether the stored row says something else than what we know.
+    pub(super) fn row_is_stale(&self) -> bool {
+        self.fresh_row() != self.row || self.touch_is_due()
+    }
+
+    fn touch_is_due(&self) -> bool {
+        let used = self.facts.book.used();
+        used.since(self.touched) >= self.shared.config.touch_interval()
+    }
+
+    fn row_stored(&mut self, fresh: Option<SessionRow>) {
+        if let Some(fresh) = fresh {
+            self.row = fresh;
+            self.touched = self.now();
+        }
+    }
+
+    fn not_stored(&self, error: StoreError) -> StopReason {
+        self.shared.metrics.commit_failures.increment(1);
+        StopReason::Failed(error.to_string())
+    }
+
+    /// Adds one write; true if it is the session's row, which is written once per turn.
+    fn add(&self, write: Write, batch: &mut Batch) -> bool {
+        let Actor { shared, facts, .. } = self;
+        let (session, owner, epoch) = (&facts.key, &facts.owner, self.row.epoch);
+        let long = self.after(shared.config.event_span());
+        match write {
+            Write::Session => return true,
+            Write::Call {
+                stream,
+                facts,
+                progress,
+            } => {
+                let call = facts.call;
+                let row = CallRow::new(stream, &facts, progress);
+                let deadline = match progress {
+                    CallProgress::Open => long,
+                    CallProgress::Finished => self.after(shared.config.event_retention),
+                };
+                let record = record::encode(&row, epoch, owner);
+                batch.put(CallKey { session, call }.row(), record, Some(deadline));
+            }
+            Write::Event {
+                stream,
+                place,
+                data,
+                last,
+            } => {
+                let record = record::encode(&EventRow::new(&data, last), epoch, owner);
+                batch.put(session.event(stream, place), record, Some(long));
+                shared.metrics.events_stored.increment(1);
+            }
+            Write::DropEvent { stream, place } => batch.delete(session.event(stream, place)),
+            Write::Question { call, id, asked } => {
+                let record = record::encode(&QuestionRow::new(&asked), epoch, owner);
+                let key = CallKey { session, call }.question(id);
+                batch.put(key, record, Some(long));
+            }
+            Write::DropQuestion { call, id } => {
+                batch.delete(CallKey { session, call }.question(id));
+            }
+        }
+        false
+    }
+
+    fn add_row(&self, batch: &mut Batch) -> SessionRow {
+        let mut fresh = self.fresh_row();
+        fresh.set_used(self.wall());
+        rows::put_session(
+            batch,
+            &self.shared.config,
+            &self.facts.key,
+            &self.facts.owner,
+            &fresh,
+        );
+        fresh
+    }
+
+    /// The row as the machine stands, marked as used when it last was.
+    fn fresh_row(&self) -> SessionRow {
+        let mut row = self.row.clone();
+        row.initialized = self.state.is_initialized();
+        if self.state.log_level() != self.row.restored().log_level.unwrap_or(LogLevel::Info) {
+            row.set_log_level(self.state.log_level());
+        }
+        row.set_subscriptions(self.state.subscriptions().iter());
+        row.set_unseen(self.state.unseen_lists());
+        row.set_seen(self.sources.watches.seen());
+        row
+    }
+
+    fn after(&self, span: Duration) -> Timestamp {
+        self.wall() + span
+    }
+}

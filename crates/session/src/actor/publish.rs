@@ -1,0 +1,259 @@
+//! The last beat: what was decided happens, now that it is stored.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ostler_dispatch::workers::Workers;
+use ostler_protocol::{RequestId, call::Answer, fault::Fault, reply};
+
+use crate::{
+    SessionError,
+    actor::{
+        Actor, rows,
+        turn::{Arrival, Turn},
+    },
+    event_id,
+    state::Act,
+    stream::{Chatter, Cursor, Frame, Place, Pushed, Replay, StreamId, Writer, replay},
+};
+
+impl<W: Workers> Actor<W> {
+    pub(super) async fn publish(&mut self, turn: Turn<W>) {
+        let Turn {
+            effects,
+            mut arrivals,
+            ..
+        } = turn;
+        for act in effects.acts {
+            self.perform(act, &mut arrivals).await;
+        }
+        for arrival in arrivals {
+            if let Some(port) = arrival.port {
+                port.send(arrival.verdict);
+            }
+        }
+        if effects.end {
+            self.facts.book.end();
+            self.shared.give_back(&self.facts.owner);
+            self.shared.metrics.ended.increment(1);
+        }
+    }
+
+    async fn perform(&mut self, act: Act, arrivals: &mut [Arrival<W>]) {
+        match act {
+            Act::Keep { stream, arrival } => self.keep(stream, &mut arrivals[arrival]),
+            Act::Refuse {
+                arrival,
+                request,
+                fault,
+            } => self.refuse_call(&mut arrivals[arrival], &request, &fault),
+            Act::Show {
+                stream,
+                place,
+                data,
+            } => self.show(stream, place, data),
+            Act::Chat {
+                stream,
+                chatter,
+                data,
+            } => self.chat(stream, chatter, data),
+            Act::Complete { stream } => drop(self.readers.remove(&stream)),
+            Act::Release { request } => self.facts.book.remove(&request),
+            Act::Answer { stream, answer } => self.feed(stream, answer),
+            Act::Cancel { stream, reason } => {
+                if let Some(call) = self.sources.calls.get(&stream) {
+                    call.cancel(reason);
+                }
+            }
+            Act::Extend { stream } => self.extend(stream),
+            Act::Recorded { stream } => self.recorded(stream),
+            Act::Listen { arrival } => self.listen(&mut arrivals[arrival]),
+            Act::Replay {
+                cursor,
+                live,
+                arrival,
+            } => self.replay(cursor, live, &mut arrivals[arrival]).await,
+            Act::Watch { uri, arrival } => {
+                let updates = arrivals[arrival].updates.take();
+                self.sources
+                    .watches
+                    .extend(updates.map(|updates| (uri, updates)));
+            }
+            Act::Unwatch { uri } => self.sources.watches.remove(&uri),
+            Act::CloseReaders => self.close_readers(),
+            Act::Count(counted) => self.shared.metrics.count(counted),
+        }
+    }
+
+    /// The row is stored: from here on the call is the session's, whatever happens to readers.
+    fn keep(&mut self, stream: StreamId, arrival: &mut Arrival<W>) {
+        if let Some(call) = arrival.call.take() {
+            self.sources.calls.insert(stream, call.keep());
+            self.shared.metrics.calls_adopted.increment(1);
+        }
+        if let Some(writer) = arrival.writer.take() {
+            self.readers.insert(stream, writer);
+        }
+    }
+
+    fn refuse_call(&mut self, arrival: &mut Arrival<W>, request: &RequestId, fault: &Fault) {
+        self.shared.metrics.calls_refused.increment(1);
+        // Dropped unkept, which cancels it.
+        drop(arrival.call.take());
+        if let Some(writer) = arrival.writer.take() {
+            self.refuse(&writer, request, fault);
+        }
+    }
+
+    /// An error that no stream stores: the reader's only message.
+    pub(super) fn refuse(&self, writer: &Writer, request: &RequestId, fault: &Fault) {
+        let message = reply::error(self.facts.revision, Some(request), fault);
+        writer.plain(Frame {
+            id: None,
+            data: message,
+            retry: None,
+        });
+        writer.end();
+    }
+
+    fn show(&mut self, stream: StreamId, place: Place, data: Bytes) {
+        if let Some(writer) = self.readers.get(&stream) {
+            self.push(writer, stream, place, data);
+        }
+    }
+
+    fn push(&self, writer: &Writer, stream: StreamId, place: Place, data: Bytes) -> Pushed {
+        let cursor = Cursor { stream, place };
+        let frame = Frame {
+            id: Some(event_id::encode(
+                &self.shared.keys,
+                &self.facts.binding,
+                cursor,
+            )),
+            // A priming event is the place to say when to come back [SSE-2].
+            retry: data.is_empty().then_some(self.shared.config.retry),
+            data,
+        };
+        let pushed = writer.event(place, frame);
+        if pushed == Pushed::Cut {
+            self.shared.metrics.streams_cut.increment(1);
+            self.sources.departures.tell();
+        }
+        pushed
+    }
+
+    fn chat(&mut self, stream: StreamId, chatter: Chatter, data: Bytes) {
+        let Some(writer) = self.readers.get(&stream) else {
+            return;
+        };
+        let frame = Frame {
+            id: None,
+            data,
+            retry: None,
+        };
+        if writer.chatter(chatter, frame) == Pushed::Dropped {
+            self.shared.metrics.chatter_dropped.increment(1);
+        }
+    }
+
+    fn feed(&mut self, stream: StreamId, answer: Answer) {
+        if let Some(call) = self.sources.calls.get(&stream) {
+            call.answer(vec![answer]);
+        }
+    }
+
+    fn recorded(&mut self, stream: StreamId) {
+        if let Some(call) = self.sources.calls.remove(&stream) {
+            call.recorded();
+        }
+        self.shared.metrics.calls_recorded.increment(1);
+    }
+
+    /// As long as a person may take, once more: the row's deadline allows for it.
+    fn extend(&mut self, stream: StreamId) {
+        let config = &self.shared.config;
+        let until = self.now() + config.call_timeout.max(config.elicitation_timeout);
+        if let Some(call) = self.sources.calls.get_mut(&stream) {
+            call.set_deadline(until);
+        }
+    }
+
+    /// The newest listener wins; the older one is told to come back, should it still be there.
+    fn listen(&mut self, arrival: &mut Arrival<W>) {
+        let writer = arrival.writer.take();
+        let older = writer.and_then(|writer| self.readers.insert(StreamId::STANDALONE, writer));
+        if let Some(older) = older {
+            close(&older, self.shared.config.retry);
+        }
+    }
+
+    /// Everything up to this turn is stored, and nothing is shown while this runs: what is read
+    /// here and what comes after meet without a gap.
+    async fn replay(&mut self, cursor: Cursor, live: bool, arrival: &mut Arrival<W>) {
+        let found = self.read_after(cursor, live).await;
+        let metrics = &self.shared.metrics;
+        match found {
+            Ok(replay) => {
+                metrics.resumed.increment(1);
+                if let Some(writer) = arrival.writer.take() {
+                    self.attach(cursor.stream, replay, writer);
+                }
+            }
+            Err(error) => {
+                metrics.resume_gaps.increment(1);
+                arrival.verdict = Err(error);
+            }
+        }
+    }
+
+    async fn read_after(&mut self, cursor: Cursor, live: bool) -> Result<Replay, SessionError> {
+        let Cursor { stream, place } = cursor;
+        // One epoch keeps `stream_events_max`; older epochs' rows may still be there too.
+        let len_max = self.shared.config.stream_events_max * 2;
+        let stored = rows::events(&self.shared.store, &self.facts.key, stream, len_max).await;
+        let stored = stored.map_err(|_| SessionError::Storage)?;
+        replay(stored, place, live).map_err(|gap| {
+            let id = |place| {
+                let cursor = Cursor { stream, place };
+                event_id::encode(&self.shared.keys, &self.facts.binding, cursor)
+            };
+            SessionError::ResumeGap {
+                oldest: gap.oldest.map(id),
+            }
+        })
+    }
+
+    fn attach(&mut self, stream: StreamId, replay: Replay, writer: Writer) {
+        for event in replay.events {
+            if self.push(&writer, stream, event.place, event.data) != Pushed::Queued {
+                // Cut off or gone: it comes back with a later cursor.
+                return;
+            }
+        }
+        if replay.complete {
+            return writer.end();
+        }
+        if let Some(older) = self.readers.insert(stream, writer) {
+            close(&older, self.shared.config.retry);
+        }
+    }
+
+    /// Each reader comes back at a time of its own, so that a restart is no stampede [SSE-4].
+    fn close_readers(&mut self) {
+        let max = self.shared.config.drain_retry_max.as_millis().max(1_001);
+        let spread = u64::try_from(max - 1_000).unwrap_or(u64::MAX);
+        for (_, writer) in self.readers.drain() {
+            let jitter = self.shared.env.random_u64() % spread;
+            close(&writer, Duration::from_millis(1_000 + jitter));
+        }
+    }
+}
+
+fn close(writer: &Writer, retry: Duration) {
+    writer.plain(Frame {
+        id: None,
+        data: Bytes::new(),
+        retry: Some(retry),
+    });
+    writer.end();
+}

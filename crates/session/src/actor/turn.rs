@@ -1,0 +1,261 @@
+//! One turn: what woke us becomes inputs, the machine decides, then store, then show.
+
+use ostler_actor::StopReason;
+use ostler_dispatch::{CallStream, workers::Workers};
+use ostler_protocol::{RequestId, fault::Fault};
+
+use crate::{
+    SessionError,
+    actor::{Actor, Adopt, Control, Data, Join, Port, Told, sources::Wake},
+    resources::Updates,
+    state::{Adoption, CallFacts, Effects, Input},
+    stream::{StreamId, Writer},
+};
+
+/// What has gathered for one turn.
+pub(crate) struct Turn<W: Workers> {
+    pub effects: Effects,
+    /// What inputs brought along that the machine cannot hold; effects name it by its index.
+    pub(super) arrivals: Vec<Arrival<W>>,
+    pub touch: bool,
+    pub alarm: bool,
+    pub stop: Option<StopReason>,
+}
+
+pub(super) struct Arrival<W: Workers> {
+    pub call: Option<CallStream<W>>,
+    pub writer: Option<Writer>,
+    /// The watch of a new subscription.
+    pub updates: Option<Updates>,
+    pub port: Option<Port>,
+    /// The request of an arriving call.
+    pub request: Option<RequestId>,
+    /// What the port will be told, unless the turn cannot be stored.
+    pub verdict: Result<(), SessionError>,
+}
+
+impl<W: Workers> Turn<W> {
+    pub(super) fn new() -> Self {
+        Turn {
+            effects: Effects::default(),
+            arrivals: Vec::new(),
+            touch: false,
+            alarm: false,
+            stop: None,
+        }
+    }
+
+    /// The index under which an arrival will be found.
+    fn arrive(&mut self, arrival: Arrival<W>) -> usize {
+        self.arrivals.push(arrival);
+        self.arrivals.len() - 1
+    }
+}
+
+impl<W: Workers> Arrival<W> {
+    fn asker(port: Port) -> Self {
+        Arrival {
+            call: None,
+            writer: None,
+            updates: None,
+            port: Some(port),
+            request: None,
+            verdict: Ok(()),
+        }
+    }
+}
+
+impl<W: Workers> Actor<W> {
+    /// The four beats: what there is was drained; decide, then persist and publish.
+    pub(super) async fn turn(&mut self, wakes: Vec<Wake<W>>) -> Option<StopReason> {
+        let mut turn = Turn::new();
+        for wake in wakes {
+            self.decide(wake, &mut turn);
+        }
+        self.complete(turn).await
+    }
+
+    /// Persist, publish. Returns why the actor ends, if it does.
+    pub(super) async fn complete(&mut self, mut turn: Turn<W>) -> Option<StopReason> {
+        if let Err(reason) = self.persist(&mut turn).await {
+            self.give_up(turn);
+            return Some(reason);
+        }
+        let (stop, alarm, end) = (turn.stop.take(), turn.alarm, turn.effects.end);
+        self.publish(turn).await;
+        match (end, stop) {
+            (true, _) => Some(StopReason::Stopped),
+            (false, Some(reason)) => Some(reason),
+            (false, None) if alarm => self.retire_if_unused().await,
+            (false, None) => None,
+        }
+    }
+
+    fn decide(&mut self, wake: Wake<W>, turn: &mut Turn<W>) {
+        match wake {
+            Wake::Control(control) => self.control(control, turn),
+            Wake::Data(data) => self.data(data, turn),
+            Wake::Call(stream, event) => self.call_said(stream, event, turn),
+            Wake::Noticed(notices) => self.apply(Input::Noticed(notices), turn),
+            Wake::ReaderLeft => self.readers_left(turn),
+            Wake::Alarm => {
+                turn.alarm = true;
+                turn.touch |= !self.is_idle();
+                self.readers_left(turn);
+                self.end_lost_calls(turn);
+                self.apply(Input::Tick, turn);
+                self.end_of_age(turn);
+            }
+        }
+    }
+
+    fn control(&mut self, control: Control<W>, turn: &mut Turn<W>) {
+        match control {
+            Control::Adopt(adopt) => self.adopt(*adopt, turn),
+            Control::Cancelled { id, reply } => {
+                self.apply_for(Input::Cancelled { id }, reply, turn);
+            }
+            Control::Claim { call, reply } => {
+                let claimed = self.claim(call, turn);
+                let index = turn.arrive(Arrival::asker(reply));
+                turn.arrivals[index].verdict = claimed;
+            }
+            Control::End { reply } => self.apply_for(Input::End, reply, turn),
+            Control::Drain => self.apply(Input::Drain, turn),
+            Control::Stop => turn.stop = Some(StopReason::Stopped),
+        }
+    }
+
+    fn data(&mut self, data: Data, turn: &mut Turn<W>) {
+        match data {
+            Data::Told { told, reply } => self.told(told, reply, turn),
+            Data::Join {
+                join,
+                writer,
+                reply,
+            } => self.join(join, writer, reply, turn),
+            Data::Touch => turn.touch = true,
+        }
+    }
+
+    fn told(&mut self, told: Told, reply: Port, turn: &mut Turn<W>) {
+        let input = match told {
+            Told::Initialized => Input::Initialized,
+            Told::SetLevel(level) => Input::SetLevel(level),
+            Told::Subscribe { uri, updates } => {
+                let arrival = turn.arrive(Arrival {
+                    updates: Some(updates),
+                    ..Arrival::asker(reply)
+                });
+                let uri = uri.into();
+                return self.apply_arrived(Input::Subscribe { arrival, uri }, arrival, turn);
+            }
+            Told::Unsubscribe(uri) => Input::Unsubscribe(uri.into()),
+            Told::Answered { id, result } => Input::Answered { id, result },
+        };
+        self.apply_for(input, reply, turn);
+    }
+
+    fn join(&mut self, join: Join, writer: Writer, reply: Port, turn: &mut Turn<W>) {
+        // The old listener's last word, before the new one takes its place.
+        let taken = self.readers.get(&StreamId::STANDALONE);
+        let taken = taken.and_then(Writer::taken);
+        let arrival = turn.arrive(Arrival {
+            writer: Some(writer),
+            ..Arrival::asker(reply)
+        });
+        let input = match join {
+            Join::Listen => {
+                self.apply(Input::ListenerGone { taken }, turn);
+                Input::Listen { arrival }
+            }
+            Join::Resume(cursor) => Input::Resume { arrival, cursor },
+        };
+        self.apply_arrived(input, arrival, turn);
+    }
+
+    fn adopt(&mut self, adopt: Adopt<W>, turn: &mut Turn<W>) {
+        let Adopt {
+            call,
+            request,
+            kind,
+            target,
+            progress_token,
+            cancelled,
+            backlog,
+            writer,
+        } = adopt;
+        let facts = CallFacts {
+            call: call.id(),
+            request,
+            kind,
+            target,
+            progress_token,
+            placement: call.placement(),
+            deadline: self.wall() + self.shared.config.call_timeout,
+        };
+        let arrival = turn.arrive(Arrival {
+            call: Some(call),
+            writer,
+            updates: None,
+            port: None,
+            request: Some(facts.request.clone()),
+            verdict: Ok(()),
+        });
+        let adoption = Adoption {
+            arrival,
+            facts,
+            cancelled,
+            backlog,
+        };
+        self.apply(Input::Adopt(Box::new(adoption)), turn);
+    }
+
+    fn end_of_age(&mut self, turn: &mut Turn<W>) {
+        if self.wall() >= self.row.created() + self.shared.config.age_max {
+            self.apply(Input::End, turn);
+        }
+    }
+
+    /// Forgets readers whose connection is gone.
+    fn readers_left(&mut self, turn: &mut Turn<W>) {
+        let gone = self.readers.extract_if(|_, writer| writer.is_done());
+        let gone: Vec<_> = gone
+            .map(|(stream, writer)| (stream, writer.taken()))
+            .collect();
+        for (stream, taken) in gone {
+            if stream == StreamId::STANDALONE {
+                self.apply(Input::ListenerGone { taken }, turn);
+            }
+        }
+    }
+
+    fn apply_for(&mut self, input: Input, reply: Port, turn: &mut Turn<W>) {
+        let arrival = turn.arrive(Arrival::asker(reply));
+        self.apply_arrived(input, arrival, turn);
+    }
+
+    fn apply_arrived(&mut self, input: Input, arrival: usize, turn: &mut Turn<W>) {
+        let now = self.now();
+        turn.arrivals[arrival].verdict = self.state.apply(now, input, &mut turn.effects);
+    }
+
+    pub(super) fn apply(&mut self, input: Input, turn: &mut Turn<W>) {
+        let now = self.now();
+        // An ended session refuses its last inputs; there is nobody to tell.
+        drop(self.state.apply(now, input, &mut turn.effects));
+    }
+
+    /// The turn could not be stored: nothing of it was shown, and whoever waits is told. Calls
+    /// that came with it are dropped, which cancels them.
+    fn give_up(&mut self, turn: Turn<W>) {
+        for arrival in turn.arrivals {
+            if let Some(port) = arrival.port {
+                port.send(Err(SessionError::Storage));
+            }
+            if let (Some(request), Some(writer)) = (arrival.request, arrival.writer) {
+                self.refuse(&writer, &request, &Fault::Storage);
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Kind 12: a call with a stream. Which session and call it is stands in its key.
+
+use minicbor::{Decode, Encode};
+use ostler_hub::Placement;
+use ostler_protocol::{RequestId, json::Raw};
+use ostler_types::{CallId, CallKind, InstanceEpoch, Timestamp, WorkerId};
+
+use crate::{
+    record::{Kind, Row},
+    state::{CallFacts, CallProgress},
+    stream::StreamId,
+};
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub(crate) struct CallRow {
+    #[n(0)]
+    stream: u64,
+    /// The token as the client wrote it.
+    #[n(1)]
+    request: String,
+    #[n(2)]
+    kind: u8,
+    #[n(3)]
+    target: String,
+    #[n(4)]
+    progress_token: Option<String>,
+    #[n(5)]
+    worker: Option<String>,
+    #[n(6)]
+    instance: u64,
+    #[n(7)]
+    attempt: u32,
+    /// False: a tombstone.
+    #[n(8)]
+    pub open: bool,
+    #[n(9)]
+    deadline_ms: u64,
+}
+
+impl Row for CallRow {
+    const KIND: Kind = Kind::Call;
+}
+
+impl CallRow {
+    pub fn new(stream: StreamId, facts: &CallFacts, progress: CallProgress) -> Self {
+        let placement = facts.placement.as_ref();
+        CallRow {
+            stream: stream.0,
+            request: facts.request.as_raw().to_owned(),
+            kind: kind_number(facts.kind),
+            target: facts.target.clone(),
+            progress_token: facts.progress_token.as_ref().map(|t| t.as_str().to_owned()),
+            worker: placement.map(|placement| placement.worker.as_str().to_owned()),
+            instance: placement.map_or(0, |placement| placement.instance.0),
+            attempt: placement.map_or(0, |placement| placement.attempt),
+            open: progress == CallProgress::Open,
+            deadline_ms: facts.deadline.0,
+        }
+    }
+
+    pub fn stream(&self) -> StreamId {
+        StreamId(self.stream)
+    }
+
+    pub fn facts(&self, call: CallId) -> Option<CallFacts> {
+        let token = self.progress_token.clone();
+        let placement = self.worker.as_deref().map(|worker| {
+            Some(Placement {
+                worker: WorkerId::parse(worker).ok()?,
+                instance: InstanceEpoch(self.instance),
+                attempt: self.attempt,
+            })
+        });
+        Some(CallFacts {
+            call,
+            request: RequestId::from_token(&self.request)?,
+            kind: kind_of(self.kind)?,
+            target: self.target.clone(),
+            progress_token: token.and_then(|token| Raw::parse(token.into(), 1).ok()),
+            placement: placement.flatten(),
+            deadline: Timestamp(self.deadline_ms),
+        })
+    }
+}
+
+fn kind_number(kind: CallKind) -> u8 {
+    match kind {
+        CallKind::Tool => 1,
+        CallKind::Prompt => 2,
+        CallKind::Resource => 3,
+        CallKind::Completion => 4,
+    }
+}
+
+fn kind_of(number: u8) -> Option<CallKind> {
+    match number {
+        1 => Some(CallKind::Tool),
+        2 => Some(CallKind::Prompt),
+        3 => Some(CallKind::Resource),
+        4 => Some(CallKind::Completion),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::testing::check;
+
+    proptest! {
+        #[test]
+        fn a_call_comes_back_with_its_facts(
+            call: u128, stream: u64, kind in 1..=4u8, target: String, token: Option<u32>,
+            place: Option<(u64, u32)>, open: bool, request: u64, deadline: u64,
+        ) {
+            let facts = CallFacts {
+                call: CallId(call),
+                request: RequestId::number(request),
+                kind: kind_of(kind).expect("1 to 4 are kinds"),
+                target,
+                progress_token: token.map(|token| Raw::from_text(&token.to_string())),
+                placement: place.map(|(instance, attempt)| Placement {
+                    worker: WorkerId::parse("w-1").expect("a good name"),
+                    instance: InstanceEpoch(instance),
+                    attempt,
+                }),
+                deadline: Timestamp(deadline),
+            };
+            let progress = if open { CallProgress::Open } else { CallProgress::Finished };
+            let row = CallRow::new(StreamId(stream), &facts, progress);
+            prop_assert_eq!(row.facts(facts.call), Some(facts));
+            prop_assert_eq!(row.stream(), StreamId(stream));
+            prop_assert_eq!(row.open, open);
+            check(row);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! All sessions of a node: opened, held, drained.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use ostler_actor::{Directory, Held, Importance, StopReason, Supervisor, Verdict};
+use ostler_auth::{KeyRing, Purpose, decode_id, encode_id};
+use ostler_dispatch::{Dispatcher, workers::Workers};
+use ostler_env::Env;
+use ostler_hub::Hub;
+use ostler_protocol::inbound::Initialize;
+use ostler_store::{Owner, Store};
+use ostler_types::{CallId, Caller, Instant, ServerId, SessionId};
+use tokio::sync::Notify;
+
+use crate::{
+    Config, HeldSession, SessionError,
+    actor::{self, Actor, Control, Data, Handle, Turn},
+    metrics::Metrics,
+    quota::Quota,
+    rebind::OpenCalls,
+    record::{Opening, SessionKey, SessionRow},
+    resources::SharedResources,
+};
+
+/// The sessions of one node. Cloning is cheap; all clones are the same sessions.
+pub struct Sessions<W: Workers = Hub>(pub(crate) Arc<Shared<W>>);
+
+/// What all session actors of a node share.
+pub(crate) struct Shared<W: Workers> {
+    pub env: Env,
+    pub store: Store,
+    pub dispatcher: Dispatcher<W>,
+    pub resources: SharedResources,
+    pub keys: Arc<KeyRing>,
+    pub config: Arc<Config>,
+    pub metrics: Metrics,
+    pub started: Instant,
+    pub open_calls: OpenCalls,
+    pub directory: Directory<SessionKey, Handle<W>>,
+    supervisor: Supervisor<SessionKey>,
+    quota: Quota,
+    draining: AtomicBool,
+    /// Told each time an actor has ended.
+    ended: Notify,
+}
+
+impl<W: Workers> Clone for Sessions<W> {
+    fn clone(&self) -> Self {
+        Sessions(self.0.clone())
+    }
+}
+
+impl Sessions {
+    pub fn new(
+        env: &Env,
+        store: Store,
+        dispatcher: Dispatcher,
+        keys: Arc<KeyRing>,
+        config: Config,
+    ) -> Sessions {
+        let resources = Arc::new(dispatcher.clone());
+        Sessions::over(env, store, dispatcher, resources, keys, config)
+    }
+}
+
+impl<W: Workers> Sessions<W> {
+    pub(crate) fn over(
+        env: &Env,
+        store: Store,
+        dispatcher: Dispatcher<W>,
+        resources: SharedResources,
+        keys: Arc<KeyRing>,
+        config: Config,
+    ) -> Sessions<W> {
+        Sessions(Arc::new(Shared {
+            env: env.clone(),
+            store,
+            dispatcher,
+            resources,
+            keys,
+            quota: Quota::new(config.sessions_per_principal_max),
+            config: Arc::new(config),
+            metrics: Metrics::new(env),
+            started: env.now(),
+            open_calls: OpenCalls::default(),
+            directory: Directory::new(env, "session"),
+            supervisor: Supervisor::new(env, "session", Importance::Ordinary),
+            draining: AtomicBool::new(false),
+            ended: Notify::new(),
+        }))
+    }
+
+    /// Opens a session for `initialize`; it is stored before this returns its id [SES-1].
+    pub async fn create(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        init: &Initialize,
+    ) -> Result<String, SessionError> {
+        let shared = &self.0;
+        if shared.draining.load(Ordering::Acquire) {
+            return Err(SessionError::Draining);
+        }
+        let owner = Owner::new(&server.tenant, caller.principal());
+        shared.quota.take(shared, &owner).await?;
+        let created = self.open(caller, server, init).await;
+        if created.is_err() {
+            shared.quota.give_back(&owner);
+        }
+        let id = created?;
+        shared.metrics.created.increment(1);
+        Ok(encode_id(&shared.keys, Purpose::SessionId, &id.0))
+    }
+
+    async fn open(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        init: &Initialize,
+    ) -> Result<SessionId, SessionError> {
+        let shared = &self.0;
+        let row = SessionRow::new(&Opening {
+            server: &server.name,
+            principal: caller.principal(),
+            revision: init.negotiated,
+            capabilities: &init.capabilities,
+            client_info: &init.client_info,
+            now: shared.env.wall(),
+        });
+        let id = actor::mint_id(shared);
+        let tenant = server.tenant.clone();
+        let key = SessionKey { tenant, id };
+        let activate = |slot| actor::create(shared, slot, caller, row);
+        drop(shared.directory.hold(key, activate).await?);
+        Ok(id)
+    }
+
+    /// Holds a session for one request, waking it if it sleeps. What does not exist, has ended
+    /// or is someone else's cannot be told apart [SES-2], [SES-7].
+    pub async fn hold(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        wire_id: &str,
+    ) -> Result<HeldSession<W>, SessionError> {
+        let shared = &self.0;
+        let id = decode_id(&shared.keys, Purpose::SessionId, wire_id);
+        let id = SessionId(id.ok_or(SessionError::Unknown)?);
+        let tenant = server.tenant.clone();
+        let held = self
+            .hold_owned(caller, server, SessionKey { tenant, id })
+            .await?;
+        shared.mark_used(&held);
+        Ok(HeldSession::new(
+            held,
+            caller.clone(),
+            shared.resources.clone(),
+        ))
+    }
+
+    /// The owner is compared on the live handle; of a sleeping session first on its row, so
+    /// that nobody wakes another's session.
+    async fn hold_owned(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        key: SessionKey,
+    ) -> Result<Held<Handle<W>>, SessionError> {
+        let shared = &self.0;
+        if *caller.tenant() != server.tenant {
+            return Err(SessionError::Unknown);
+        }
+        let held = match shared.directory.find(&key) {
+            Some(held) => held,
+            None => {
+                actor::check_owner(shared, &key, caller, server).await?;
+                let activate = |slot| actor::wake(shared, slot, Some(caller));
+                shared.directory.hold(key, activate).await?
+            }
+        };
+        let is_owner = held.principal == *caller.principal() && held.facts.server == *server;
+        let is_young = shared.env.wall() < held.age_ends;
+        match is_owner && is_young && !held.book.is_ended() {
+            true => Ok(held),
+            false => Err(SessionError::Unknown),
+        }
+    }
+
+    /// Opens no more sessions, and tells every stream to come back later, each at a time of its
+    /// own [SSE-4]. Calls go on.
+    pub async fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+        self.tell_all(|| Control::Drain);
+    }
+
+    /// Puts every live session to sleep and waits for it. Calls stay kept at their workers.
+    pub async fn close(&self) {
+        self.0.draining.store(true, Ordering::Release);
+        loop {
+            let ended = self.0.ended.notified();
+            tokio::pin!(ended);
+            // Listen first, look second: no end can fall in between.
+            ended.as_mut().enable();
+            self.tell_all(|| Control::Stop);
+            if self.0.directory.is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    /// Live sessions, for operators.
+    pub fn live(&self) -> usize {
+        self.0.directory.len()
+    }
+
+    fn tell_all(&self, message: impl Fn() -> Control<W>) {
+        for key in self.0.directory.keys() {
+            if let Some(held) = self.0.directory.find(&key) {
+                // One that is full or gone is not lost: a full one is told again by `close`,
+                // and the end of the process closes all streams anyway.
+                drop(held.address.control(message()));
+            }
+        }
+    }
+}
+
+impl<W: Workers> Shared<W> {
+    /// Starts an actor. Its task ends with it, or with its restart.
+    pub(crate) fn run(self: &Arc<Self>, actor: Actor<W>, first: Turn<W>) {
+        let (shared, key) = (self.clone(), actor.key().clone());
+        // Not awaited: an actor's end is told to the directory and to `ended`.
+        drop(
+            self.env
+                .spawn("session", shared.supervise(key, actor, first)),
+        );
+    }
+
+    async fn supervise(self: Arc<Self>, key: SessionKey, actor: Actor<W>, first: Turn<W>) {
+        let owner = actor.owner().clone();
+        let stop = self.supervisor.run(&key, actor.run(first)).await;
+        self.ended.notify_waiters();
+        match (stop.verdict, stop.reason) {
+            (Verdict::Forget, StopReason::Stopped | StopReason::Retired) => {}
+            (Verdict::Restart | Verdict::Escalate, reason)
+            | (Verdict::Forget, reason @ StopReason::Failed(_)) => {
+                tracing::warn!(session = %key.id, ?reason, "session restarts from the store");
+                self.restart(key).await;
+            }
+            (Verdict::Forget, reason @ StopReason::Panicked(_)) => {
+                tracing::error!(session = %key.id, ?reason, "session given up: it keeps crashing");
+                self.metrics.given_up.increment(1);
+                if let Err(error) = actor::purge(&self.store, &key, &owner, true).await {
+                    tracing::error!(session = %key.id, %error, "session not deleted");
+                }
+            }
+        }
+    }
+
+    /// Wakes a crashed session, for its open calls; whoever asks for it sooner does so first.
+    /// Gives up after a while: what is stored waits for the next request.
+    async fn restart(self: Arc<Self>, key: SessionKey) {
+        for attempt in 0..RESTARTS_MAX {
+            self.env.sleep(RESTART_PAUSE * 2u32.pow(attempt)).await;
+            if self.draining.load(Ordering::Acquire) {
+                return;
+            }
+            match self.hold_key(&key).await {
+                Ok(_) | Err(SessionError::Unknown) => return,
+                Err(error) => {
+                    tracing::debug!(session = %key.id, %error, "session not restarted yet");
+                }
+            }
+        }
+    }
+
+    /// Holds a session on our own account.
+    // Boxed: an actor's task may restart it, so the type of one contains the other's.
+    pub(crate) fn hold_key<'a>(
+        self: &'a Arc<Self>,
+        key: &'a SessionKey,
+    ) -> futures_util::future::BoxFuture<'a, Result<Held<Handle<W>>, SessionError>> {
+        Box::pin(async move {
+            let activate = |slot| actor::wake(self, slot, None);
+            self.directory.hold(key.clone(), activate).await
+        })
+    }
+
+    fn mark_used(&self, held: &Handle<W>) {
+        let now = self.env.now();
+        held.book.mark_used(now);
+        if held.book.mark_is_due(now, self.config.touch_interval()) {
+            // A full mailbox means that a turn is near, which marks too.
+            drop(held.address.tell(Data::Touch));
+        }
+    }
+
+    /// The session is over: its principal may open another.
+    pub(crate) fn give_back(&self, owner: &Owner) {
+        self.quota.give_back(owner);
+    }
+
+    /// The call is claimed or over: nobody need look for its owner.
+    pub(crate) fn forget_open(&self, call: CallId) {
+        self.open_calls.remove(call);
+    }
+}
+
+const RESTARTS_MAX: u32 = 6;
+const RESTART_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);

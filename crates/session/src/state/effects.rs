@@ -1,0 +1,159 @@
+//! What the machine wants done: writes first, acts once they are stored.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ostler_protocol::{RequestId, call::Answer, fault::Fault};
+use ostler_types::CallId;
+
+use crate::{
+    state::{AskId, Asked, CallFacts},
+    stream::{Chatter, Cursor, Place, StreamId},
+};
+
+/// The effects of one turn.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// One batch: all or nothing.
+    pub writes: Vec<Write>,
+    /// In order, and only after the batch is stored.
+    pub acts: Vec<Act>,
+    /// The session is over: all its rows go, and the actor stops.
+    pub end: bool,
+}
+
+impl Effects {
+    pub fn write(&mut self, write: Write) {
+        self.writes.push(write);
+    }
+
+    pub fn act(&mut self, act: Act) {
+        self.acts.push(act);
+    }
+}
+
+/// One change of the store.
+#[derive(Debug)]
+pub(crate) enum Write {
+    /// The session's own row, as the machine stands at the end of the turn.
+    Session,
+    Call {
+        stream: StreamId,
+        facts: CallFacts,
+        progress: CallProgress,
+    },
+    Event {
+        stream: StreamId,
+        place: Place,
+        /// Empty: a priming event.
+        data: Bytes,
+        last: bool,
+    },
+    /// The stream has more events than are kept.
+    DropEvent {
+        stream: StreamId,
+        place: Place,
+    },
+    Question {
+        call: CallId,
+        id: AskId,
+        asked: Asked,
+    },
+    DropQuestion {
+        call: CallId,
+        id: AskId,
+    },
+}
+
+/// What a call's row says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallProgress {
+    Open,
+    /// A tombstone: an outcome that comes again is known to be old.
+    Finished,
+}
+
+/// One thing to do.
+#[derive(Debug)]
+pub(crate) enum Act {
+    /// The call that arrived gets this stream; its reader, if it has one, reads it.
+    Keep {
+        stream: StreamId,
+        arrival: usize,
+    },
+    /// The call that arrived cannot be taken: its reader is told, the call is cancelled.
+    Refuse {
+        arrival: usize,
+        request: RequestId,
+        fault: Fault,
+    },
+    /// A stored event goes to the stream's reader.
+    Show {
+        stream: StreamId,
+        place: Place,
+        data: Bytes,
+    },
+    /// What is not stored goes to the stream's reader, if there is one and it has room.
+    Chat {
+        stream: StreamId,
+        chatter: Chatter,
+        data: Bytes,
+    },
+    /// Nothing follows on this stream.
+    Complete {
+        stream: StreamId,
+    },
+    /// The request's id may be used again.
+    Release {
+        request: RequestId,
+    },
+    Answer {
+        stream: StreamId,
+        answer: Answer,
+    },
+    Cancel {
+        stream: StreamId,
+        reason: &'static str,
+    },
+    /// The outcome is safe: the worker may forget it. The call is let go of.
+    Recorded {
+        stream: StreamId,
+    },
+    /// The reader that arrived is the standalone one now; an older one is told to come back.
+    Listen {
+        arrival: usize,
+    },
+    /// The reader that arrived gets what follows its cursor, and then what comes.
+    Replay {
+        cursor: Cursor,
+        live: bool,
+        arrival: usize,
+    },
+    Watch {
+        uri: Arc<str>,
+        arrival: usize,
+    },
+    /// The call waits for a person: it may run longer.
+    Extend {
+        stream: StreamId,
+    },
+    Unwatch {
+        uri: Arc<str>,
+    },
+    /// Every reader is told to come back later, each at its own time.
+    CloseReaders,
+    Count(Counted),
+}
+
+/// What is worth counting and only the machine knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// An answer to nothing we asked, or to what was answered already.
+    AnswerUnmatched,
+    AnswerInvalid,
+    QuestionAsked,
+    QuestionUnsupported,
+    QuestionTimedOut,
+    /// Progress or logs beyond the rate that is relayed.
+    ChatterDropped,
+}

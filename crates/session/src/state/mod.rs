@@ -1,0 +1,283 @@
+//! The pure machine of a session: inputs to writes and acts, nothing else.
+//!
+//! Invariants, held for every order of inputs:
+//! - each act that a client could come back with follows its write in the same turn;
+//! - a call has at most one final event, and nothing on its stream follows it;
+//! - an answer is fed at most once per question.
+//!
+//! No async, clock, randomness, channel, log or metric. Start with [`SessionState::apply`].
+
+mod input;
+mod effects;
+mod question;
+mod call;
+mod asking;
+mod standalone;
+mod restore;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use ostler_protocol::{RequestId, Revision, call::LogLevel, facet::ClientFacet};
+use ostler_types::Instant;
+
+use crate::{Config, SessionError, stream::StreamId};
+
+pub(crate) use call::CallFacts;
+pub(crate) use effects::{Act, CallProgress, Counted, Effects, Write};
+pub(crate) use input::{Adoption, Input};
+pub(crate) use question::{AskId, Asked};
+pub(crate) use restore::{Restored, RestoredCall};
+pub(crate) use standalone::{ListKinds, Notice};
+
+use call::Call;
+use question::Question;
+use standalone::Standalone;
+
+/// What does not change while the session is live.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    pub revision: Revision,
+    pub facet: ClientFacet,
+    pub epoch: u64,
+    pub config: Arc<Config>,
+}
+
+/// Everything a live session knows.
+pub(crate) struct SessionState {
+    terms: Terms,
+    phase: Phase,
+    log_level: LogLevel,
+    subscriptions: BTreeSet<Arc<str>>,
+    calls: BTreeMap<StreamId, Call>,
+    streams_opened: u32,
+    /// Questions the client has not answered yet.
+    questions: BTreeMap<AskId, Question>,
+    questions_asked: u32,
+    /// Questions that wait for `initialized` [LIF-7].
+    held_back: Vec<(StreamId, ostler_protocol::call::Question)>,
+    standalone: Standalone,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The client has not said `initialized`; we wait for it until then [LIF-7].
+    Opening {
+        until: Instant,
+    },
+    /// It never said so; we waited long enough.
+    Presumed,
+    Open,
+    Ended,
+}
+
+impl SessionState {
+    /// Decides one input. An error goes to whoever asked; it has no effects.
+    pub fn apply(
+        &mut self,
+        now: Instant,
+        input: Input,
+        effects: &mut Effects,
+    ) -> Result<(), SessionError> {
+        // Ended => Ended: what was under way when the session ended has nobody to tell.
+        if self.phase == Phase::Ended {
+            return Err(SessionError::Unknown);
+        }
+        self.presume_open(now, effects);
+        match input {
+            Input::Initialized => self.initialized(now, effects),
+            Input::SetLevel(level) => self.set_level(level, effects),
+            Input::Adopt(adoption) => self.adopt(now, *adoption, effects),
+            Input::Event { stream, event } => self.event(now, stream, event, effects),
+            Input::Moved { stream, placement } => self.moved(stream, placement, effects),
+            Input::Claimed { stream } => self.claimed(stream, effects),
+            Input::Answered { id, result } => self.answered(&id, result, effects),
+            Input::Cancelled { id } => self.cancelled(&id, effects),
+            Input::Listen { arrival } => self.listen(arrival, effects),
+            Input::ListenerGone { taken } => self.standalone.listener_gone(taken),
+            Input::Resume { arrival, cursor } => self.resume(arrival, cursor, effects),
+            Input::Noticed(notices) => self.noticed(notices, effects),
+            Input::Subscribe { arrival, uri } => self.subscribe(arrival, uri, effects)?,
+            Input::Unsubscribe(uri) => self.unsubscribe(&uri, effects),
+            Input::Tick => self.expire_questions(now, effects),
+            Input::Drain => self.drain(effects),
+            Input::End => self.end(effects),
+        }
+        Ok(())
+    }
+
+    /// When `Tick` is due.
+    pub fn alarm(&self) -> Option<Instant> {
+        let answers = self.questions.values().map(|question| question.expires);
+        let opening = match self.phase {
+            Phase::Opening { until } if self.holds_back() => Some(until),
+            Phase::Opening { .. } | Phase::Presumed | Phase::Open | Phase::Ended => None,
+        };
+        answers.chain(opening).min()
+    }
+
+    /// Nothing here needs memory: the rest is in the store.
+    pub fn is_idle(&self) -> bool {
+        self.calls.is_empty() && !self.standalone.is_heard()
+    }
+
+    pub fn log_level(&self) -> LogLevel {
+        self.log_level
+    }
+
+    pub fn subscriptions(&self) -> &BTreeSet<Arc<str>> {
+        &self.subscriptions
+    }
+
+    pub fn is_initialized(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    /// List changes that no listener has been shown.
+    pub fn unseen_lists(&self) -> ListKinds {
+        self.standalone.unseen_lists()
+    }
+
+    // Opening | Presumed => Open: the client is ready; what was held back goes out [LIF-7].
+    // Open => Open: said twice, which means nothing.
+    fn initialized(&mut self, now: Instant, effects: &mut Effects) {
+        match self.phase {
+            Phase::Opening { .. } | Phase::Presumed => {
+                self.phase = Phase::Open;
+                effects.write(Write::Session);
+                self.release_held_back(now, effects);
+            }
+            Phase::Open | Phase::Ended => {}
+        }
+    }
+
+    // Opening => Presumed: not written, a session that wakes waits again.
+    fn presume_open(&mut self, now: Instant, effects: &mut Effects) {
+        if matches!(self.phase, Phase::Opening { until } if until <= now) {
+            self.phase = Phase::Presumed;
+            self.release_held_back(now, effects);
+        }
+    }
+
+    fn release_held_back(&mut self, now: Instant, effects: &mut Effects) {
+        for (stream, question) in std::mem::take(&mut self.held_back) {
+            self.ask_client(now, stream, question, effects);
+        }
+        self.standalone.flush(self.phase, &self.terms, effects);
+    }
+
+    fn holds_back(&self) -> bool {
+        !self.held_back.is_empty() || self.standalone.has_unseen()
+    }
+
+    fn set_level(&mut self, level: LogLevel, effects: &mut Effects) {
+        self.log_level = level;
+        for call in self.calls.values_mut() {
+            call.relay.set_log_level(level);
+        }
+        effects.write(Write::Session);
+    }
+
+    fn subscribe(
+        &mut self,
+        arrival: usize,
+        uri: Arc<str>,
+        effects: &mut Effects,
+    ) -> Result<(), SessionError> {
+        if self.subscriptions.contains(&uri) {
+            return Ok(());
+        }
+        if self.subscriptions.len() >= self.terms.config.subscriptions_max {
+            return Err(SessionError::TooManySubscriptions);
+        }
+        self.subscriptions.insert(uri.clone());
+        effects.write(Write::Session);
+        effects.act(Act::Watch { uri, arrival });
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, uri: &Arc<str>, effects: &mut Effects) {
+        if self.subscriptions.remove(uri) {
+            self.standalone.forget(uri);
+            effects.write(Write::Session);
+            effects.act(Act::Unwatch { uri: uri.clone() });
+        }
+    }
+
+    fn noticed(&mut self, notices: Vec<Notice>, effects: &mut Effects) {
+        let wanted = |notice: &Notice| match notice {
+            Notice::List(_) => true,
+            // A late word on what is no longer subscribed is dropped.
+            Notice::Updated(uri) => self.subscriptions.contains(uri),
+        };
+        for notice in notices.into_iter().filter(wanted) {
+            self.standalone.add(notice);
+        }
+        self.standalone.flush(self.phase, &self.terms, effects);
+    }
+
+    fn listen(&mut self, arrival: usize, effects: &mut Effects) {
+        effects.act(Act::Listen { arrival });
+        self.standalone.open(&self.terms, effects);
+        self.standalone.flush(self.phase, &self.terms, effects);
+    }
+
+    fn resume(&mut self, arrival: usize, cursor: crate::stream::Cursor, effects: &mut Effects) {
+        let standalone = cursor.stream == StreamId::STANDALONE;
+        effects.act(Act::Replay {
+            cursor,
+            live: standalone || self.calls.contains_key(&cursor.stream),
+            arrival,
+        });
+        if standalone {
+            self.standalone.resumed();
+            self.standalone.flush(self.phase, &self.terms, effects);
+        }
+    }
+
+    fn drain(&mut self, effects: &mut Effects) {
+        self.standalone.listener_gone(None);
+        effects.act(Act::CloseReaders);
+    }
+
+    // Opening | Open => Ended: its calls are cancelled, its streams end, its rows go [SES-5].
+    fn end(&mut self, effects: &mut Effects) {
+        self.phase = Phase::Ended;
+        for (stream, call) in std::mem::take(&mut self.calls) {
+            effects.act(Act::Cancel {
+                stream,
+                reason: "the session ended",
+            });
+            effects.act(Act::Complete { stream });
+            effects.act(Act::Release {
+                request: call.facts.request,
+            });
+        }
+        self.questions.clear();
+        effects.end = true;
+    }
+
+    /// The calls with a stream, and their requests.
+    pub fn calls(&self) -> impl Iterator<Item = (StreamId, &CallFacts)> {
+        self.calls
+            .iter()
+            .map(|(stream, call)| (*stream, &call.facts))
+    }
+
+    /// Whether anything but the session's own row may be stored.
+    pub fn has_stored(&self) -> bool {
+        self.terms.epoch > 1 || self.streams_opened > 0 || self.standalone.has_stored()
+    }
+
+    /// The call that answers this request, if it has a stream.
+    fn stream_of(&self, request: &RequestId) -> Option<StreamId> {
+        let mut calls = self.calls.iter();
+        let found = calls.find(|(_, call)| call.facts.request == *request);
+        found.map(|(stream, _)| *stream)
+    }
+}
+
+#[cfg(test)]
+mod tests;

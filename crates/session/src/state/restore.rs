@@ -1,0 +1,101 @@
+//! A session as it comes out of the store.
+
+use std::sync::Arc;
+
+use ostler_protocol::call::{LogLevel, Question as Asking};
+use ostler_types::Instant;
+
+use crate::{
+    state::{
+        Act, AskId, Asked, CallFacts, Effects, ListKinds, Phase, SessionState, Terms,
+        question::Question, standalone::Standalone,
+    },
+    stream::StreamId,
+};
+
+/// What the session's own row says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Restored {
+    pub initialized: bool,
+    pub log_level: Option<LogLevel>,
+    pub subscriptions: Vec<Arc<str>>,
+    pub unseen: ListKinds,
+}
+
+/// A call that was open when the session was last heard of.
+#[derive(Debug)]
+pub(crate) struct RestoredCall {
+    pub stream: StreamId,
+    pub facts: CallFacts,
+    pub questions: Vec<(AskId, Asked)>,
+}
+
+impl SessionState {
+    /// A session that starts, or wakes.
+    pub fn new(now: Instant, terms: Terms, restored: Restored) -> Self {
+        let until = now + terms.config.initialized_wait;
+        let phase = match restored.initialized {
+            true => Phase::Open,
+            false => Phase::Opening { until },
+        };
+        SessionState {
+            phase,
+            log_level: restored.log_level.unwrap_or(LogLevel::Info),
+            subscriptions: restored.subscriptions.into_iter().collect(),
+            calls: Default::default(),
+            streams_opened: 0,
+            questions: Default::default(),
+            questions_asked: 0,
+            held_back: Vec::new(),
+            standalone: Standalone::new(terms.epoch, restored.unseen),
+            terms,
+        }
+    }
+
+    /// Takes up an open call again; its open questions wait anew.
+    pub fn restore_call(&mut self, now: Instant, restored: RestoredCall) {
+        let RestoredCall {
+            stream,
+            facts,
+            questions,
+        } = restored;
+        let mut call = self.new_call(facts, now);
+        call.open_gate();
+        for (id, asked) in questions {
+            call.asked.push(id);
+            let Asked {
+                key,
+                kind,
+                params,
+                answer,
+                ..
+            } = asked;
+            let question = Asking { key, kind, params };
+            match answer {
+                Some(answer) => call.settled.push((question, answer)),
+                None => self.wait_again(now, stream, id, question),
+            }
+        }
+        self.calls.insert(stream, call);
+    }
+
+    /// Its worker is found: answers that were stored are fed once more, because nobody knows
+    /// which of them it got. It takes the first answer to a key and ignores others.
+    pub(super) fn claimed(&mut self, stream: StreamId, effects: &mut Effects) {
+        let call = self.calls.get(&stream);
+        for (_, answer) in call.iter().flat_map(|call| &call.settled) {
+            let answer = answer.clone();
+            effects.act(Act::Answer { stream, answer });
+        }
+    }
+
+    fn wait_again(&mut self, now: Instant, stream: StreamId, id: AskId, question: Asking) {
+        let expires = now + super::asking::patience(&self.terms.config, question.kind);
+        let question = Question {
+            stream,
+            question,
+            expires,
+        };
+        self.questions.insert(id, question);
+    }
+}

@@ -1,0 +1,272 @@
+//! The machine by its inputs and effects. A script feeds inputs; each step says what it had
+//! for effects, one line each, writes (`+`, `-`) before acts.
+
+mod calls;
+mod questions;
+mod standalone;
+mod whole;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use ostler_protocol::{
+    RequestId, Revision,
+    call::{Answer, CallEvent, Log, LogLevel, Progress, Question, QuestionKind},
+    facet::{Capability, ClientFacet},
+    json::Raw,
+};
+use ostler_types::{CallId, CallKind, Instant, Timestamp};
+
+use super::*;
+use crate::stream::Place;
+
+/// A machine, its clock, and the effects of the last input.
+struct Script {
+    state: SessionState,
+    now: Instant,
+}
+
+/// The stream of the `count`-th call.
+fn call_stream(count: u32) -> StreamId {
+    StreamId::of_call(1, count)
+}
+
+fn terms(config: Config) -> Terms {
+    Terms {
+        revision: Revision::V2025_11_25,
+        facet: ClientFacet::with(&[Capability::ElicitForm]),
+        epoch: 1,
+        config: Arc::new(config),
+    }
+}
+
+impl Script {
+    /// An open session whose client can be asked for forms.
+    fn new() -> Self {
+        let initialized = true;
+        Script::restored(
+            Config::default(),
+            Restored {
+                initialized,
+                ..Restored::default()
+            },
+        )
+    }
+
+    fn with(config: Config) -> Self {
+        let initialized = true;
+        Script::restored(
+            config,
+            Restored {
+                initialized,
+                ..Restored::default()
+            },
+        )
+    }
+
+    fn restored(config: Config, restored: Restored) -> Self {
+        let now = Instant(0) + Duration::from_secs(100);
+        Script {
+            state: SessionState::new(now, terms(config), restored),
+            now,
+        }
+    }
+
+    fn pass(&mut self, span: Duration) {
+        self.now = self.now + span;
+    }
+
+    /// Applies one input and renders its effects.
+    fn apply(&mut self, input: Input) -> Vec<String> {
+        let mut effects = Effects::default();
+        self.state
+            .apply(self.now, input, &mut effects)
+            .expect("taken");
+        render(&effects)
+    }
+
+    fn refused(&mut self, input: Input) -> SessionError {
+        let mut effects = Effects::default();
+        let refused = self.state.apply(self.now, input, &mut effects);
+        assert!(effects.writes.is_empty() && effects.acts.is_empty());
+        refused.expect_err("refused")
+    }
+
+    /// Applies one input and compares its effects.
+    fn check(&mut self, input: Input, expected: &[&str]) {
+        assert_eq!(self.apply(input), expected);
+    }
+
+    /// A call with request id 1, 2, … in the order of adoption, kept by its worker.
+    fn adopt_kept(&mut self) -> StreamId {
+        let count = u32::try_from(self.state.calls.len()).unwrap() + 1;
+        self.apply(adopt(u64::from(count), vec![]));
+        self.apply(event(call_stream(count), CallEvent::Kept));
+        call_stream(count)
+    }
+}
+
+fn adopt(request: u64, backlog: Vec<CallEvent>) -> Input {
+    Input::Adopt(Box::new(Adoption {
+        arrival: 0,
+        facts: facts(request),
+        cancelled: false,
+        backlog,
+    }))
+}
+
+fn facts(request: u64) -> CallFacts {
+    CallFacts {
+        call: CallId(u128::from(request)),
+        request: RequestId::number(request),
+        kind: CallKind::Tool,
+        target: "echo".into(),
+        progress_token: Some(Raw::from_static("\"p\"")),
+        placement: None,
+        deadline: Timestamp(0),
+    }
+}
+
+fn event(stream: StreamId, event: CallEvent) -> Input {
+    Input::Event { stream, event }
+}
+
+fn outcome() -> CallEvent {
+    CallEvent::Outcome(Ok(Raw::from_static(
+        r#"{"content":[{"type":"text","text":"hi"}]}"#,
+    )))
+}
+
+fn progress(progress: f64) -> CallEvent {
+    CallEvent::Progress(Progress {
+        progress,
+        total: None,
+        message: None,
+    })
+}
+
+fn log(level: LogLevel) -> CallEvent {
+    CallEvent::Log(Log {
+        level,
+        logger: None,
+        data: Raw::from_static("\"x\""),
+    })
+}
+
+fn form(key: &str) -> Question {
+    Question {
+        key: key.into(),
+        kind: QuestionKind::ElicitForm,
+        params: Raw::from_static(
+            r#"{"message":"?","requestedSchema":{"type":"object","properties":{"name":{"type":"string"}},"required":["name"]}}"#,
+        ),
+    }
+}
+
+fn sample(key: &str) -> Question {
+    Question {
+        key: key.into(),
+        kind: QuestionKind::Sample,
+        params: Raw::from_static(
+            r#"{"messages":[{"role":"user","content":{"type":"text","text":"?"}}],"maxTokens":9}"#,
+        ),
+    }
+}
+
+fn render(effects: &Effects) -> Vec<String> {
+    let writes = effects.writes.iter().map(render_write);
+    writes.chain(effects.acts.iter().map(render_act)).collect()
+}
+
+fn render_write(write: &Write) -> String {
+    match write {
+        Write::Session => "+session".into(),
+        Write::Call {
+            facts, progress, ..
+        } => format!("+call {} {progress:?}", facts.request).to_lowercase(),
+        Write::Event {
+            stream,
+            place,
+            data,
+            last,
+        } => {
+            let last = if *last { " last" } else { "" };
+            format!(
+                "+event {} {} {}{last}",
+                name(*stream),
+                at(*place),
+                shown(data)
+            )
+        }
+        Write::DropEvent { stream, place } => format!("-event {} {}", name(*stream), at(*place)),
+        Write::Question { id, asked, .. } => {
+            format!(
+                "+question {} {}",
+                id.to_text(),
+                asked.answer.as_ref().map_or("open".into(), value)
+            )
+        }
+        Write::DropQuestion { id, .. } => format!("-question {}", id.to_text()),
+    }
+}
+
+fn render_act(act: &Act) -> String {
+    match act {
+        Act::Keep { stream, .. } => format!("keep {}", name(*stream)),
+        Act::Refuse { request, fault, .. } => format!("refuse {request}: {fault}"),
+        Act::Show {
+            stream,
+            place,
+            data,
+        } => {
+            format!("show {} {} {}", name(*stream), at(*place), shown(data))
+        }
+        Act::Chat { stream, data, .. } => format!("chat {} {}", name(*stream), shown(data)),
+        Act::Complete { stream } => format!("complete {}", name(*stream)),
+        Act::Release { request } => format!("release {request}"),
+        Act::Answer { answer, .. } => format!("answer {}: {}", answer.key, value(answer)),
+        Act::Cancel { stream, .. } => format!("cancel {}", name(*stream)),
+        Act::Recorded { stream } => format!("recorded {}", name(*stream)),
+        Act::Listen { .. } => "listen".into(),
+        Act::Replay { cursor, live, .. } => {
+            let live = if *live { "live" } else { "ended" };
+            format!("replay {} {} {live}", name(cursor.stream), at(cursor.place))
+        }
+        Act::Watch { uri, .. } => format!("watch {uri}"),
+        Act::Unwatch { uri } => format!("unwatch {uri}"),
+        Act::Extend { stream } => format!("extend {}", name(*stream)),
+        Act::CloseReaders => "close readers".into(),
+        Act::Count(counted) => format!("count {counted:?}"),
+    }
+}
+
+fn value(answer: &Answer) -> String {
+    match &answer.value {
+        Ok(value) => value.to_string(),
+        Err(failure) => format!("{failure:?}"),
+    }
+}
+
+fn name(stream: StreamId) -> String {
+    match stream {
+        StreamId::STANDALONE => "get".into(),
+        StreamId(number) => format!("call{}", number & 0xffff_ffff),
+    }
+}
+
+fn at(place: Place) -> String {
+    format!("{}.{}", place.epoch, place.seq)
+}
+
+/// What a message is, by its method or its kind of response.
+fn shown(data: &Bytes) -> String {
+    if data.is_empty() {
+        return "priming".into();
+    }
+    let message = Raw::parse(data.clone(), 64).expect("a message is good JSON");
+    let method = message
+        .get("method")
+        .and_then(|method| method.text().map(|m| m.into_owned()));
+    let code = || message.get("error").and_then(|error| error.get("code"));
+    method.unwrap_or_else(|| code().map_or("result".into(), |code| format!("error {code}")))
+}
