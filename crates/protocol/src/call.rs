@@ -133,7 +133,7 @@ pub enum Failure {
     #[error("needs scopes {0:?}")]
     NeedsScope(Vec<String>),
     /// A JSON-RPC error of the worker's own.
-    #[error("error {code} of the worker: {message}")]
+    #[error("error {code} of the worker: {message:?}")]
     Protocol {
         code: i32,
         message: String,

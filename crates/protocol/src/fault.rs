@@ -33,11 +33,11 @@ pub enum Fault {
     Parse(String),
     #[error("invalid request: {0}")]
     InvalidRequest(String),
-    #[error("method not found: {method}")]
+    #[error("method not found: {method:?}")]
     MethodNotFound { method: String },
     #[error("invalid params: {0}")]
     InvalidParams(String),
-    #[error("unknown resource {uri}")]
+    #[error("unknown resource {uri:?}")]
     UnknownResource { uri: String },
     #[error("header mismatch: {0}")]
     HeaderMismatch(String),
@@ -81,7 +81,7 @@ pub enum Fault {
     #[error("cancelled")]
     Cancelled,
     /// A JSON-RPC error of the worker's own.
-    #[error("error {code} of the worker: {message}")]
+    #[error("error {code} of the worker: {message:?}")]
     Protocol {
         code: i32,
         message: String,
@@ -300,3 +300,6 @@ impl From<JsonError> for Fault {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

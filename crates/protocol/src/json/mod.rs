@@ -171,23 +171,28 @@ impl fmt::Display for Raw {
 }
 
 /// How many bytes of a string's inside mean themselves: up to a quote, a backslash or a control
-/// character. By blocks without a branch inside, which the compiler makes into vector
-/// instructions.
+/// character. Eight bytes at a time, because every string of every message passes here.
 fn plain_len(bytes: &[u8]) -> usize {
-    let is_special = |b: u8| (b == b'"') | (b == b'\\') | (b < 0x20);
     let mut plain = 0;
-    for block in bytes.chunks_exact(16) {
-        let mut any = false;
-        for byte in block {
-            any |= is_special(*byte);
+    while let Some(block) = bytes[plain..].first_chunk::<8>() {
+        match special_bytes(u64::from_le_bytes(*block)) {
+            0 => plain += 8,
+            found => return plain + found.trailing_zeros() as usize / 8,
         }
-        if any {
-            break;
-        }
-        plain += block.len();
     }
-    let rest = bytes[plain..].iter().position(|b| is_special(*b));
+    let is_special = |b: &u8| matches!(b, b'"' | b'\\' | 0..=0x1F);
+    let rest = bytes[plain..].iter().position(is_special);
     rest.map_or(bytes.len(), |length| plain + length)
+}
+
+/// The high bit of each byte that is special. A subtraction may borrow from the next byte up, so
+/// only the lowest bit found is certain, and that is the one that is used.
+fn special_bytes(block: u64) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = ONES << 7;
+    let below = |block: u64, limit: u64| block.wrapping_sub(ONES * limit) & !block & HIGH;
+    let equal = |byte: u8| below(block ^ (ONES * u64::from(byte)), 1);
+    below(block, 0x20) | equal(b'"') | equal(b'\\')
 }
 
 #[cfg(test)]

@@ -188,6 +188,27 @@ fn a_raw_serializes_as_it_is() {
     assert_eq!(text, r#"[{"n":1.50,"big":12345678901234567890123}]"#);
 }
 
+#[test]
+fn special_bytes_are_found_wherever_they_are() {
+    for special in 0..=255_u8 {
+        for at in 0..20 {
+            for neighbour in [b'a', 0x7F, 0x80, 0xFF, b'!', b'#', b' '] {
+                let mut bytes = [neighbour; 20];
+                bytes[at] = special;
+                let expected = match special {
+                    b'"' | b'\\' | 0..=0x1F => at,
+                    _ => 20,
+                };
+                assert_eq!(
+                    plain_len(&bytes),
+                    expected,
+                    "{special} at {at} in {neighbour}"
+                );
+            }
+        }
+    }
+}
+
 /// JSON as a tree, with member names drawn from few, so that some would collide.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
