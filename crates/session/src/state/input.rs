@@ -17,7 +17,7 @@ use crate::{
 
 /// `arrival` is what came along and the machine cannot hold (a call, a reader): its index among
 /// the inputs of the turn. Effects name it by that.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Input {
     Initialized,
     SetLevel(LogLevel),
@@ -65,7 +65,7 @@ pub(crate) enum Input {
 }
 
 /// A running call that moves to the session.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Adoption {
     pub arrival: usize,
     pub facts: CallFacts,

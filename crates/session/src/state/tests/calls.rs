@@ -116,9 +116,9 @@ fn logs_follow_the_level_of_the_session_while_the_call_runs() {
 fn a_flood_of_progress_is_thinned() {
     let mut script = Script::new();
     let stream = script.adopt_kept();
-    let mut relayed = |script: &mut Script, from: u32| {
+    let relayed = |script: &mut Script, from: u32| {
         let flood = (from..from + 1_000).map(|n| event(stream, progress(f64::from(n))));
-        let chats = flood.filter(|_| true).map(|input| script.apply(input));
+        let chats = flood.map(|input| script.apply(input));
         chats
             .filter(|effects| effects[0].starts_with("chat"))
             .count()
