@@ -104,12 +104,4 @@ impl Revision {
             V2025_11_25 => true,
         }
     }
-
-    /// Events carry ids and streams can be resumed [SSE-3], [MS-2].
-    pub fn resumes_streams(self) -> bool {
-        match self {
-            V2024_11_05 | V2026_07_28 => false,
-            V2025_03_26 | V2025_06_18 | V2025_11_25 => true,
-        }
-    }
 }

@@ -6,13 +6,6 @@ use bytes::Bytes;
 /// A comment that keeps proxies from closing a quiet stream [SSE-11]. It carries no id.
 pub const KEEP_ALIVE: &[u8] = b": ka\n\n";
 
-/// Whether a text can be an event id: ours are of the base64url alphabet and dots. Anything
-/// else, a line break above all, could forge fields of the event.
-pub fn is_event_id(id: &str) -> bool {
-    let inner = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    !id.is_empty() && id.as_bytes().iter().all(inner)
-}
-
 /// One message as an event. Line breaks in `data` can only be white space between JSON
 /// tokens, so they become spaces.
 pub fn event(id: Option<&str>, data: &[u8]) -> Bytes {
@@ -43,6 +36,13 @@ pub fn retry(retry_ms: u32) -> Bytes {
     push_retry(&mut out, retry_ms);
     out.push(b'\n');
     out.into()
+}
+
+/// Whether a text can be an event id: ours are of the base64url alphabet and dots. Anything
+/// else, a line break above all, could forge fields of the event.
+fn is_event_id(id: &str) -> bool {
+    let inner = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    !id.is_empty() && id.as_bytes().iter().all(inner)
 }
 
 fn push_id(out: &mut Vec<u8>, id: Option<&str>) {
