@@ -1,0 +1,341 @@
+//! Which calls have a live actor here, how they wake and how they end.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use ostler_actor::{Directory, Held, Importance, Slot, Stop, Supervisor, Verdict, mailbox};
+use ostler_auth::{KeyRing, Purpose, decode_id, encode_id};
+use ostler_env::Env;
+use ostler_protocol::call::CallEvent;
+use ostler_store::{Batch, KeyPrefix, Record, Store, StoreError, Table};
+use ostler_types::{CallId, Shard, TaskId, TenantId};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::{
+    actor::{Actor, Control, Handle, Start},
+    config::Config,
+    error::TaskError,
+    facts::{Binding, CallFacts, Facts, Owner},
+    follow::Listens,
+    metrics::Metrics,
+    quota::{Place, Quota},
+    record::{call, task},
+    round::{self, End},
+    state::{Birth, TaskState, Ticket},
+    work::{Source, Work},
+};
+
+/// What all actors of this node share.
+pub(crate) struct Inner {
+    pub env: Env,
+    pub config: Config,
+    pub store: Store,
+    pub keys: Arc<KeyRing>,
+    pub source: Box<dyn Source>,
+    pub metrics: Metrics,
+    pub listens: Arc<Listens>,
+    pub quota: Arc<Quota>,
+    directory: Directory<TaskId, Handle>,
+    supervisor: Supervisor<TaskId>,
+    /// Who owns which running call. Bounded by what is unfinished.
+    open: Mutex<HashMap<CallId, (TenantId, TaskId)>>,
+    tickets: AtomicU64,
+    /// Rings when an actor has ended.
+    ended: Notify,
+}
+
+/// A call that is handed over.
+pub(crate) struct NewCall {
+    pub owner: Owner,
+    pub call: CallId,
+    pub work: Box<dyn Work>,
+    pub facts: CallFacts,
+    pub birth: Birth,
+    /// What the call said so far.
+    pub backlog: Vec<CallEvent>,
+    pub place: Place,
+}
+
+/// Control items waiting for one actor: one rebind per link of a worker, one hint per
+/// follower, one stop.
+const CONTROL_LEN_MAX: usize = 16;
+
+/// Rows read at once at a start.
+const PAGE_LEN: usize = 256;
+
+impl Inner {
+    pub fn new(
+        env: &Env,
+        store: Store,
+        source: Box<dyn Source>,
+        keys: Arc<KeyRing>,
+        config: Config,
+    ) -> Arc<Self> {
+        let metrics = Metrics::register(env.metrics());
+        let counters = (metrics.started.clone(), metrics.ended.clone());
+        Arc::new(Self {
+            listens: Listens::new(config.updates_len_max, metrics.followers_cut.clone()),
+            quota: Quota::new(config.unfinished_per_principal_max, counters),
+            directory: Directory::new(env, "task"),
+            supervisor: Supervisor::new(env, "task", Importance::Ordinary),
+            open: Mutex::default(),
+            tickets: AtomicU64::new(1),
+            ended: Notify::new(),
+            env: env.clone(),
+            config,
+            store,
+            keys,
+            source,
+            metrics,
+        })
+    }
+
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.tickets.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub fn wire_id(&self, id: TaskId) -> String {
+        encode_id(&self.keys, Purpose::TaskId, &id.0)
+    }
+
+    pub fn read_id(&self, text: &str) -> Result<TaskId, TaskError> {
+        let id = decode_id(&self.keys, Purpose::TaskId, text);
+        id.map(TaskId).ok_or(TaskError::Unknown)
+    }
+
+    /// The call of an actor ended; nobody is to be woken for it any more.
+    pub fn close(&self, call: CallId) {
+        self.open.lock().remove(&call);
+    }
+
+    pub fn live(&self) -> usize {
+        self.directory.len()
+    }
+
+    // ---- beginning -----------------------------------------------------------------
+
+    /// Starts the actor of a call and waits for what its request is to be told.
+    pub async fn begin(self: &Arc<Self>, new: NewCall) -> Result<End, TaskError> {
+        let id = self.mint(new.call.shard());
+        let ticket = self.ticket();
+        let (follower, request) = round::follower(ticket);
+        let facts = self.facts(id, &new);
+        let facet = new.facts.facet;
+        let birth = Birth {
+            place: new.work.place(),
+            ..new.birth
+        };
+        let start = Start {
+            state: TaskState::begin(&self.config, facts, facet, ticket, birth),
+            work: Some(new.work),
+            follower: Some(follower),
+            backlog: new.backlog,
+            place: Some(new.place),
+        };
+        let activate = async |slot| Ok(self.start(slot, start));
+        let held = self.directory.hold(id, activate).await?;
+        request.attach(held).end().await
+    }
+
+    fn facts(&self, id: TaskId, new: &NewCall) -> Facts {
+        let facts = &new.facts;
+        Facts {
+            id,
+            call: new.call,
+            owner: new.owner.clone(),
+            target: facts.target.clone(),
+            binding: Binding::new(facts.kind, &facts.target, &facts.arguments),
+            revision: facts.revision,
+            replay_safe: facts.replay_safe,
+            task_support: facts.task_support,
+            timeout: facts.timeout,
+            created_at: self.env.wall(),
+        }
+    }
+
+    /// 184 random bits in the shard of the call, so that both have one owner.
+    fn mint(&self, shard: Shard) -> TaskId {
+        let mut id = [0; 24];
+        self.env.fill_random(&mut id);
+        id[0] = shard.0;
+        TaskId(id)
+    }
+
+    fn start(self: &Arc<Self>, slot: Slot<TaskId, Handle>, start: Start) -> Handle {
+        let (address, mailbox) = mailbox(CONTROL_LEN_MAX, self.config.mailbox_len_max);
+        let facts = start.state.facts.clone();
+        let tenant = facts.owner.tenant.clone();
+        if start.state.is_unfinished() {
+            let owned = (tenant.clone(), facts.id);
+            self.open.lock().insert(facts.call, owned);
+        }
+        let actor = Actor::new(self.clone(), slot, mailbox, start);
+        let inner = self.clone();
+        // Its owner is the directory: it ends when it retires, or by `Inner::stop`, which waits.
+        drop(self.env.spawn("task", async move {
+            let stop = inner.supervisor.run(&facts.id, actor.run()).await;
+            inner.after(tenant, facts.id, stop).await;
+        }));
+        Handle {
+            address,
+            owner: facts.owner,
+        }
+    }
+
+    // ---- waking --------------------------------------------------------------------
+
+    /// The actor of `id`, if it is `owner`'s. Unknown, foreign and expired look the same
+    /// [TK-2]: all three are a read of the store under the caller's own tenant.
+    pub async fn hold(
+        self: &Arc<Self>,
+        owner: &Owner,
+        id: TaskId,
+    ) -> Result<Held<Handle>, TaskError> {
+        let held = self.wake(&owner.tenant, id, Some(owner)).await?;
+        match held.owner == *owner {
+            true => Ok(held),
+            false => Err(TaskError::Unknown),
+        }
+    }
+
+    async fn wake(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        id: TaskId,
+        owner: Option<&Owner>,
+    ) -> Result<Held<Handle>, TaskError> {
+        let activate = async |slot| {
+            let mut state = self.load(tenant, id).await?;
+            if owner.is_some_and(|owner| *owner != state.facts.owner) {
+                return Err(TaskError::Unknown);
+            }
+            state.wake(&self.config, self.env.wall());
+            let place = state
+                .is_unfinished()
+                .then(|| self.quota.retake(&state.facts.owner));
+            let start = Start {
+                state,
+                work: None,
+                follower: None,
+                backlog: Vec::new(),
+                place,
+            };
+            Ok(self.start(slot, start))
+        };
+        self.directory.hold(id, activate).await
+    }
+
+    async fn load(&self, tenant: &TenantId, id: TaskId) -> Result<TaskState, TaskError> {
+        let record = self.store.get(&task::key(tenant, id)).await;
+        let record = record.map_err(|error| {
+            tracing::warn!(task = %id, %error, "a task could not be read");
+            TaskError::Storage
+        })?;
+        let record = record.ok_or(TaskError::Unknown)?;
+        task::decode(id, &record).map_err(|error| {
+            tracing::error!(task = %id, %error, "a task is lost");
+            TaskError::Unknown
+        })
+    }
+
+    /// A boxed future, because the actor that it starts runs this again at its end.
+    fn after(
+        self: Arc<Self>,
+        tenant: TenantId,
+        id: TaskId,
+        stop: Stop,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            match stop.verdict {
+                Verdict::Forget => {}
+                Verdict::Restart | Verdict::Escalate => {
+                    tracing::error!(task = %id, reason = ?stop.reason, "a task's actor crashed");
+                    // Unknown: it had shown nothing, so nobody misses it.
+                    drop(self.wake(&tenant, id, None).await);
+                }
+            }
+            self.ended.notify_waiters();
+        })
+    }
+
+    // ---- calls that come back ------------------------------------------------------
+
+    pub async fn rebind(self: &Arc<Self>, call: CallId) -> bool {
+        let owned = self.open.lock().get(&call).cloned();
+        let Some((tenant, id)) = owned else {
+            return false;
+        };
+        match self.wake(&tenant, id, None).await {
+            Ok(held) => held.address.control(Control::Rebind).is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    pub async fn recover(self: &Arc<Self>) -> Result<usize, StoreError> {
+        let prefix = KeyPrefix::table(Table::Calls);
+        let mut after = None;
+        let mut found = 0;
+        loop {
+            let page = self.store.scan(&prefix, after.as_ref(), PAGE_LEN).await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(found);
+            };
+            after = Some(last.clone());
+            for (_, record) in &page {
+                found += usize::from(self.recover_one(record).await?);
+            }
+        }
+    }
+
+    /// Wakes the owner of one row; a row without an owner is removed.
+    async fn recover_one(self: &Arc<Self>, record: &Record) -> Result<bool, StoreError> {
+        let open = match call::decode(record) {
+            None => return Ok(false),
+            Some(Ok(open)) => open,
+            Some(Err(error)) => {
+                tracing::error!(%error, "the row of a call is lost");
+                return Ok(false);
+            }
+        };
+        match self.wake(&open.tenant, open.task, None).await {
+            Ok(_) => Ok(true),
+            Err(TaskError::Unknown) => {
+                let mut batch = Batch::new();
+                batch.delete(call::key(&open.tenant, open.call));
+                self.store.commit(batch).await.map(|()| false)
+            }
+            Err(_) => Ok(false),
+        }
+    }
+
+    // ---- the end -------------------------------------------------------------------
+
+    pub async fn stop(&self) {
+        loop {
+            let ended = self.ended.notified();
+            tokio::pin!(ended);
+            // Listen first, look second: no end can fall in between.
+            ended.as_mut().enable();
+            if self.directory.is_empty() {
+                return;
+            }
+            for held in self
+                .directory
+                .keys()
+                .iter()
+                .filter_map(|id| self.directory.find(id))
+            {
+                // A full lane is asked again when the next actor has ended.
+                drop(held.address.control(Control::Stop));
+            }
+            ended.await;
+        }
+    }
+}

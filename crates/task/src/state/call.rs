@@ -1,0 +1,161 @@
+//! What comes from the worker's side.
+
+use ostler_hub::Placement;
+use ostler_protocol::call::{Answer, CallEvent, Executed, Failure, Outcome, Progress, Question};
+use ostler_types::Timestamp;
+
+use super::{Chatter, Effects, Ending, Phase, TaskState};
+use crate::{config::Config, known::split};
+
+/// A status message of a worker, in bytes. It is shown at every look at the task.
+const MESSAGE_BYTES_MAX: usize = 1 << 10;
+
+impl TaskState {
+    pub(super) fn on_event(
+        &mut self,
+        config: &Config,
+        now: Timestamp,
+        event: CallEvent,
+        fx: &mut Effects,
+    ) {
+        match event {
+            CallEvent::Started => {}
+            CallEvent::Kept => self.kept = true,
+            CallEvent::Progress(progress) => self.on_progress(progress, fx),
+            CallEvent::Log(log) => self.chatter(Chatter::Log(log), fx),
+            CallEvent::Ask(questions) => self.on_ask(config, now, questions, fx),
+            CallEvent::BecomeTask => self.wants_task = true,
+            CallEvent::Outcome(outcome) => self.on_outcome(config, now, outcome, fx),
+        }
+    }
+
+    fn chatter(&mut self, chatter: Chatter, fx: &mut Effects) {
+        match self.phase {
+            Phase::Followed(_) => fx.chatter(chatter),
+            Phase::Parked | Phase::Task(_) | Phase::Ended(_) | Phase::Gone => {}
+        }
+    }
+
+    /// A task shows its last progress as its message; there is no other place for it.
+    fn on_progress(&mut self, progress: Progress, fx: &mut Effects) {
+        if let Phase::Task(part) = &mut self.phase {
+            part.message = Some(status_message(&progress));
+            return;
+        }
+        self.chatter(Chatter::Progress(progress), fx);
+    }
+
+    fn on_ask(
+        &mut self,
+        config: &Config,
+        now: Timestamp,
+        questions: Vec<Question>,
+        fx: &mut Effects,
+    ) {
+        if !self.is_unfinished() || self.cancel_by.is_some() {
+            return;
+        }
+        self.asks += 1;
+        if self.asks > config.rounds_max && !matches!(self.phase, Phase::Task(_)) {
+            return self.give_up(config, now, fx);
+        }
+        // A worker that asks on has heard what it was told.
+        self.known.trim(config.request_state_bytes_max);
+        let mut split = split(self.facts.revision, &self.facet, questions, &mut self.known);
+        let before = self.questions.len();
+        for question in split.ask {
+            if self.is_open(&question) {
+                continue;
+            }
+            match self.no_room(config) {
+                Some(failure) => split.answers.push(Answer {
+                    key: question.key,
+                    value: Err(failure),
+                }),
+                None => self.open(question),
+            }
+        }
+        fx.feed(split.answers);
+        if self.stored {
+            fx.save();
+        }
+        if self.questions.len() > before && matches!(self.phase, Phase::Task(_)) {
+            self.updated_at = now;
+            fx.publish(self);
+        }
+    }
+
+    /// A call that never stops asking is ended [MR-11].
+    fn give_up(&mut self, config: &Config, now: Timestamp, fx: &mut Effects) {
+        let reason = "the call asked more rounds of questions than it may".to_owned();
+        self.cancel_call(config, now, fx);
+        self.end(
+            config,
+            now,
+            Ending::Outcome(Err(Failure::Internal(reason))),
+            fx,
+        );
+    }
+
+    fn on_outcome(&mut self, config: &Config, now: Timestamp, outcome: Outcome, fx: &mut Effects) {
+        // A worker that was told to stop and did so has no result; one that was faster has.
+        let ending = match (&self.phase, self.cancel_by, &outcome) {
+            (Phase::Task(_), Some(_), Err(_)) => Ending::Cancelled,
+            _ => Ending::Outcome(outcome),
+        };
+        self.cancel_by = None;
+        self.end(config, now, ending, fx);
+        fx.recorded();
+    }
+
+    /// What was answered before is known, and open questions will be asked again under their
+    /// keys. What the client holds stays good.
+    pub(super) fn on_resent(&mut self, place: Placement, fx: &mut Effects) {
+        self.kept = false;
+        self.known = self.known.rewound();
+        self.place = Some(place);
+        if self.stored && self.is_unfinished() {
+            fx.save();
+        }
+    }
+
+    /// The call was found: what it may not have heard is said again.
+    pub(super) fn on_attached(&mut self, fx: &mut Effects) {
+        self.missing_until = None;
+        if self.cancel_by.is_some() {
+            fx.cancel_call();
+        }
+        let open = |key: &str| self.questions.iter().any(|asked| asked.question.key == key);
+        let answers = self.known.spent().into_iter();
+        fx.feed(answers.filter(|answer| !open(&answer.key)).collect());
+    }
+
+    /// Nobody named the call within the grace.
+    pub(super) fn on_lost(&mut self, config: &Config, now: Timestamp, fx: &mut Effects) {
+        self.missing_until = None;
+        let executed = Executed::Unknown;
+        let lost = Failure::WorkerLost { executed };
+        let cancelled = matches!(self.phase, Phase::Task(_)) && self.cancel_by.is_some();
+        self.cancel_by = None;
+        let ending = match cancelled {
+            true => Ending::Cancelled,
+            false => Ending::Outcome(Err(lost)),
+        };
+        self.end(config, now, ending, fx);
+    }
+}
+
+/// What the worker said, or the figures in its place.
+fn status_message(progress: &Progress) -> String {
+    let Some(message) = &progress.message else {
+        return match progress.total {
+            Some(total) => format!("{} of {total}", progress.progress),
+            None => progress.progress.to_string(),
+        };
+    };
+    let mut end = message.len().min(MESSAGE_BYTES_MAX);
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    message[..end].to_owned()
+}
