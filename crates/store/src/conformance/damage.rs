@@ -13,12 +13,16 @@ async fn assert_found_damaged(store: &Store, key: &Key, what: &str) {
     let before = count().unwrap_or(0.0);
     assert_eq!(store.get(key).await, Ok(None), "{what}");
     assert_eq!(count(), Some(before + 1.0), "{what} is counted");
-    // Setting aside is queued like any commit; an empty one behind it waits for it.
-    store.commit(Batch::new()).await.expect("it commits");
+    settle(store).await;
     assert!(
         rows(store).iter().all(|(row, _)| row != key.as_bytes()),
         "{what} is set aside"
     );
+}
+
+/// Setting aside is queued like any commit; an empty one behind it waits for it.
+async fn settle(store: &Store) {
+    store.commit(Batch::new()).await.expect("it commits");
 }
 
 async fn aside_count(store: &Store) -> usize {
@@ -45,7 +49,7 @@ pub(super) async fn a_flipped_bit_anywhere_in_a_record_is_found(store: Store) {
     let sessions = KeyPrefix::table(Table::Sessions);
     let page = store.scan(&sessions, None, 4_096).await;
     assert_eq!(page, Ok(vec![]), "a flipped bit was not found");
-    store.commit(Batch::new()).await.expect("it commits");
+    settle(&store).await;
     assert_eq!(aside_count(&store).await as u64, head_len);
 }
 
@@ -79,6 +83,7 @@ pub(super) async fn a_lost_part_or_a_row_under_a_wrong_key_is_found(store: Store
         std::slice::from_ref(&two),
         "a page goes on behind what is damaged"
     );
+    settle(&store).await;
 
     let moved = raw(&store, two.as_bytes());
     scribble(&store, one.as_bytes(), Some(moved));

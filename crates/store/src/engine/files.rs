@@ -48,10 +48,6 @@ impl Directory {
         })
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub fn database(&self) -> PathBuf {
         self.path.join("sled")
     }

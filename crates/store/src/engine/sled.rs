@@ -13,7 +13,7 @@ use std::{
     ops::Bound,
     os::unix::fs::MetadataExt,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -24,10 +24,18 @@ use super::{Engine, EngineError, Rows, Writes, bounds, files::Directory};
 use crate::OpenError;
 
 pub(crate) struct Sled {
+    path: PathBuf,
     cache_bytes: u64,
-    open: RwLock<Option<Open>>,
+    state: RwLock<State>,
     /// A write found the disk full, and sled takes no more until it is opened anew.
     stuck: AtomicBool,
+}
+
+enum State {
+    Open(Open),
+    /// Between two openings: the disk was too full to open it anew.
+    Shut(Directory),
+    Closed,
 }
 
 struct Open {
@@ -56,13 +64,16 @@ impl Sled {
             },
             Err(Unopened::Damaged(why)) => return Err(directory.quarantine(now_ms, why)),
             Err(Unopened::Io(why)) => {
-                let path = directory.database();
-                return Err(OpenError::Io { path, why });
+                return Err(OpenError::Io {
+                    path: directory.database(),
+                    why: why.to_string(),
+                });
             }
         };
         Ok(Sled {
+            path: path.to_owned(),
             cache_bytes,
-            open: RwLock::new(Some(open)),
+            state: RwLock::new(State::Open(open)),
             stuck: AtomicBool::new(false),
         })
     }
@@ -71,10 +82,12 @@ impl Sled {
         &self,
         work: impl FnOnce(&Open) -> Result<T, EngineError>,
     ) -> Result<T, EngineError> {
-        let open = self.open.read();
-        let open = open.as_ref().ok_or(EngineError::Closed)?;
-        let guarded = catch_unwind(AssertUnwindSafe(|| work(open)));
-        guarded.unwrap_or_else(|_| Err(EngineError::Failed("the engine panicked".into())))
+        match &*self.state.read() {
+            State::Open(open) => catch_unwind(AssertUnwindSafe(|| work(open)))
+                .unwrap_or_else(|_| Err(EngineError::Failed("the engine panicked".into()))),
+            State::Shut(_) => Err(EngineError::Full),
+            State::Closed => Err(EngineError::Closed),
+        }
     }
 
     /// Notes a full disk, after which sled must be opened anew.
@@ -86,18 +99,18 @@ impl Sled {
     }
 
     /// Opens the database anew after the disk was full. What was acknowledged is synced, so it
-    /// is all there; what was refused is gone, as its writers were told.
+    /// is all there; what was refused is gone, as its writers were told. If there is no space
+    /// for opening either, the next commit tries again.
     fn reopen(&self) -> Result<(), EngineError> {
-        let mut open = self.open.write();
-        let Open {
-            db,
-            file,
-            directory,
-        } = open.take().ok_or(EngineError::Closed)?;
-        let_go(db, file);
+        let mut state = self.state.write();
+        let directory = match std::mem::replace(&mut *state, State::Closed) {
+            State::Open(open) => open.let_go(),
+            State::Shut(directory) => directory,
+            State::Closed => return Err(EngineError::Closed),
+        };
         match open_database(&directory, self.cache_bytes) {
             Ok((db, file)) => {
-                *open = Some(Open {
+                *state = State::Open(Open {
                     db,
                     file,
                     directory,
@@ -105,14 +118,31 @@ impl Sled {
                 self.stuck.store(false, Ordering::Release);
                 Ok(())
             }
-            Err(Unopened::Damaged(why) | Unopened::Io(why)) => Err(EngineError::Failed(why)),
+            Err(why) => {
+                *state = State::Shut(directory);
+                Err(match why {
+                    Unopened::Damaged(why) => EngineError::Failed(why),
+                    Unopened::Io(why) => io_failed(&why),
+                })
+            }
         }
+    }
+}
+
+impl Open {
+    /// Drops a database and waits until it is gone: a writer thread of sled may hold it, and
+    /// with it sled's lock on the file, a little longer.
+    fn let_go(self) -> Directory {
+        drop(self.db);
+        // It waits for that lock; it fails only on a system without locks, where none is held.
+        drop(self.file.lock());
+        self.directory
     }
 }
 
 impl Engine for Sled {
     fn apply(&self, writes: &Writes) -> Result<(), EngineError> {
-        self.with(|open| check_space(open.directory.path(), writes))?;
+        check_space(&self.path, writes)?;
         if self.stuck.load(Ordering::Acquire) {
             self.reopen()?;
         }
@@ -161,14 +191,9 @@ impl Engine for Sled {
     }
 
     fn close(&self) {
-        if let Some(Open {
-            db,
-            file,
-            directory,
-        }) = self.open.write().take()
-        {
-            let_go(db, file);
-            drop(directory);
+        let closed = std::mem::replace(&mut *self.state.write(), State::Closed);
+        if let State::Open(open) = closed {
+            drop(open.let_go());
         }
     }
 }
@@ -179,19 +204,11 @@ impl Drop for Sled {
     }
 }
 
-/// Drops a database and waits until it is gone: a writer thread of sled may hold it, and with it
-/// sled's lock on the file, a little longer.
-fn let_go(db: sled::Db, file: File) {
-    drop(db);
-    // It waits for that lock; the error case is a system without locks, where none is held.
-    drop(file.lock());
-}
-
 enum Unopened {
     /// The files are not what sled wrote.
     Damaged(String),
     /// The system would not let us; the files may well be good.
-    Io(String),
+    Io(io::Error),
 }
 
 fn open_database(directory: &Directory, cache_bytes: u64) -> Result<(sled::Db, File), Unopened> {
@@ -203,14 +220,21 @@ fn open_database(directory: &Directory, cache_bytes: u64) -> Result<(sled::Db, F
         .flush_every_ms(None);
     let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(db)) => db,
-        Ok(Err(sled::Error::Io(why))) => return Err(Unopened::Io(why.to_string())),
+        Ok(Err(sled::Error::Io(why))) if !ends_early(&why) => return Err(Unopened::Io(why)),
         Ok(Err(why)) => return Err(Unopened::Damaged(why.to_string())),
         Err(_) => return Err(Unopened::Damaged("the engine panicked".into())),
     };
-    let io = |why: io::Error| Unopened::Io(why.to_string());
-    let file = File::open(path.join("db")).map_err(io)?;
-    directory.sync_names().map_err(io)?;
+    let file = File::open(path.join("db")).map_err(Unopened::Io)?;
+    directory.sync_names().map_err(Unopened::Io)?;
     Ok((db, file))
+}
+
+/// Files shorter than what is written in them are damaged, not out of reach.
+fn ends_early(why: &io::Error) -> bool {
+    matches!(
+        why.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
+    )
 }
 
 /// Refuses a commit before sled meets a full disk: it recovers from that only by being opened
