@@ -38,13 +38,11 @@ struct Name {
 
 async fn greet(ctx: Ctx) -> Result<String, ToolError> {
     let asked = ctx.elicit_as::<Name>("name", "Who are you?").await?;
-    let name = asked
-        .accepted()
-        .map_or("stranger".to_owned(), |form| form.name);
-    Ok(format!("Hello, {name}!"))
+    let name = asked.accepted().map(|form| form.name);
+    Ok(format!("Hello, {}!", name.as_deref().unwrap_or("stranger")))
 }
 
-fn calc() -> Server {
+pub fn calc() -> Server {
     Server::new("calc", "1.0.0")
         .tool("add", "Adds two numbers.", add)
         .tool("divide", "Divides one number by another.", divide)
@@ -53,11 +51,7 @@ fn calc() -> Server {
 
 #[tokio::main]
 async fn main() -> Result<(), WorkerError> {
-    let hub = std::env::args()
-        .nth(1)
-        .unwrap_or("http://127.0.0.1:7070".to_owned());
-    Worker::new(hub)
-        .serve("default", "calc", calc())
-        .run()
-        .await
+    let hub = std::env::args().nth(1);
+    let worker = Worker::new(hub.as_deref().unwrap_or("http://127.0.0.1:7070"));
+    worker.serve("default", "calc", calc()).run().await
 }

@@ -76,8 +76,8 @@ impl Item {
         meta[key] = value;
     }
 
-    fn set_schema(&mut self, name: &'static str, schema: &impl Serialize) {
-        let raw = serde_json::value::to_raw_value(schema)
+    fn set_schema(&mut self, name: &'static str, schema: impl Serialize) {
+        let raw = serde_json::value::to_raw_value(&schema)
             .expect("a schema is JSON: its keys are strings and nothing in it fails");
         self.schemas.retain(|(known, _)| *known != name);
         self.schemas.push((name, raw.into()));
@@ -121,9 +121,9 @@ impl Tool {
         let mut item = Item::new(name, erase_tool(handler));
         item.set("name", name);
         item.set("description", description);
-        item.set_schema(INPUT, &schema::input::<H::Args>());
+        item.set_schema(INPUT, schema::input::<H::Args>());
         if let Some(output) = H::Output::output_schema() {
-            item.set_schema(OUTPUT, &output);
+            item.set_schema(OUTPUT, output);
         }
         Self(item)
     }
@@ -151,13 +151,13 @@ impl Tool {
     }
 
     /// Replaces the derived input schema. A `&RawValue` goes out as it is written.
-    pub fn input_schema(mut self, schema: &impl Serialize) -> Self {
+    pub fn input_schema(mut self, schema: impl Serialize) -> Self {
         self.0.set_schema(INPUT, schema);
         self
     }
 
     /// Replaces the derived output schema.
-    pub fn output_schema(mut self, schema: &impl Serialize) -> Self {
+    pub fn output_schema(mut self, schema: impl Serialize) -> Self {
         self.0.set_schema(OUTPUT, schema);
         self
     }
@@ -357,8 +357,8 @@ mod tests {
             .annotations(json!({"readOnlyHint": true}))
             .icons(json!([{"src": "https://x.test/i.png"}]))
             .meta("x.y/z", json!(1))
-            .input_schema(&json!({"type": "object"}))
-            .output_schema(&json!({"type": "string"}));
+            .input_schema(json!({"type": "object"}))
+            .output_schema(json!({"type": "string"}));
         check(
             &tool.0,
             json!({"name": "t", "description": "d", "title": "T",

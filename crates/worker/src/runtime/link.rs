@@ -415,6 +415,7 @@ struct Lost<'a>(&'a Link);
 impl Drop for Lost<'_> {
     fn drop(&mut self) {
         self.0.shared.calls.lost(&self.0.outbox);
+        self.0.outbox.abandon();
     }
 }
 

@@ -98,6 +98,15 @@ impl Outbox {
         self.update(|state| state.closed = true);
     }
 
+    /// Ends the stream at once: the link is lost, and what waits cannot leave any more. Without
+    /// this the transport would go on asking an outbox that nobody fills.
+    pub fn abandon(&self) {
+        self.update(|state| {
+            state.lanes = Lanes::new(ROOM_MIN);
+            state.closed = true;
+        });
+    }
+
     fn update(&self, edit: impl FnOnce(&mut State)) {
         let waker = {
             let mut state = self.state.lock();
@@ -130,12 +139,5 @@ impl Stream for Outgoing {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FromWorker>> {
         self.0.poll_next(cx)
-    }
-}
-
-impl Drop for Outgoing {
-    /// The transport is gone: nothing that waits can leave any more.
-    fn drop(&mut self) {
-        self.0.state.lock().lanes = Lanes::new(ROOM_MIN);
     }
 }
