@@ -51,10 +51,24 @@ pub(crate) fn check(
     Some(Checked {
         server_info: offer.server_info,
         instructions: check_instructions(offer.instructions, refusals),
-        tools: check_list(EntryKind::Tool, offer.tools, refusals, |e| tool(e, pool)),
-        prompts: check_list(EntryKind::Prompt, offer.prompts, refusals, prompt),
-        resources: check_list(EntryKind::Resource, offer.resources, refusals, resource),
-        templates: check_list(EntryKind::Template, offer.templates, refusals, template),
+        tools: check_list(EntryKind::Tool, offer.tools, refusals, |raw, value| {
+            tool(raw, value, pool)
+        }),
+        prompts: check_list(EntryKind::Prompt, offer.prompts, refusals, |_, value| {
+            prompt(value)
+        }),
+        resources: check_list(
+            EntryKind::Resource,
+            offer.resources,
+            refusals,
+            |_, value| resource(value),
+        ),
+        templates: check_list(
+            EntryKind::Template,
+            offer.templates,
+            refusals,
+            |_, value| template(value),
+        ),
         completions: offer.completions,
         logging: offer.logging,
         resource_watch: offer.resource_watch,
@@ -102,7 +116,7 @@ fn check_list<P>(
     kind: EntryKind,
     offered: Vec<OfferedEntry>,
     refusals: &mut Vec<EntryRefusal>,
-    check: impl Fn(&Value) -> Result<Parts<P>, String>,
+    check: impl Fn(&Raw, &Value) -> Result<Parts<P>, String>,
 ) -> Vec<Arc<Definition<P>>> {
     let mut names = HashSet::new();
     let mut good = Vec::new();
@@ -128,14 +142,15 @@ fn check_list<P>(
 fn check_entry<P>(
     entry: &OfferedEntry,
     index: usize,
-    check: impl Fn(&Value) -> Result<Parts<P>, String>,
+    check: impl Fn(&Raw, &Value) -> Result<Parts<P>, String>,
 ) -> Result<Definition<P>, String> {
     if entry.definition.bytes().len() > DEFINITION_BYTES_MAX {
         return Err(format!("is longer than {DEFINITION_BYTES_MAX} bytes"));
     }
     let value = to_object(&entry.definition)?;
     check_texts(&value)?;
-    let parts = check(&value)?;
+    check_shape(&value)?;
+    let parts = check(&entry.definition, &value)?;
     let mut hasher = DefaultHasher::new();
     (parts.contract, &entry.declarations).hash(&mut hasher);
     Ok(Definition {
@@ -148,7 +163,7 @@ fn check_entry<P>(
     })
 }
 
-fn tool(value: &Value, pool: &Arc<Pool>) -> Result<Parts<ToolParts>, String> {
+fn tool(raw: &Raw, value: &Value, pool: &Arc<Pool>) -> Result<Parts<ToolParts>, String> {
     let name = member(value, "name")?;
     if !text::is_tool_name(&name) {
         return Err("name must have 1 to 128 of A-Z, a-z, 0-9, '_', '.' and '-'".to_owned());
@@ -158,7 +173,8 @@ fn tool(value: &Value, pool: &Arc<Pool>) -> Result<Parts<ToolParts>, String> {
         return Err("inputSchema must have \"type\": \"object\" at its root".to_owned());
     }
     let output = value.get("outputSchema").filter(|schema| !schema.is_null());
-    let rules = schema_rules::param_rules(&Raw::from_value(input)).map_err(|e| e.to_string())?;
+    let raw_input = raw.get("inputSchema").ok_or("inputSchema is missing")?;
+    let rules = schema_rules::param_rules(&raw_input).map_err(|error| error.to_string())?;
     let parts = ToolParts {
         param_rules: rules,
         input: Schema::compile(input, pool).map_err(|e| format!("inputSchema: {e}"))?,
@@ -180,9 +196,15 @@ fn prompt(value: &Value) -> Result<Parts<PromptParts>, String> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return Err(format!("name must have 1 to {NAME_BYTES_MAX} bytes"));
     }
+    let arguments = value.get("arguments");
+    let is_named = |argument: &Value| argument["name"].is_string();
+    let good = arguments.is_none_or(|list| list.as_array().is_some_and(|l| l.iter().all(is_named)));
+    if !good {
+        return Err("arguments must be an array of objects with names".to_owned());
+    }
     Ok(Parts {
         name,
-        contract: hash_of(&[value.get("arguments")]),
+        contract: hash_of(&[arguments]),
         parts: PromptParts,
     })
 }
@@ -208,6 +230,30 @@ fn template(value: &Value) -> Result<Parts<TemplateParts>, String> {
         contract: 0,
         parts: TemplateParts { pattern },
     })
+}
+
+/// Members that are optional, but must have this form if they are there: clients check them.
+fn check_shape(value: &Value) -> Result<(), String> {
+    type Form = (fn(&Value) -> bool, &'static str);
+    const TEXT: Form = (Value::is_string, "a string");
+    const OBJECT: Form = (Value::is_object, "an object");
+    const LIST: Form = (Value::is_array, "an array");
+    const NUMBER: Form = (Value::is_number, "a number");
+    let forms = [
+        ("title", TEXT),
+        ("description", TEXT),
+        ("mimeType", TEXT),
+        ("annotations", OBJECT),
+        ("_meta", OBJECT),
+        ("icons", LIST),
+        ("size", NUMBER),
+    ];
+    for (name, (is_good, form)) in forms {
+        if value.get(name).is_some_and(|member| !is_good(member)) {
+            return Err(format!("{name} must be {form}"));
+        }
+    }
+    Ok(())
 }
 
 fn to_object(raw: &Raw) -> Result<Value, String> {

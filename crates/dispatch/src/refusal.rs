@@ -33,6 +33,17 @@ pub enum Refusal {
     NoWorker,
 }
 
+impl Refusal {
+    /// What it means for a Server that is known to exist, because a session or a token of it
+    /// is at hand: after a restart of the node its workers need a moment to come back.
+    pub fn of_known_server(self) -> Self {
+        match self {
+            Self::UnknownServer => Self::NoWorker,
+            other => other,
+        }
+    }
+}
+
 impl From<Denied> for Refusal {
     fn from(denied: Denied) -> Self {
         match denied {
@@ -102,6 +113,12 @@ mod tests {
         let fault = Fault::from(refusal.clone());
         let codes = (fault.code(Era::Legacy), fault.code(Era::Modern));
         assert_eq!(codes, (legacy, modern), "{refusal:?}");
+    }
+
+    #[test]
+    fn a_known_server_cannot_be_unknown() {
+        assert_eq!(Refusal::UnknownServer.of_known_server(), Refusal::NoWorker);
+        assert_eq!(Refusal::Draining.of_known_server(), Refusal::Draining);
     }
 
     #[test]

@@ -295,7 +295,7 @@ async fn what_was_encoded_stays_in_use_while_clients_see_no_difference() {
     assert_eq!(before, after);
 }
 
-/// RPC-046.
+/// RPC-046, RPC-047.
 #[tokio::test(start_paused = true)]
 async fn a_resource_is_found_by_its_uri_or_by_a_template() {
     let world = world();
@@ -327,6 +327,7 @@ async fn a_resource_is_found_by_its_uri_or_by_a_template() {
         "mem://doc/%00",
         "mem://doc/a/b",
         "mem://other",
+        &format!("mem://doc/{}X/", "u,".repeat(50_000)),
         "",
     ] {
         assert_eq!(found(bad), "nothing", "{bad:?}");

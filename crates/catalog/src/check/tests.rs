@@ -43,7 +43,7 @@ fn refused_tool(definition: Value) -> Option<String> {
         tools.iter().any(|tool| tool.name == "good"),
         "the other tool stays"
     );
-    assert_eq!(tools.len() + refusals.len(), 2);
+    assert_eq!(tools.len() + refusals.len(), 2, "{refusals:?}");
     refusals.into_iter().next().map(|refusal| refusal.reason)
 }
 
@@ -104,6 +104,11 @@ async fn a_bad_tool_is_refused_alone_and_with_a_reason() {
                 json!({"type": "object", "properties": {"\u{202E}": {}}}),
             ),
             "U+202E",
+        ),
+        (tool_with("title", json!(1)), "title must be a string"),
+        (
+            tool_with("annotations", json!([])),
+            "annotations must be an object",
         ),
         (
             tool_with("icons", json!(["x".repeat(300_000)])),
@@ -235,4 +240,49 @@ fn the_order_of_members_is_no_difference() {
     let other: Value = serde_json::from_str(r#"{"b":[{"d":"x","c":null}],"a":1}"#).unwrap();
     assert_eq!(hash_of(&[Some(&one)]), hash_of(&[Some(&other)]));
     assert_ne!(hash_of(&[Some(&one)]), hash_of(&[None]));
+}
+
+/// GRPC-016.
+#[tokio::test]
+async fn a_tool_with_bad_header_annotations_is_refused() {
+    let annotated = |kind: &str, header: &str| json!({"type": kind, "x-mcp-header": header});
+    let with = |properties: Value| {
+        tool_with(
+            "inputSchema",
+            json!({"type": "object", "properties": properties}),
+        )
+    };
+    for bad in [
+        json!({"a": annotated("string", "Region\r\nX: 1")}),
+        json!({"a": annotated("string", "")}),
+        json!({"a": annotated("string", "Region"), "b": annotated("string", "region")}),
+        json!({"a": annotated("number", "Region")}),
+        json!({"a": annotated("array", "Region")}),
+        json!({"a": {"oneOf": [annotated("string", "Region")]}}),
+    ] {
+        let refused = refused_tool(with(bad.clone()));
+        assert!(refused.is_some(), "{bad}");
+    }
+    assert_eq!(
+        refused_tool(with(json!({"a": annotated("string", "Region")}))),
+        None
+    );
+}
+
+#[tokio::test]
+async fn prompts_have_named_arguments() {
+    let prompt = |arguments: Value| entry(json!({"name": "p", "arguments": arguments}));
+    for (arguments, is_good) in [
+        (json!([]), true),
+        (json!([{"name": "a", "required": true}]), true),
+        (json!([{}]), false),
+        (json!(["a"]), false),
+        (json!({}), false),
+    ] {
+        let (_, refusals) = check_offer(Offer {
+            prompts: vec![prompt(arguments.clone())],
+            ..offer()
+        });
+        assert_eq!(refusals.is_empty(), is_good, "{arguments}");
+    }
 }

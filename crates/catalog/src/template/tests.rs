@@ -86,7 +86,7 @@ fn hostile_uris_take_linear_time() {
     check("mem://u{/id*}", &uri, false);
     check("mem://u{/a*}{/b*}{/c*}", &uri, false);
     check("{+a}{+b}{+c}{+d}!", &long, false);
-    check(&many, &long[..10_000], true);
+    check(&many, &long[..2_000], true);
 }
 
 /// The same question, answered by trying everything.
