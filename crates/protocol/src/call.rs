@@ -19,6 +19,7 @@ pub enum CallEvent {
     Outcome(Outcome),
 }
 
+/// How far a call is; a later one must be further ([P-7]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     pub progress: f64,
@@ -26,6 +27,7 @@ pub struct Progress {
     pub message: Option<String>,
 }
 
+/// A log entry that a worker wrote for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
     pub level: LogLevel,
@@ -87,6 +89,7 @@ pub struct Question {
     pub params: Raw,
 }
 
+/// Which request of MCP a question becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum QuestionKind {
     ElicitForm,
@@ -103,6 +106,7 @@ pub struct Answer {
     pub value: Result<Raw, AnswerFailure>,
 }
 
+/// Why a question has no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AnswerFailure {
     /// The client did not declare the capability.

@@ -82,6 +82,7 @@ pub struct RequestMeta {
     pub trace: Option<TraceContext>,
 }
 
+/// What a modern request wants, its params checked.
 #[derive(Debug, Clone)]
 pub enum ModernMethod {
     Discover,
@@ -117,6 +118,7 @@ pub struct CallParams {
     pub request_state: Option<String>,
 }
 
+/// A request for completion.
 #[derive(Debug, Clone)]
 pub struct CompleteParams {
     /// The raw `ref`.
@@ -133,6 +135,7 @@ pub enum CompleteTarget {
     Resource { uri: String },
 }
 
+/// The lists of a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ListKind {
     Tools,
@@ -165,6 +168,7 @@ pub struct Initialize {
     pub session: Option<String>,
 }
 
+/// One message inside a legacy session.
 #[derive(Debug, Clone)]
 pub enum LegacyMessage {
     Request {
@@ -188,6 +192,7 @@ pub struct ClientError {
     pub message: String,
 }
 
+/// What a legacy request wants, its params checked.
 #[derive(Debug, Clone)]
 pub enum LegacyMethod {
     Ping,
@@ -209,6 +214,7 @@ pub enum LegacyMethod {
     },
 }
 
+/// What a legacy client tells without asking.
 #[derive(Debug, Clone)]
 pub enum LegacyNotification {
     Initialized,
