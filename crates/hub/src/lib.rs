@@ -131,6 +131,17 @@ impl Hub {
         })
     }
 
+    /// Claims exactly this attempt, as [`Hub::attach`] would: whoever has a call's placement
+    /// stored must not get what another worker says about it.
+    pub fn attach_at(&self, call: CallId, placement: &Placement) -> Option<Attempt> {
+        let instance = self.0.roster.find(&placement.worker)?;
+        if instance.epoch != placement.instance {
+            return None;
+        }
+        let slot = instance.find_attempt(call, placement.attempt)?;
+        slot.claim().then(|| Attempt::new(instance, slot))
+    }
+
     /// Nobody will ever claim this call: its worker stops it and forgets its outcome.
     pub fn forget(&self, call: CallId) {
         for instance in self.0.roster.instances() {

@@ -1,0 +1,277 @@
+//! Who is let in, and what the others are told.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ostler_rpc::{
+    convert::Writer,
+    worker_v1::{self as wire, from_worker::Frame as From},
+};
+use prost::Message;
+use tonic::Code;
+
+use crate::rig::{Rig, catalog, hello, inline, known, offer, server, tool};
+
+async fn check_refused(rig: &Rig, edit: impl FnOnce(&mut wire::Hello), code: Code) -> String {
+    let refused = rig
+        .try_worker(edit)
+        .await
+        .err()
+        .expect("it must be refused");
+    assert_eq!(refused.code(), code, "{refused}");
+    assert!(rig.hub.candidates(&server()).is_empty());
+    refused.message().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_let_in_is_a_candidate_and_its_tools_are_listed() {
+    let rig = Rig::new();
+    let worker = rig.worker().await;
+    assert_eq!(worker.welcome.protocol, 1);
+    assert_eq!(worker.welcome.heartbeat_ms, 2_000);
+    assert!(worker.welcome.refusals.is_empty());
+    let only = rig.only();
+    assert_eq!((only.id().as_str(), only.epoch().0), ("w1", 7));
+    assert_eq!((only.in_flight(), only.capacity()), (0, 100));
+    let snapshot = rig.catalogs.snapshot(&server()).unwrap();
+    assert!(snapshot.tool("add").is_some());
+    assert_eq!(rig.metric("links", &[]), 1.0);
+    assert_eq!(rig.metric("links_opened_total", &[]), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn identity_comes_from_the_token_alone() {
+    let rig = Rig::new();
+    let wrong = format!("{}x", rig.bearer());
+    // A wire in memory is not loopback, so there is no anonymous worker either.
+    for authorization in [None, Some("Basic x"), Some(wrong.as_str())] {
+        let refused = rig.attach(authorization, vec![From::Hello(hello())]).await;
+        let refused = refused.err().expect("it must be refused");
+        assert_eq!(refused.code(), Code::Unauthenticated, "{authorization:?}");
+    }
+    let refused = rig.metric("links_refused_total", &[("reason", "unauthenticated")]);
+    assert_eq!(refused, 3.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_serves_only_what_its_credential_names() {
+    let rig = Rig::new();
+    let foreign = |hello: &mut wire::Hello| {
+        hello.servers.push(offer("umbrella", "calc", &catalog(&[])));
+    };
+    let message = check_refused(&rig, foreign, Code::PermissionDenied).await;
+    assert!(message.contains("umbrella/calc"), "{message}");
+    assert!(rig.catalogs.snapshot(&server()).is_none());
+    assert_eq!(
+        rig.metric("links_refused_total", &[("reason", "denied")]),
+        1.0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hello_that_breaks_a_rule_is_refused_with_the_rule() {
+    let rig = Rig::new();
+    type Edit = fn(&mut wire::Hello);
+    let cases: [(Edit, &str); 9] = [
+        (|hello| hello.capacity = 0, "allowed are 1 to 100000"),
+        (|hello| hello.capacity = 100_001, "allowed are 1 to 100000"),
+        (
+            |hello| hello.worker_id = "a b".to_owned(),
+            "a worker name has",
+        ),
+        (
+            |hello| hello.servers[0].server = "Calc".to_owned(),
+            "a server name has",
+        ),
+        (
+            |hello| hello.servers[0].tenant = String::new(),
+            "a tenant name has",
+        ),
+        (|hello| hello.servers.clear(), "allowed are 1 to 256"),
+        (
+            |hello| hello.servers.push(hello.servers[0].clone()),
+            "offered twice",
+        ),
+        (
+            |hello| hello.servers[0].catalog = inline("x"),
+            "cannot be decoded",
+        ),
+        (
+            |hello| hello.calls = inline("x"),
+            "known calls cannot be decoded",
+        ),
+    ];
+    for (edit, expected) in cases {
+        let message = check_refused(&rig, edit, Code::InvalidArgument).await;
+        assert!(message.contains(expected), "{message}");
+    }
+    assert_eq!(
+        rig.metric("links_refused_total", &[("reason", "invalid")]),
+        9.0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn versions_without_overlap_are_told_apart_from_mistakes() {
+    let rig = Rig::new();
+    let newer = |hello: &mut wire::Hello| (hello.protocol_min, hello.protocol_max) = (2, 3);
+    let message = check_refused(&rig, newer, Code::FailedPrecondition).await;
+    assert!(message.contains("1 to 1, the worker 2 to 3"), "{message}");
+    let wider = |hello: &mut wire::Hello| (hello.protocol_min, hello.protocol_max) = (0, 9);
+    assert_eq!(rig.try_worker(wider).await.unwrap().welcome.protocol, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hello_comes_first_and_in_time_and_once() {
+    let rig = Rig::new();
+    let bearer = rig.bearer();
+    let early = vec![From::Leaving(wire::Leaving {})];
+    let refused = rig.attach(Some(&bearer), early).await.err().unwrap();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+
+    let began = rig.env.now();
+    let refused = rig.attach(Some(&bearer), Vec::new()).await.err().unwrap();
+    assert_eq!(refused.code(), Code::DeadlineExceeded);
+    assert_eq!(rig.env.now().since(began).as_secs(), 10);
+    assert_eq!(
+        rig.metric("links_refused_total", &[("reason", "timeout")]),
+        1.0
+    );
+
+    let mut worker = rig.worker().await;
+    worker.send(From::Hello(hello())).await;
+    assert_eq!(worker.end().await, Some(Code::InvalidArgument));
+    assert_eq!(
+        rig.metric("links_ended_total", &[("reason", "violation")]),
+        1.0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_tool_never_sinks_the_others() {
+    let rig = Rig::new();
+    let mut offered = catalog(&["add", "sub"]);
+    offered.tools.push(wire::Tool {
+        definition: Bytes::from_static(b"{"),
+        declarations: None,
+    });
+    offered.tools.push(wire::Tool {
+        declarations: Some(wire::Declarations {
+            requires: vec![999],
+            ..wire::Declarations::default()
+        }),
+        ..tool("newer")
+    });
+    offered.tools.push(wire::Tool {
+        definition: Bytes::from_static(br#"{"name":"bad","inputSchema":{"type":"string"}}"#),
+        declarations: None,
+    });
+    let edit = |hello: &mut wire::Hello| hello.servers = vec![offer("acme", "calc", &offered)];
+    let worker = rig.try_worker(edit).await.unwrap();
+    let refusals = worker.welcome.refusals.iter();
+    let refusals: Vec<_> = refusals
+        .map(|it| (it.kind.as_str(), it.name.as_str()))
+        .collect();
+    assert_eq!(refusals, [("tool", "#2"), ("tool", "#3"), ("tool", "bad")]);
+    let snapshot = rig.catalogs.snapshot(&server()).unwrap();
+    assert!(snapshot.tool("add").is_some() && snapshot.tool("sub").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_catalog_may_be_larger_than_a_frame() {
+    let rig = Rig::new();
+    let mut offered = catalog(&["add"]);
+    for n in 0..500 {
+        let name = format!("tool-{n}");
+        let description = "x".repeat(300);
+        let definition = format!(
+            r#"{{"name":"{name}","description":"{description}","inputSchema":{{"type":"object"}}}}"#
+        );
+        offered.tools.push(wire::Tool {
+            definition: definition.into(),
+            declarations: None,
+        });
+    }
+    let bytes = Bytes::from(offered.encode_to_vec());
+    assert!(bytes.len() > 100_000);
+    let numbers = ostler_rpc::transfer::TransferNumbers::default();
+    let mut writer = Writer::new(&numbers);
+    let mut hello = hello();
+    hello.servers[0].catalog = writer.bytes(bytes);
+    let mut frames = Vec::new();
+    for mut transfer in writer.into_transfers() {
+        frames.extend(std::iter::from_fn(|| transfer.next_part()).map(From::Part));
+    }
+    frames.push(From::Hello(hello));
+    let _worker = rig.attach(Some(&rig.bearer()), frames).await.unwrap();
+    let snapshot = rig.catalogs.snapshot(&server()).unwrap();
+    assert!(snapshot.tool("tool-499").is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_process_twice_is_refused_and_the_live_link_untouched() {
+    let rig = Rig::new();
+    let mut worker = rig.worker().await;
+    for epoch in [7, 6] {
+        let rival = rig.try_worker(|hello| hello.instance_epoch = epoch).await;
+        assert_eq!(rival.err().unwrap().code(), Code::AlreadyExists);
+    }
+    let mut attempt = rig.start(1);
+    worker.next_call().await;
+    worker.ok(1).await;
+    assert_eq!(crate::rig::end(&mut attempt).await, crate::rig::ok());
+    assert_eq!(
+        rig.metric("links_refused_total", &[("reason", "rival")]),
+        2.0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_id_belongs_to_the_credential_that_used_it_first() {
+    let rig = Rig::new();
+    let worker = rig.worker().await;
+    let mut rival = hello();
+    rival.instance_epoch = 99;
+    let frames = || vec![From::Hello(rival.clone())];
+    let refused = rig.attach(Some(&rig.other_bearer()), frames()).await;
+    assert_eq!(refused.err().unwrap().code(), Code::PermissionDenied);
+    worker.cut();
+    // The binding outlives the link for the grace, not for ever.
+    rig.env.sleep(Duration::from_secs(20)).await;
+    let refused = rig.attach(Some(&rig.other_bearer()), frames()).await;
+    assert_eq!(refused.err().unwrap().code(), Code::PermissionDenied);
+    rig.env.sleep(Duration::from_secs(20)).await;
+    assert!(
+        rig.attach(Some(&rig.other_bearer()), frames())
+            .await
+            .is_ok()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flapping_worker_is_told_to_wait() {
+    let rig = Rig::with(|config| config.links_per_ten_seconds_max = 3);
+    for _ in 0..3 {
+        rig.worker().await.cut();
+        rig.env.sleep(Duration::from_millis(10)).await;
+    }
+    let refused = rig.try_worker(|_| ()).await.err().unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().contains("wait 99"), "{refused}");
+    assert_eq!(
+        rig.metric("links_refused_total", &[("reason", "flapping")]),
+        1.0
+    );
+    rig.env.sleep(Duration::from_secs(10)).await;
+    rig.worker().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn known_calls_without_an_owner_do_not_keep_a_worker_out() {
+    let rig = Rig::new();
+    let calls = known(&[
+        (1, wire::KnownCallState::Ended),
+        (2, wire::KnownCallState::Held),
+    ]);
+    rig.try_worker(|hello| hello.calls = calls).await.unwrap();
+}

@@ -1,0 +1,12 @@
+//! The hub through its handle on one side and a scripted worker on the wire on the other.
+
+mod rig;
+mod handshake;
+mod calls;
+mod outcomes;
+mod links;
+mod rebinding;
+mod payloads;
+mod flow;
+mod watches;
+mod ends;

@@ -1,0 +1,562 @@
+//! A hub behind a real tonic server, on wires in memory, so that a paused clock drives it all.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use ostler_auth::{CredentialKind, NewKey, Serves, WorkerAccess, WorkerToken, WorkerTokens, mint};
+use ostler_catalog::Catalogs;
+use ostler_env::Env;
+use ostler_hub::{
+    Attempt, AttemptEnd, AttemptEvent, Config, Hub, NewAttempt, NotStarted, Orphans, Placement,
+    WorkerRef,
+};
+use ostler_protocol::{
+    Raw,
+    call::{Answer, CallEvent, Outcome},
+    facet::ClientFacet,
+};
+use ostler_rpc::{
+    FRAME_BYTES_MAX,
+    convert::Writer,
+    transfer::{Assembler, AssemblerLimits, TransferNumbers},
+    worker_v1::{
+        self as wire, FromWorker, ToWorker, from_worker::Frame as From, to_worker::Frame as To,
+        workers_client::WorkersClient,
+    },
+};
+use ostler_types::{
+    CallId, CallKind, Caller, Identity, Instant, Principal, ServerId, ServerName, TenantId,
+};
+use parking_lot::Mutex;
+use prost::Message;
+use tokio::{io::DuplexStream, sync::mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{
+    Code, Request, Status, Streaming,
+    transport::{Channel, Endpoint},
+};
+
+pub const SERVER: &str = "calc";
+
+pub struct Rig {
+    pub env: Env,
+    pub hub: Hub,
+    pub catalogs: Catalogs,
+    pub tokens: Arc<WorkerTokens>,
+    pub found: Arc<Found>,
+    key: NewKey,
+    other_key: NewKey,
+    wires: mpsc::Sender<io::Result<DuplexStream>>,
+}
+
+/// What a test may want of a call.
+pub struct Wanted {
+    pub attempt: u32,
+    pub kind: CallKind,
+    pub arguments: Raw,
+    pub client: ClientFacet,
+    pub deadline: Instant,
+    pub wants_progress: bool,
+    pub answers: Vec<Answer>,
+}
+
+/// Orphans that were offered.
+#[derive(Default)]
+pub struct Found(Mutex<Vec<(CallId, Placement)>>);
+
+impl Orphans for Found {
+    fn orphan(&self, call: CallId, placement: Placement) {
+        self.0.lock().push((call, placement));
+    }
+}
+
+impl Found {
+    pub fn take(&self) -> Vec<(CallId, Placement)> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+fn token(key: &NewKey, serves: Serves) -> WorkerToken {
+    WorkerToken {
+        id: key.id.clone(),
+        hash: key.hash.clone(),
+        serves: vec![serves],
+        workers: Vec::new(),
+        valid_until: None,
+    }
+}
+
+impl Rig {
+    pub fn new() -> Rig {
+        Self::with(|_| ())
+    }
+
+    pub fn with(configure: impl FnOnce(&mut Config)) -> Rig {
+        let env = Env::seeded(1);
+        let key = mint(&env, CredentialKind::Worker);
+        let other_key = mint(&env, CredentialKind::Worker);
+        let tenant = Serves::Tenant(TenantId::parse("acme").unwrap());
+        let access = WorkerAccess {
+            tokens: vec![token(&key, tenant.clone()), token(&other_key, tenant)],
+            anonymous: true,
+        };
+        let tokens = Arc::new(WorkerTokens::new(&env, &access).unwrap());
+        let mut config = Config {
+            links_per_ten_seconds_max: 1_000,
+            ..Config::default()
+        };
+        configure(&mut config);
+        let catalogs = Catalogs::new(&env);
+        let found = Arc::new(Found::default());
+        let hub = Hub::new(
+            &env,
+            config,
+            catalogs.clone(),
+            tokens.clone(),
+            found.clone(),
+        );
+        let (wires, incoming) = mpsc::channel(16);
+        let server = tonic::transport::Server::builder()
+            .serve_with_incoming(hub.service(), ReceiverStream::new(incoming));
+        drop(env.spawn("test-server", async { server.await.unwrap() }));
+        Rig {
+            env,
+            hub,
+            catalogs,
+            tokens,
+            found,
+            key,
+            other_key,
+            wires,
+        }
+    }
+
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.key.shown.expose())
+    }
+
+    pub fn other_bearer(&self) -> String {
+        format!("Bearer {}", self.other_key.shown.expose())
+    }
+
+    async fn dial(&self) -> Channel {
+        let wires = self.wires.clone();
+        let connector = tower::service_fn(move |_| {
+            let wires = wires.clone();
+            async move {
+                let (near, far) = tokio::io::duplex(1 << 20);
+                wires.send(Ok(far)).await.map_err(io::Error::other)?;
+                Ok::<_, io::Error>(TokioIo::new(near))
+            }
+        });
+        let endpoint = Endpoint::from_static("http://hub");
+        endpoint.connect_with_connector(connector).await.unwrap()
+    }
+
+    /// Sends these frames and waits for the hub's answer to the attempt to link.
+    pub async fn attach(
+        &self,
+        authorization: Option<&str>,
+        frames: Vec<From>,
+    ) -> Result<Worker, Status> {
+        let channel = self.dial().await;
+        attach(channel, authorization, frames).await
+    }
+
+    /// A worker linked as the default `Hello` says, but for what `edit` changes.
+    pub async fn try_worker(&self, edit: impl FnOnce(&mut wire::Hello)) -> Result<Worker, Status> {
+        let mut hello = hello();
+        edit(&mut hello);
+        let mut worker = self
+            .attach(Some(&self.bearer()), vec![From::Hello(hello)])
+            .await?;
+        match worker.next().await {
+            To::Welcome(welcome) => worker.welcome = welcome,
+            other => panic!("{other:?} came before Welcome"),
+        }
+        Ok(worker)
+    }
+
+    pub async fn worker(&self) -> Worker {
+        self.try_worker(|_| ()).await.unwrap()
+    }
+
+    /// The worker of a test with one only.
+    pub fn only(&self) -> WorkerRef {
+        let [only] = &*self.hub.candidates(&server()) else {
+            panic!("not one worker");
+        };
+        only.clone()
+    }
+
+    pub fn start(&self, call: u128) -> Attempt {
+        self.start_with(call, |_| ())
+    }
+
+    pub fn start_with(&self, call: u128, edit: impl FnOnce(&mut Wanted)) -> Attempt {
+        self.try_start(call, edit).unwrap()
+    }
+
+    pub fn try_start(
+        &self,
+        call: u128,
+        edit: impl FnOnce(&mut Wanted),
+    ) -> Result<Attempt, NotStarted> {
+        let mut wanted = Wanted {
+            attempt: 1,
+            kind: CallKind::Tool,
+            arguments: Raw::empty_object(),
+            client: ClientFacet::default(),
+            deadline: self.env.now() + Duration::from_secs(3_600),
+            wants_progress: false,
+            answers: Vec::new(),
+        };
+        edit(&mut wanted);
+        let new = NewAttempt {
+            call: CallId(call),
+            attempt: wanted.attempt,
+            server: &server(),
+            kind: wanted.kind,
+            target: "add",
+            arguments: &wanted.arguments,
+            client: &wanted.client,
+            caller: &caller(wanted.deadline),
+            deadline: wanted.deadline,
+            wants_progress: wanted.wants_progress,
+            answers: &wanted.answers,
+        };
+        self.hub.start(&self.only(), &new)
+    }
+
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let name = format!("ostler_hub_{name}");
+        self.env.metrics().value(&name, labels).unwrap_or_default()
+    }
+
+    /// How attempts ended, by the counter.
+    pub fn ended(&self, end: &str) -> f64 {
+        self.metric("calls_ended_total", &[("end", end)])
+    }
+}
+
+pub async fn attach(
+    channel: Channel,
+    authorization: Option<&str>,
+    frames: Vec<From>,
+) -> Result<Worker, Status> {
+    let mut client = WorkersClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
+    let (to_hub, outgoing) = mpsc::channel(4_096);
+    for frame in frames {
+        to_hub.send(frame.into()).await.unwrap();
+    }
+    let mut request = Request::new(ReceiverStream::new(outgoing));
+    if let Some(authorization) = authorization {
+        let value = authorization.parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+    }
+    let frames = client.attach(request).await?.into_inner();
+    Ok(Worker::new(to_hub, frames))
+}
+
+pub fn server() -> ServerId {
+    ServerId {
+        tenant: TenantId::parse("acme").unwrap(),
+        name: ServerName::parse(SERVER).unwrap(),
+    }
+}
+
+pub fn caller(deadline: Instant) -> Caller {
+    let identity = Identity {
+        tenant: TenantId::parse("acme").unwrap(),
+        principal: Principal {
+            issuer: "key".into(),
+            subject: "ann".into(),
+            client: "k1".into(),
+        },
+        scopes: Arc::new(["read".into()]),
+        valid_until: None,
+        credential: "k1".into(),
+    };
+    Caller {
+        identity: Arc::new(identity),
+        trace: None,
+        deadline,
+    }
+}
+
+pub fn raw(text: &str) -> Raw {
+    Raw::parse(Bytes::copy_from_slice(text.as_bytes()), 64).unwrap()
+}
+
+pub fn inline(bytes: impl Into<Bytes>) -> Option<wire::Payload> {
+    let inline = bytes.into();
+    Some(wire::Payload {
+        inline,
+        transfer: 0,
+    })
+}
+
+pub fn tool(name: &str) -> wire::Tool {
+    let definition = format!(r#"{{"name":"{name}","inputSchema":{{"type":"object"}}}}"#);
+    wire::Tool {
+        definition: definition.into(),
+        declarations: None,
+    }
+}
+
+pub fn catalog(tools: &[&str]) -> wire::Catalog {
+    wire::Catalog {
+        server_info: Bytes::from_static(br#"{"name":"calc","version":"1"}"#),
+        tools: tools.iter().map(|name| tool(name)).collect(),
+        resource_watch: true,
+        ..wire::Catalog::default()
+    }
+}
+
+pub fn offer(tenant: &str, server: &str, catalog: &wire::Catalog) -> wire::ServerOffer {
+    wire::ServerOffer {
+        tenant: tenant.to_owned(),
+        server: server.to_owned(),
+        catalog: inline(catalog.encode_to_vec()),
+    }
+}
+
+pub fn hello() -> wire::Hello {
+    wire::Hello {
+        protocol_min: 1,
+        protocol_max: 1,
+        worker_id: "w1".to_owned(),
+        instance_epoch: 7,
+        sdk: "scripted".to_owned(),
+        servers: vec![offer("acme", SERVER, &catalog(&["add"]))],
+        capacity: 100,
+        calls: None,
+        calls_truncated: false,
+    }
+}
+
+/// What a worker says in its `Hello` about calls, all in their first attempt.
+pub fn known(calls: &[(u128, wire::KnownCallState)]) -> Option<wire::Payload> {
+    let known = |(call, state): &(u128, wire::KnownCallState)| wire::KnownCall {
+        call: Some(CallId(*call).into()),
+        attempt: 1,
+        state: (*state).into(),
+    };
+    let calls = calls.iter().map(known).collect();
+    inline(wire::KnownCalls { calls }.encode_to_vec())
+}
+
+// ---- the worker --------------------------------------------------------------------
+
+/// A worker that does what a test says, frame by frame.
+pub struct Worker {
+    pub welcome: wire::Welcome,
+    to_hub: mpsc::Sender<FromWorker>,
+    frames: Streaming<ToWorker>,
+    pub assembler: Assembler,
+    pub numbers: TransferNumbers,
+}
+
+const LIMITS: AssemblerLimits = AssemblerLimits {
+    payload_bytes_max: 64 << 20,
+    open_bytes_max: 64 << 20,
+    open_len_max: 1_024,
+};
+
+impl Worker {
+    fn new(to_hub: mpsc::Sender<FromWorker>, frames: Streaming<ToWorker>) -> Self {
+        Self {
+            welcome: wire::Welcome::default(),
+            to_hub,
+            frames,
+            assembler: Assembler::new(LIMITS),
+            numbers: TransferNumbers::default(),
+        }
+    }
+
+    pub async fn send(&self, frame: From) {
+        self.to_hub.send(frame.into()).await.unwrap();
+    }
+
+    /// Sends if the hub still listens.
+    pub async fn try_send(&self, frame: From) -> bool {
+        self.to_hub.send(frame.into()).await.is_ok()
+    }
+
+    /// Everything, as it comes; an error is how the hub ended the link.
+    pub async fn raw_next(&mut self) -> Result<Option<To>, Status> {
+        let frame = self.frames.message().await?;
+        Ok(frame.map(|frame| frame.frame.expect("no newer frames here")))
+    }
+
+    /// The next frame that is not a ping (it is answered), a grant or a part (it is kept).
+    pub async fn next(&mut self) -> To {
+        loop {
+            match self.raw_next().await.unwrap().expect("the link stands") {
+                To::Ping(wire::Ping { nonce }) => self.send(From::Pong(wire::Pong { nonce })).await,
+                To::Grant(_) => {}
+                To::Part(part) => {
+                    self.assembler.add(&part).unwrap();
+                    let bytes = wire::ToWorker::from(To::Part(part)).encoded_len() as u64;
+                    self.send(From::Consumed(wire::Consumed { bytes })).await;
+                }
+                frame => return frame,
+            }
+        }
+    }
+
+    pub async fn next_call(&mut self) -> wire::Call {
+        match self.next().await {
+            To::Call(call) => call,
+            other => panic!("{other:?} is not a call"),
+        }
+    }
+
+    /// Answers one ping, ignores anything else; false when the link has ended.
+    pub async fn raw_pong(&mut self) -> bool {
+        match self.raw_next().await {
+            Ok(Some(To::Ping(wire::Ping { nonce }))) => {
+                self.try_send(From::Pong(wire::Pong { nonce })).await
+            }
+            Ok(Some(_)) => true,
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    /// Waits until the hub has read all that was sent: it answers an outcome of no call.
+    pub async fn settle(&mut self, rig: &Rig) {
+        let marker = u128::from(rig.env.random_u64()) << 64;
+        self.ok(marker).await;
+        loop {
+            if let To::Forget(forget) = self.next().await
+                && forget.call == id(marker)
+            {
+                return;
+            }
+        }
+    }
+
+    /// How the hub ends the link; `None` for a normal end.
+    pub async fn end(&mut self) -> Option<Code> {
+        loop {
+            match self.raw_next().await {
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(status) => return Some(status.code()),
+            }
+        }
+    }
+
+    pub async fn started(&self, call: u128) {
+        let call = id(call);
+        self.send(From::Started(wire::Started { call, attempt: 1 }))
+            .await;
+    }
+
+    pub async fn kept(&self, call: u128) {
+        let call = id(call);
+        self.send(From::Kept(wire::Kept { call, attempt: 1 })).await;
+    }
+
+    pub async fn ask(&self, call: u128, key: &str) {
+        let question = wire::Question {
+            key: key.to_owned(),
+            kind: wire::QuestionKind::Roots.into(),
+            params: inline("{}"),
+        };
+        let (call, questions) = (id(call), vec![question]);
+        let attempt = 1;
+        self.send(From::Ask(wire::Ask {
+            call,
+            attempt,
+            questions,
+        }))
+        .await;
+    }
+
+    pub async fn progress(&self, call: u128, progress: f64) {
+        let progress = wire::Progress {
+            call: id(call),
+            attempt: 1,
+            progress,
+            ..wire::Progress::default()
+        };
+        self.send(From::Progress(progress)).await;
+    }
+
+    /// A result as text, good or bad, in one frame.
+    pub async fn result(&self, call: u128, text: &str) {
+        let result = inline(text.to_owned()).unwrap();
+        self.outcome_frame(call, wire::outcome::Outcome::Result(result))
+            .await;
+    }
+
+    pub async fn ok(&self, call: u128) {
+        self.result(call, "{}").await;
+    }
+
+    pub async fn outcome_frame(&self, call: u128, outcome: wire::outcome::Outcome) {
+        let outcome = wire::Outcome {
+            call: id(call),
+            attempt: 1,
+            outcome: Some(outcome),
+        };
+        self.send(From::Outcome(outcome)).await;
+    }
+
+    /// An outcome of any size, its parts ahead of it.
+    pub async fn outcome(&self, call: u128, outcome: &Outcome) {
+        let mut writer = Writer::new(&self.numbers);
+        let frame = writer.outcome(CallId(call), 1, outcome);
+        for mut transfer in writer.into_transfers() {
+            while let Some(part) = transfer.next_part() {
+                self.send(From::Part(part)).await;
+            }
+        }
+        self.send(From::Outcome(frame)).await;
+    }
+
+    /// The connection breaks.
+    pub fn cut(self) {}
+}
+
+pub fn id(call: u128) -> Option<wire::CallId> {
+    Some(CallId(call).into())
+}
+
+// ---- attempts ----------------------------------------------------------------------
+
+pub fn ok() -> AttemptEnd {
+    AttemptEnd::Outcome(Ok(Raw::empty_object()))
+}
+
+pub fn failed(failure: ostler_protocol::call::Failure) -> AttemptEnd {
+    AttemptEnd::Outcome(Err(failure))
+}
+
+pub async fn event(attempt: &mut Attempt) -> CallEvent {
+    match attempt.next().await {
+        Some(AttemptEvent::Event(event)) => event,
+        other => panic!("{other:?} is not an event"),
+    }
+}
+
+pub async fn end(attempt: &mut Attempt) -> AttemptEnd {
+    match attempt.next().await {
+        Some(AttemptEvent::Ended(end)) => {
+            assert_eq!(attempt.next().await, None, "an end is the last item");
+            end
+        }
+        other => panic!("{other:?} is not an end"),
+    }
+}
+
+/// The end, after whatever comes before it.
+pub async fn end_at_last(attempt: &mut Attempt) -> AttemptEnd {
+    loop {
+        if let Some(AttemptEvent::Ended(end)) = attempt.next().await {
+            return end;
+        }
+    }
+}
