@@ -28,11 +28,33 @@ use crate::{
     round::{self, End, Resumed},
     state::{Birth, Resume},
     token::{BadState, Token},
+    work::Work,
 };
 
 /// All calls of this node that outlive their requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Tasks(Arc<Inner>);
+
+/// A call that is not kept yet.
+struct Handover {
+    call: CallId,
+    keep: Box<dyn FnOnce() -> Box<dyn Work> + Send>,
+    facts: CallFacts,
+    birth: Birth,
+    backlog: Vec<CallEvent>,
+}
+
+impl Handover {
+    fn new(call: CallStream, facts: CallFacts, birth: Birth, backlog: Vec<CallEvent>) -> Self {
+        Self {
+            call: call.id(),
+            keep: Box::new(|| Dispatched::keep(call)),
+            facts,
+            birth,
+            backlog,
+        }
+    }
+}
 
 /// How often a command finds its actor gone before it gives up: each time the actor has just
 /// ended, and the next one wakes from the store.
@@ -67,8 +89,8 @@ impl Tasks {
             known,
             ..Birth::default()
         };
-        self.take_over(caller, server, call, facts, birth, Vec::new())
-            .await
+        let handover = Handover::new(call, facts, birth, Vec::new());
+        self.take_over(caller, server, handover).await
     }
 
     /// Makes a task of a call; `backlog` is what it said so far and the client was not told.
@@ -88,29 +110,26 @@ impl Tasks {
             wants_task: true,
             ..Birth::default()
         };
-        self.take_over(caller, server, call, facts, birth, backlog)
-            .await
+        let handover = Handover::new(call, facts, birth, backlog);
+        self.take_over(caller, server, handover).await
     }
 
     async fn take_over(
         &self,
         caller: &Caller,
         server: &ServerId,
-        call: CallStream,
-        facts: CallFacts,
-        birth: Birth,
-        backlog: Vec<CallEvent>,
+        handover: Handover,
     ) -> Result<End, TaskError> {
         let owner = Owner::new(caller, server);
         // Before the call is kept: refused, it is dropped, which cancels it.
         let place = self.0.quota.take(&owner).ok_or(TaskError::Quota)?;
         let new = NewCall {
             owner,
-            call: call.id(),
-            work: Dispatched::keep(call),
-            facts,
-            birth,
-            backlog,
+            call: handover.call,
+            work: (handover.keep)(),
+            facts: handover.facts,
+            birth: handover.birth,
+            backlog: handover.backlog,
             place,
         };
         self.0.begin(new).await
@@ -295,3 +314,6 @@ impl Tasks {
         self.0.live()
     }
 }
+
+#[cfg(test)]
+mod tests;

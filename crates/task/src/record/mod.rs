@@ -22,3 +22,6 @@ impl From<minicbor::decode::Error> for BadRecord {
 pub(crate) fn unreadable(what: &str) -> BadRecord {
     BadRecord(format!("{what} is out of range"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! A node that went down, and workers that come back or do not.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_call_survives_a_restart() {
+    let mut node = Node::new();
+    let (script, asked) = node.park(1, &["a"]).await;
+    node.restart().await;
+    assert_eq!(script.told(), [Said::Detached]);
+    assert_eq!(node.tasks.recover().await, Ok(1));
+    script.name();
+    assert!(node.tasks.rebind(CallId(1)).await);
+    let mut stream = node.follows(&asked.request_state, &["a"]).await;
+    assert_eq!(script.told(), [Said::Answer("a".to_owned())]);
+    script.say(CallEvent::Outcome(result()));
+    assert_eq!(end_of(&mut stream).await, End::Outcome(result()));
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_given_before_the_worker_is_back_reaches_it() {
+    let mut node = Node::new();
+    let (script, asked) = node.park(1, &["a"]).await;
+    node.restart().await;
+    let mut stream = node.follows(&asked.request_state, &["a"]).await;
+    script.told();
+    script.name();
+    assert!(node.tasks.rebind(CallId(1)).await);
+    node.settle().await;
+    assert!(script.told().contains(&Said::Answer("a".to_owned())));
+    script.say(asks(&["b"]));
+    assert_eq!(keys(&asked_of(end_of(&mut stream).await)), ["b"]);
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_worker_does_not_come_back_has_failed() {
+    let mut node = Node::new();
+    let (_, task) = node.create(1).await;
+    node.restart().await;
+    assert_eq!(node.tasks.recover().await, Ok(1));
+    node.env
+        .sleep(node.config.rebind_grace - Duration::from_secs(1))
+        .await;
+    assert_eq!(node.get(&task.id).await.unwrap().state, Standing::Working);
+    node.env.sleep(Duration::from_secs(2)).await;
+    let view = node.get(&task.id).await.unwrap();
+    assert_eq!(view.state, Standing::Failed(lost().unwrap_err()));
+    assert_eq!(node.rows(Table::Calls).await, 0);
+    assert!(
+        !node.tasks.rebind(CallId(1)).await,
+        "a late worker is told to forget it"
+    );
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_parked_call_runs_again_only_if_its_tool_says_so() {
+    let mut node = Node::new();
+    let (_, safe) = node.park_as(1, replay_safe(), &["a"]).await;
+    let (_, plain) = node.park(2, &["a"]).await;
+    node.restart().await;
+    node.tasks.recover().await.unwrap();
+    node.env
+        .sleep(node.config.rebind_grace + Duration::from_secs(1))
+        .await;
+    assert!(matches!(
+        node.ended(&safe.request_state, &["a"]).await,
+        End::Rerun(_)
+    ));
+    assert_eq!(
+        node.ended(&plain.request_state, &["a"]).await,
+        End::Outcome(lost())
+    );
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_alone_is_enough_to_run_a_replay_safe_call_again() {
+    let node = Node::new();
+    let (script, safe) = node.park_as(1, replay_safe(), &["a"]).await;
+    let mut stream = node.follows(&safe.request_state, &["a"]).await;
+    script.say(asks(&["b"]));
+    let second = asked_of(end_of(&mut stream).await);
+    let (_, plain) = node.park(2, &["a"]).await;
+    // The store is lost; the keys are not.
+    let fresh = Node::new();
+    let fresh = Node {
+        tasks: fresh_tasks(&fresh, &node),
+        ..fresh
+    };
+    let End::Rerun(mut known) = fresh.ended(&second.request_state, &["b"]).await else {
+        panic!("a rerun expected");
+    };
+    let questions = ["a", "b", "c"].map(question).into();
+    let split = crate::split(Revision::LATEST_MODERN, &able(), questions, &mut known);
+    assert_eq!((split.answers.len(), split.ask.len()), (2, 1));
+    assert_eq!(
+        fresh.ended(&plain.request_state, &["a"]).await,
+        End::Outcome(lost())
+    );
+    assert_eq!(fresh.metric("ostler_task_reruns_total"), 1.0);
+    node.down().await;
+    fresh.down().await;
+}
+
+/// Tasks over the store of `fresh` with the keys of `old`.
+fn fresh_tasks(fresh: &Node, old: &Node) -> Tasks {
+    let source = Box::new(fresh.scripts.clone());
+    let (store, keys) = (fresh.store.clone(), old.keys.clone());
+    Tasks(Inner::new(
+        &fresh.env,
+        store,
+        source,
+        keys,
+        fresh.config.clone(),
+    ))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_task_is_cancelled_again_after_a_restart() {
+    let mut node = Node::new();
+    let (script, task) = node.create(1).await;
+    node.tasks
+        .cancel(&node.ann(), &bank(), &task.id)
+        .await
+        .unwrap();
+    script.told();
+    node.restart().await;
+    script.told();
+    script.name();
+    assert!(node.get(&task.id).await.is_ok());
+    assert_eq!(script.told(), [Said::Cancel]);
+    script.say(CallEvent::Outcome(Err(Failure::Cancelled)));
+    node.settle().await;
+    assert_eq!(node.get(&task.id).await.unwrap().state, Standing::Cancelled);
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_nobody_are_not_ours() {
+    let node = Node::new();
+    assert!(!node.tasks.rebind(CallId(77)).await);
+    assert_eq!(node.tasks.recover().await, Ok(0));
+    node.down().await;
+}
