@@ -78,8 +78,9 @@ pub(super) fn initialize<H: Headers>(
         id,
         requested: requested.into_owned(),
         negotiated,
-        capabilities: post.body.slice(capabilities),
-        client_info: post.body.slice(client_info),
+        // A session keeps these long after the body.
+        capabilities: post.body.slice(capabilities).detached(),
+        client_info: post.body.slice(client_info).detached(),
         facet: facet.map_err(|bad| Fault::InvalidParams(format!("params.{bad}")))?,
         session: session(post.headers)?,
     })
