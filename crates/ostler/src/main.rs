@@ -1,1 +1,41 @@
-fn main() {}
+//! The binary `ostler`: a node, its tools for operators, and a demo to begin with.
+//!
+//! Must not know: how any part of a node works; it chooses what to run and prints what people need.
+
+mod cli;
+mod serve;
+mod dev;
+mod key;
+mod check;
+mod fixture;
+#[cfg(feature = "demo")]
+mod demo;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let command = Cli::parse().command.unwrap_or(Command::Dev(cli::Dev::default()));
+    let result = match command {
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
+        Command::Serve(arguments) => block_on(serve::run(arguments)),
+        Command::Dev(arguments) => block_on(dev::run(arguments)),
+        Command::Fixture(arguments) => block_on(async {
+            fixture::run(arguments).await?;
+            Ok(ExitCode::SUCCESS)
+        }),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("ostler: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(work)
+}

@@ -1,1 +1,30 @@
-fn main() {}
+//! The project's own commands: `cargo xtask test|tidy|interop`.
+//!
+//! Purpose: one way to check everything, the same here and in CI.
+//! Must not know: any of our crates; it looks at them from outside.
+
+mod shell;
+mod test;
+mod tidy;
+mod layers;
+mod interop;
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["test"] => test::run(),
+        ["tidy"] => tidy::run(),
+        ["interop", only @ ..] => interop::run(only),
+        _ => {
+            eprintln!("{USAGE}");
+            std::process::exit(2);
+        }
+    }
+}
+
+const USAGE: &str = "\
+cargo xtask test               format, lints, tidy, all tests; needs no network
+cargo xtask tidy               layers, lengths, dead paths in documents
+cargo xtask interop [NAME...]  the official conformance suite and real clients (fetches them);
+                               names: suite, clients, restart";

@@ -1,0 +1,328 @@
+//! The accept loop: sockets in, HTTP connections served, bounds kept.
+//!
+//! Our own loop instead of `axum::serve`, because that has no header deadline, no per-address bound
+//! and doubles the memory of an idle stream (a combined HTTP/1 and HTTP/2 state machine).
+//! Owns: the listener and the count of connections. Started by: `Edge::serve`.
+//! Stops when: the shutdown token is cancelled; open connections are then given until the drain
+//! limit. Never: parses HTTP or knows MCP.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use hyper::server::conn::{http1, http2};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use ostler_env::Env;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, metrics::Metrics};
+
+/// Half-open peers are given up after so long without an acknowledgement.
+const USER_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long accepting rests when there are no descriptors or too many connections.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What an HTTP/2 connection starts with, including the end of its first line.
+const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+
+/// Accepts until `stop`, then waits for open connections until `abort`.
+pub async fn serve(
+    acceptor: Acceptor,
+    listener: TcpListener,
+    stop: CancellationToken,
+    abort: CancellationToken,
+) {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((socket, peer)) => acceptor.admit(socket, peer, &stop, &abort),
+            Err(error) => acceptor.pause(&error).await,
+        }
+    }
+    drop(listener);
+    tokio::select! {
+        () = acceptor.idle() => {}
+        () = abort.cancelled() => {}
+    }
+}
+
+/// What a new connection needs.
+#[derive(Clone)]
+pub struct Acceptor {
+    pub env: Env,
+    pub config: Arc<Config>,
+    pub router: Router,
+    pub metrics: Metrics,
+    pub open: Arc<Open>,
+}
+
+impl Acceptor {
+    fn admit(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        stop: &CancellationToken,
+        abort: &CancellationToken,
+    ) {
+        let limits = &self.config.limits;
+        let Some(place) = self.open.enter(
+            peer.ip(),
+            limits.connections_max,
+            limits.connections_per_address_max,
+        ) else {
+            // Closed right away: a queue of connections we cannot serve helps nobody.
+            return;
+        };
+        let connection = Connection {
+            acceptor: self.clone(),
+            peer,
+            stop: stop.clone(),
+        };
+        let abort = abort.clone();
+        self.env.spawn("edge.connection", async move {
+            connection.acceptor.metrics.connections_opened.increment(1);
+            tokio::select! {
+                () = abort.cancelled() => {}
+                () = connection.serve(socket) => {}
+            }
+            connection.acceptor.metrics.connections_closed.increment(1);
+            drop(place);
+        });
+    }
+
+    async fn pause(&self, error: &io::Error) {
+        tracing::warn!(%error, "accepting connections pauses");
+        self.metrics.accept_paused.increment(1);
+        self.env.sleep(ACCEPT_PAUSE).await;
+    }
+
+    async fn idle(&self) {
+        self.open
+            .emptied
+            .notified_when(|| self.open.count() == 0)
+            .await;
+    }
+}
+
+struct Connection {
+    acceptor: Acceptor,
+    peer: SocketAddr,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    async fn serve(&self, socket: TcpStream) {
+        if let Err(error) = tune(&socket) {
+            tracing::debug!(%error, peer = %self.peer, "socket options were not taken");
+        }
+        let result = match self.is_http2(&socket).await {
+            Some(true) => self.serve_http2(socket).await,
+            Some(false) => self.serve_http1(socket).await,
+            None => return,
+        };
+        if let Err(error) = result {
+            tracing::debug!(%error, peer = %self.peer, "connection ended");
+        }
+    }
+
+    /// Looks at the first bytes without taking them; `None` when none came in time.
+    async fn is_http2(&self, socket: &TcpStream) -> Option<bool> {
+        let mut deadline = pin!(
+            self.acceptor
+                .env
+                .sleep(self.acceptor.config.first_byte_timeout)
+        );
+        let mut start = [0; H2_PREFACE.len()];
+        let mut seen = 0;
+        loop {
+            let peeked = tokio::select! {
+                () = &mut deadline => return None,
+                peeked = socket.peek(&mut start) => peeked.ok().filter(|n| *n > 0)?,
+            };
+            if peeked == start.len() || start[..peeked] != H2_PREFACE[..peeked] {
+                return Some(start == H2_PREFACE);
+            }
+            if peeked == seen {
+                // A part of the preface and no more yet: look again soon.
+                self.acceptor.env.sleep(Duration::from_millis(10)).await;
+            }
+            seen = peeked;
+        }
+    }
+
+    async fn serve_http1(&self, socket: TcpStream) -> hyper::Result<()> {
+        let config = &self.acceptor.config;
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(config.header_timeout)
+            .max_buf_size(config.limits.header_bytes_max.max(8 << 10) * 4)
+            .half_close(false);
+        let connection = builder.serve_connection(TokioIo::new(socket), self.service());
+        let mut connection = Box::pin(connection);
+        tokio::select! {
+            result = connection.as_mut() => return result,
+            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
+    }
+
+    async fn serve_http2(&self, socket: TcpStream) -> hyper::Result<()> {
+        let limits = &self.acceptor.config.limits;
+        let mut builder = http2::Builder::new(NamedSpawn(self.acceptor.env.clone()));
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(100)
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(64)
+            .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
+            .keep_alive_interval(config_keep_alive(&self.acceptor.config))
+            .keep_alive_timeout(USER_TIMEOUT);
+        let connection = builder.serve_connection(TokioIo::new(socket), self.service());
+        let mut connection = Box::pin(connection);
+        tokio::select! {
+            result = connection.as_mut() => return result,
+            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        }
+        connection.await
+    }
+
+    fn service(&self) -> TowerToHyperService<Router> {
+        TowerToHyperService::new(self.acceptor.router.clone())
+    }
+}
+
+fn config_keep_alive(config: &Config) -> Duration {
+    config.keep_alive.max(Duration::from_secs(1))
+}
+
+fn tune(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT))
+}
+
+/// HTTP/2 streams run as named tasks.
+#[derive(Clone)]
+struct NamedSpawn(Env);
+
+impl<F> hyper::rt::Executor<F> for NamedSpawn
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn("edge.http2", async move {
+            future.await;
+        });
+    }
+}
+
+/// The connections that are open, in all and by address.
+#[derive(Debug, Default)]
+pub struct Open {
+    by_address: Mutex<(usize, HashMap<IpAddr, usize>)>,
+    emptied: Emptied,
+}
+
+impl Open {
+    fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        all_max: usize,
+        address_max: usize,
+    ) -> Option<Place> {
+        let mut by_address = self.by_address.lock();
+        let (all, of) = &mut *by_address;
+        let here = of.get(&address).copied().unwrap_or(0);
+        if *all >= all_max || here >= address_max {
+            return None;
+        }
+        *all += 1;
+        of.insert(address, here + 1);
+        Some(Place {
+            open: self.clone(),
+            address,
+        })
+    }
+
+    fn leave(&self, address: IpAddr) {
+        let mut by_address = self.by_address.lock();
+        let (all, of) = &mut *by_address;
+        *all -= 1;
+        if let Some(here) = of.get_mut(&address) {
+            *here -= 1;
+            if *here == 0 {
+                of.remove(&address);
+            }
+        }
+        if *all == 0 {
+            self.emptied.0.notify_waiters();
+        }
+    }
+
+    pub fn count(&self) -> usize {
+        self.by_address.lock().0
+    }
+}
+
+#[derive(Debug, Default)]
+struct Emptied(tokio::sync::Notify);
+
+impl Emptied {
+    async fn notified_when(&self, is_so: impl Fn() -> bool) {
+        loop {
+            let mut notified = pin!(self.0.notified());
+            notified.as_mut().enable();
+            if is_so() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+/// One open connection's place; dropping it frees it.
+#[derive(Debug)]
+struct Place {
+    open: Arc<Open>,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.open.leave(self.address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_in_all_and_by_address() {
+        let open = Arc::new(Open::default());
+        let (a, b) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let first = open.enter(a, 3, 2);
+        let _second = open.enter(a, 3, 2);
+        assert!(first.is_some() && open.enter(a, 3, 2).is_none());
+        let _third = open.enter(b, 3, 2);
+        assert!(open.enter(b, 3, 2).is_none());
+        drop(first);
+        assert!(open.enter(b, 3, 2).is_some());
+    }
+}

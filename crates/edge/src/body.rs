@@ -1,0 +1,107 @@
+//! Response bodies: one block of bytes, or a stream of frames with keep-alive comments.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::Stream;
+use http_body::Frame;
+use ostler_env::Env;
+use ostler_protocol::sse;
+use ostler_types::Timestamp;
+
+use crate::{
+    heartbeat::{Beat, Wheel},
+    metrics::{OpenStream, StreamEnd, StreamKind, StreamMetrics},
+};
+
+/// An SSE body: what `source` yields, framed already, with a comment whenever it has been quiet.
+pub struct EventStream<S> {
+    source: Option<S>,
+    beat: Arc<Beat>,
+    env: Env,
+    /// The credential's end: the stream ends then [L-10].
+    valid_until: Option<Timestamp>,
+    open: OpenStream,
+}
+
+/// What every stream of an edge shares.
+#[derive(Clone)]
+pub struct Streams {
+    pub env: Env,
+    pub wheel: Arc<Wheel>,
+    pub metrics: StreamMetrics,
+}
+
+impl Streams {
+    /// A body that ends when `source` does or the credential expires. Dropping the body drops
+    /// `source`, which is how a broken socket is told apart from an end.
+    pub fn body<S>(&self, kind: StreamKind, source: S, valid_until: Option<Timestamp>) -> Body
+    where
+        S: Stream<Item = Bytes> + Send + 'static,
+    {
+        Body::new(EventStream {
+            source: Some(Box::pin(source)),
+            beat: self.wheel.join(),
+            env: self.env.clone(),
+            valid_until,
+            open: self.metrics.open(kind),
+        })
+    }
+}
+
+impl<S> EventStream<S> {
+    fn is_expired(&self) -> bool {
+        self.valid_until.is_some_and(|end| self.env.wall() >= end)
+    }
+
+    fn end(
+        &mut self,
+        reason: StreamEnd,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::convert::Infallible>>> {
+        self.source = None;
+        self.open.ended(reason);
+        Poll::Ready(None)
+    }
+}
+
+impl<S> http_body::Body for EventStream<Pin<Box<S>>>
+where
+    S: Stream<Item = Bytes>,
+{
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(source) = &mut self.source else {
+            return Poll::Ready(None);
+        };
+        match source.as_mut().poll_next(context) {
+            Poll::Ready(Some(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Poll::Ready(None) => return self.end(StreamEnd::Complete),
+            Poll::Pending => {}
+        }
+        if !self.beat.take(context) {
+            return Poll::Pending;
+        }
+        if self.is_expired() {
+            return self.end(StreamEnd::Expired);
+        }
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(sse::KEEP_ALIVE)))))
+    }
+}
+
+impl<S> Drop for EventStream<S> {
+    fn drop(&mut self) {
+        if self.source.is_some() {
+            self.open.ended(StreamEnd::Gone);
+        }
+    }
+}

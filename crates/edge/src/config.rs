@@ -1,0 +1,51 @@
+//! What the edge can be told.
+
+use std::{net::SocketAddr, time::Duration};
+
+use ostler_types::{Limits, ServerId};
+
+/// Settings of the HTTP door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The Server behind the bare `/mcp`.
+    pub default_server: Option<ServerId>,
+    /// Names (`host` or `host:port`) a request may carry in `Host`. Loopback names are added when
+    /// listening on loopback [OR-3].
+    pub hosts: Vec<String>,
+    /// Origins browsers may come from, as `scheme://host[:port]`. Loopback origins are added when
+    /// listening on loopback [OR-1].
+    pub origins: Vec<String>,
+    /// How long a response waits for the first event before it becomes a stream [SH-5].
+    pub stream_after: Duration,
+    /// How long a task-capable call runs before it becomes a task.
+    pub task_after: Duration,
+    /// Time between keep-alive comments on an open stream [SSE-11].
+    pub keep_alive: Duration,
+    /// Time for a connection's first byte.
+    pub first_byte_timeout: Duration,
+    /// Time for the header lines of a request.
+    pub header_timeout: Duration,
+    /// Time for the body of a request.
+    pub body_timeout: Duration,
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            default_server: None,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            stream_after: Duration::from_millis(750),
+            task_after: Duration::from_millis(250),
+            keep_alive: Duration::from_secs(15),
+            first_byte_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(30),
+            limits: Limits::default(),
+        }
+    }
+}

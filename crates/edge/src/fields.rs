@@ -1,0 +1,219 @@
+//! HTTP header fields: the view that `protocol` takes of them, and the checks that need no body.
+
+use http::{HeaderMap, header};
+use ostler_protocol::headers::Headers;
+use ostler_types::TraceContext;
+
+use crate::rejection::Refused;
+
+const PARAM_PREFIX: &str = "mcp-param-";
+
+/// The header lines of one request.
+pub struct Fields<'h>(pub &'h HeaderMap);
+
+impl Headers for Fields<'_> {
+    fn all(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+        self.0.get_all(name).iter().map(|value| value.as_bytes())
+    }
+
+    fn params(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.0.iter().filter_map(|(name, value)| {
+            let rest = name.as_str().strip_prefix(PARAM_PREFIX)?;
+            Some((rest, value.as_bytes()))
+        })
+    }
+}
+
+/// All lines together fit the bound [HDR-10].
+pub fn check_size(headers: &HeaderMap, bytes_max: usize) -> Result<(), Refused> {
+    let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        name.as_str().len() + value.len() + 4
+    };
+    let total: usize = headers.iter().map(line).sum();
+    let long_id = |name| headers.get(name).is_some_and(|value| value.len() > 8 << 10);
+    match total <= bytes_max && !long_id("mcp-session-id") && !long_id("last-event-id") {
+        true => Ok(()),
+        false => Err(Refused::HeadersTooLarge),
+    }
+}
+
+/// The body is JSON in UTF-8 [SH-2].
+pub fn check_content_type(headers: &HeaderMap) -> Result<(), Refused> {
+    let value = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    match value.is_some_and(is_json) {
+        true => Ok(()),
+        false => Err(Refused::NotJson),
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media = parts.next().unwrap_or_default();
+    media.eq_ignore_ascii_case("application/json") && parts.all(is_utf8_parameter)
+}
+
+fn is_utf8_parameter(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else {
+        return parameter.is_empty();
+    };
+    let charset = name.trim().eq_ignore_ascii_case("charset");
+    !charset || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+}
+
+/// What a response may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepts {
+    pub json: bool,
+    pub sse: bool,
+}
+
+/// Reads `Accept`; absent means anything (RFC 9110 12.5.1). Wildcards count [SH-1].
+pub fn accepts(headers: &HeaderMap) -> Accepts {
+    let mut found = Accepts {
+        json: false,
+        sse: false,
+    };
+    let mut lines = headers.get_all(header::ACCEPT).iter().peekable();
+    if lines.peek().is_none() {
+        return Accepts {
+            json: true,
+            sse: true,
+        };
+    }
+    for range in lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+    {
+        let media = range
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        found.json |= matches!(media.as_str(), "application/json" | "application/*" | "*/*");
+        found.sse |= matches!(media.as_str(), "text/event-stream" | "text/*" | "*/*");
+    }
+    found
+}
+
+/// W3C trace context of the HTTP request, if well-formed [SEC-13].
+pub fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let traceparent = text("traceparent").filter(|value| is_traceparent(value))?;
+    Some(TraceContext {
+        traceparent: traceparent.into(),
+        tracestate: text("tracestate")
+            .filter(|value| value.len() <= 512)
+            .unwrap_or_default()
+            .into(),
+    })
+}
+
+fn is_traceparent(value: &str) -> bool {
+    let parts: Vec<&str> = value.split('-').collect();
+    let hex = |part: &str, len| {
+        part.len() == len
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    };
+    matches!(parts.as_slice(), ["00", trace, span, flags] if hex(trace, 32) && hex(span, 16) && hex(flags, 2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let line = |(name, value): &(&'static str, &str)| {
+            (
+                http::HeaderName::from_static(name),
+                value.parse().expect("a header value"),
+            )
+        };
+        lines.iter().map(line).collect()
+    }
+
+    /// HTTP-035, HTTP-036.
+    #[test]
+    fn only_json_in_utf8_is_taken() {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+        ] {
+            assert!(
+                check_content_type(&headers(&[("content-type", good)])).is_ok(),
+                "{good}"
+            );
+        }
+        for bad in [
+            "text/plain",
+            "application/json; charset=utf-16",
+            "multipart/form-data",
+            "application/jsonx",
+            "",
+        ] {
+            assert!(
+                check_content_type(&headers(&[("content-type", bad)])).is_err(),
+                "{bad}"
+            );
+        }
+        assert!(check_content_type(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn wildcards_accept_both_kinds() {
+        let read = |value| accepts(&headers(&[("accept", value)]));
+        assert_eq!(
+            read("*/*"),
+            Accepts {
+                json: true,
+                sse: true
+            }
+        );
+        assert_eq!(
+            read("application/json, text/event-stream"),
+            Accepts {
+                json: true,
+                sse: true
+            }
+        );
+        assert_eq!(
+            read("application/json;q=0.9"),
+            Accepts {
+                json: true,
+                sse: false
+            }
+        );
+        assert_eq!(
+            read("text/html"),
+            Accepts {
+                json: false,
+                sse: false
+            }
+        );
+        assert_eq!(
+            accepts(&HeaderMap::new()),
+            Accepts {
+                json: true,
+                sse: true
+            }
+        );
+    }
+
+    #[test]
+    fn malformed_trace_context_is_dropped() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(trace(&headers(&[("traceparent", good)])).is_some());
+        for bad in [
+            "",
+            "00-x-y-01",
+            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert!(trace(&headers(&[("traceparent", bad)])).is_none(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The legacy half: requests that belong to a session (up to 2025-11-25).
+//!
+//! protocol.md section 3. Everything that must outlive the request is the session's; here it is
+//! found, asked, and its answers put into HTTP.
+
+mod call;
+mod stream;
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use ostler_protocol::{
+    Era, RequestId, Revision,
+    fault::Fault,
+    inbound::{InSession, Initialize, LegacyMessage, LegacyMethod, LegacyNotification, Rejected},
+    json::Raw,
+    reply::{self, Shape},
+};
+use ostler_session::{HeldSession, SessionError};
+
+use crate::{
+    lists, modern,
+    rejection::{self, Refused},
+    routes::{self, Exchange},
+};
+
+const SESSION_ID: &str = "mcp-session-id";
+
+/// `initialize`: opens a session [LIF-1], [SES-1].
+pub async fn open(exchange: Exchange, initialize: Initialize) -> Response {
+    let opened = try_open(&exchange, &initialize).await;
+    match opened {
+        Ok((id, body)) => {
+            let mut response = rejection::json(StatusCode::OK, body);
+            let id = HeaderValue::from_str(&id).expect("session ids are base64url");
+            response.headers_mut().insert(SESSION_ID, id);
+            response
+        }
+        Err(fault) => failed(&exchange, Some(&initialize.id), fault),
+    }
+}
+
+async fn try_open(exchange: &Exchange, initialize: &Initialize) -> Result<(String, Bytes), Fault> {
+    let Exchange {
+        edge,
+        caller,
+        server,
+    } = exchange;
+    if edge.is_draining() {
+        return Err(Fault::Draining);
+    }
+    // A stale id is a client that comes back after its session ended: it gets a new one [SES-4].
+    if let Some(session) = &initialize.session
+        && edge.sessions.hold(caller, server, session).await.is_ok()
+    {
+        let already = "this session is initialized already; DELETE it first, or leave out its id";
+        return Err(Fault::InvalidRequest(already.to_string()));
+    }
+    let snapshot = lists::snapshot(exchange)?;
+    let id = edge.sessions.create(caller, server, initialize).await?;
+    let shape = Shape {
+        revision: initialize.negotiated,
+        server_info: &snapshot.server_info,
+    };
+    let body = reply::initialize(
+        &shape,
+        &initialize.id,
+        lists::capabilities(&snapshot),
+        snapshot.instructions.as_deref(),
+    );
+    Ok((id, body))
+}
+
+/// A message of a session.
+pub async fn deliver(exchange: Exchange, in_session: InSession) -> Response {
+    let held = match hold(&exchange, &in_session.session).await {
+        Ok(held) => held,
+        Err(error) => return failed(&exchange, request_id(&in_session.message), error.into()),
+    };
+    match in_session.message {
+        LegacyMessage::Request {
+            id,
+            method,
+            progress_token,
+            ..
+        } => request(exchange, held, id, method, progress_token).await,
+        LegacyMessage::Notification(notification) => {
+            taken(&exchange, notify(&held, notification).await)
+        }
+        LegacyMessage::Response { id, result } => taken(&exchange, held.answer(id, result).await),
+    }
+}
+
+fn request_id(message: &LegacyMessage) -> Option<&RequestId> {
+    match message {
+        LegacyMessage::Request { id, .. } => Some(id),
+        LegacyMessage::Notification(_) | LegacyMessage::Response { .. } => None,
+    }
+}
+
+async fn hold(exchange: &Exchange, session: &str) -> Result<HeldSession, SessionError> {
+    exchange
+        .edge
+        .sessions
+        .hold(&exchange.caller, &exchange.server, session)
+        .await
+}
+
+async fn notify(held: &HeldSession, notification: LegacyNotification) -> Result<(), SessionError> {
+    match notification {
+        LegacyNotification::Initialized => held.initialized().await,
+        LegacyNotification::Cancelled { id, reason } => held.cancelled(id, reason).await,
+        LegacyNotification::RootsChanged => held.roots_changed().await,
+        LegacyNotification::Other { .. } => Ok(()),
+    }
+}
+
+/// The response to what gets no reply [SH-3].
+fn taken(exchange: &Exchange, result: Result<(), SessionError>) -> Response {
+    match result {
+        Ok(()) => routes::accepted(),
+        Err(error) => failed(exchange, None, error.into()),
+    }
+}
+
+fn failed(exchange: &Exchange, id: Option<&RequestId>, fault: Fault) -> Response {
+    exchange.edge.metrics.refused(rejection::reason(&fault));
+    rejection::rejected(&Rejected {
+        fault,
+        id: id.cloned(),
+        era: Some(Era::Legacy),
+    })
+}
+
+async fn request(
+    exchange: Exchange,
+    held: HeldSession,
+    id: RequestId,
+    method: LegacyMethod,
+    progress_token: Option<Raw>,
+) -> Response {
+    let work = match method {
+        LegacyMethod::Call(params) => call::Work::of(params),
+        LegacyMethod::Complete(params) => call::Work::complete(params),
+        plain => {
+            return match plain_request(&exchange, &held, &id, plain).await {
+                Ok(body) => rejection::json(StatusCode::OK, body),
+                Err(fault) => failed(&exchange, Some(&id), fault),
+            };
+        }
+    };
+    call::run(exchange, held, id, work, progress_token).await
+}
+
+/// Requests that no worker is needed for.
+async fn plain_request(
+    exchange: &Exchange,
+    held: &HeldSession,
+    id: &RequestId,
+    method: LegacyMethod,
+) -> Result<Bytes, Fault> {
+    let revision = held.facts().revision;
+    match method {
+        LegacyMethod::Ping => {}
+        LegacyMethod::SetLevel(level) => {
+            declared(exchange, "logging/setLevel", |offers| offers.logging)?;
+            held.set_level(level).await?;
+        }
+        LegacyMethod::List { kind, cursor } => {
+            return lists::page(exchange, revision, id, kind, cursor.as_deref());
+        }
+        LegacyMethod::Subscribe { uri } => {
+            declared(exchange, "resources/subscribe", |offers| offers.subscribe)?;
+            let known = lists::snapshot(exchange)?.resource(&uri).is_some();
+            known
+                .then_some(())
+                .ok_or_else(|| Fault::UnknownResource { uri: uri.clone() })?;
+            held.subscribe(uri).await?;
+        }
+        LegacyMethod::Unsubscribe { uri } => {
+            declared(exchange, "resources/unsubscribe", |offers| offers.subscribe)?;
+            held.unsubscribe(uri).await?;
+        }
+        LegacyMethod::Unknown { method } => return Err(Fault::MethodNotFound { method }),
+        LegacyMethod::Call(_) | LegacyMethod::Complete(_) => {
+            return Err(Fault::Internal("a call is no plain request".to_string()));
+        }
+    }
+    let nameless = Raw::from_static("{}");
+    Ok(reply::empty(
+        &Shape {
+            revision,
+            server_info: &nameless,
+        },
+        id,
+    ))
+}
+
+/// A feature that is not declared does not exist [CAP-3].
+fn declared(
+    exchange: &Exchange,
+    method: &str,
+    is_offered: impl Fn(reply::ServerCapabilities) -> bool,
+) -> Result<(), Fault> {
+    let snapshot = lists::snapshot(exchange)?;
+    match is_offered(lists::capabilities(&snapshot)) {
+        true => Ok(()),
+        false => Err(Fault::MethodNotFound {
+            method: method.to_string(),
+        }),
+    }
+}
+
+/// The session a GET or DELETE names.
+async fn named(exchange: &Exchange, headers: &HeaderMap) -> Result<HeldSession, Fault> {
+    let mut lines = headers.get_all(SESSION_ID).iter();
+    let session = lines.next().ok_or(Fault::SessionRequired)?;
+    let visible = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+    let session = session
+        .to_str()
+        .ok()
+        .filter(visible)
+        .filter(|_| lines.next().is_none());
+    let bad =
+        || Fault::InvalidRequest("Mcp-Session-Id must be one line of visible ASCII".to_string());
+    check_version(headers)?;
+    Ok(hold(exchange, session.ok_or_else(bad)?).await?)
+}
+
+/// A version header that is sent must name a revision we know [LIF-5].
+fn check_version(headers: &HeaderMap) -> Result<(), Fault> {
+    let Some(version) = headers.get("mcp-protocol-version") else {
+        return Ok(());
+    };
+    let known = version
+        .to_str()
+        .ok()
+        .and_then(Revision::parse)
+        .filter(|revision| revision.is_served());
+    let bad =
+        || Fault::InvalidRequest("MCP-Protocol-Version names no supported version".to_string());
+    known.map(|_| ()).ok_or_else(bad)
+}
+
+/// GET: the standalone stream, or the rest of a broken one [SSE-5], [SSE-9].
+pub async fn get(exchange: Exchange, headers: &HeaderMap) -> Result<Response, Refused> {
+    if modern::is_meant(headers) {
+        return Err(Refused::MethodNotAllowed);
+    }
+    if !crate::fields::accepts(headers).sse {
+        return Err(Refused::NotAcceptable);
+    }
+    let held = match named(&exchange, headers).await {
+        Ok(held) => held,
+        Err(fault) => return Ok(failed(&exchange, None, fault)),
+    };
+    let reader = match last_event_id(headers) {
+        Ok(None) => held.listen().await,
+        Ok(Some(cursor)) => held.resume(cursor).await,
+        Err(fault) => return Ok(failed(&exchange, None, fault)),
+    };
+    Ok(match reader {
+        Ok(reader) => stream::respond(&exchange, held, reader),
+        Err(error) => failed(&exchange, None, error.into()),
+    })
+}
+
+/// An empty value is no cursor.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
+    let Some(value) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    let text = value
+        .to_str()
+        .map_err(|_| Fault::ResumeGap { oldest: None })?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+/// DELETE ends the session [SES-5].
+pub async fn delete(exchange: Exchange, headers: &HeaderMap) -> Result<Response, Refused> {
+    if modern::is_meant(headers) {
+        return Err(Refused::MethodNotAllowed);
+    }
+    let ended = match named(&exchange, headers).await {
+        Ok(held) => held.end().await.map_err(Fault::from),
+        Err(fault) => Err(fault),
+    };
+    Ok(match ended {
+        Ok(()) => rejection::empty(StatusCode::NO_CONTENT),
+        Err(fault) => failed(&exchange, None, fault),
+    })
+}

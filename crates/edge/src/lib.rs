@@ -1,0 +1,140 @@
+//! The HTTP door: one endpoint for clients of both eras.
+//!
+//! Invariant: a request is checked from the outside in (Host, Origin, sizes, credential, media
+//! types, JSON, era) and nothing is allocated for it before the check that could refuse it. Who
+//! holds the call decides what a lost socket means: `modern` holds a `CallStream` (lost = cancelled),
+//! `legacy` hands it to its session (lost = goes on).
+//! Must not know: gRPC, the store, how a session or a task keeps its books.
+//! Start with `routes`, then `modern::call` and `legacy::call`; refusals are in `rejection`.
+
+mod routes;
+mod origin;
+mod fields;
+mod modern;
+mod legacy;
+mod rejection;
+mod body;
+mod heartbeat;
+mod accept;
+mod config;
+mod metrics;
+mod lists;
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use ostler_auth::{Authenticator, KeyRing};
+use ostler_dispatch::Dispatcher;
+use ostler_env::Env;
+use ostler_session::Sessions;
+use ostler_task::Tasks;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{body::Streams, heartbeat::Wheel, modern::Listens, origin::Gate};
+pub use crate::{config::Config, metrics::Metrics};
+
+/// What the edge stands on.
+pub struct Parts {
+    pub env: Env,
+    pub config: Config,
+    pub authenticator: Arc<Authenticator>,
+    pub keys: Arc<KeyRing>,
+    pub dispatcher: Dispatcher,
+    pub sessions: Sessions,
+    pub tasks: Tasks,
+}
+
+/// The door of one node. Cloning gives another handle to it.
+#[derive(Clone)]
+pub struct Edge(Arc<Inner>);
+
+pub(crate) struct Inner {
+    env: Env,
+    config: Arc<Config>,
+    gate: ArcSwap<Gate>,
+    bound: SocketAddr,
+    authenticator: Arc<Authenticator>,
+    keys: Arc<KeyRing>,
+    dispatcher: Dispatcher,
+    sessions: Sessions,
+    tasks: Tasks,
+    streams: Streams,
+    listens: Listens,
+    metrics: Metrics,
+    in_work: AtomicUsize,
+    draining: AtomicBool,
+    drained: CancellationToken,
+}
+
+impl Edge {
+    /// A door for a listener that is bound to `bound`.
+    pub fn new(parts: Parts, bound: SocketAddr) -> Self {
+        let metrics = Metrics::register(parts.env.metrics());
+        let config = Arc::new(parts.config);
+        let streams = Streams {
+            env: parts.env.clone(),
+            wheel: Wheel::start(&parts.env, config.keep_alive),
+            metrics: metrics.streams.clone(),
+        };
+        Self(Arc::new(Inner {
+            gate: ArcSwap::from_pointee(Gate::new(&config, bound)),
+            listens: Listens::new(config.limits.listens_per_principal_max),
+            env: parts.env,
+            config,
+            bound,
+            authenticator: parts.authenticator,
+            keys: parts.keys,
+            dispatcher: parts.dispatcher,
+            sessions: parts.sessions,
+            tasks: parts.tasks,
+            streams,
+            metrics,
+            in_work: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            drained: CancellationToken::new(),
+        }))
+    }
+
+    /// Takes other Host and Origin lists without a restart.
+    pub fn replace_names(&self, config: &Config) {
+        self.0.gate.store(Arc::new(Gate::new(config, self.0.bound)));
+    }
+
+    /// Refuses new work from here on and ends open listens with their completion result [L-6].
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::Release);
+        self.0.drained.cancel();
+    }
+
+    /// Serves until `stop`; what is open then has until `abort`.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        stop: CancellationToken,
+        abort: CancellationToken,
+    ) -> io::Result<()> {
+        let acceptor = accept::Acceptor {
+            env: self.0.env.clone(),
+            config: self.0.config.clone(),
+            router: routes::router(self.0.clone()),
+            metrics: self.0.metrics.clone(),
+            open: Arc::default(),
+        };
+        accept::serve(acceptor, listener, stop, abort).await;
+        Ok(())
+    }
+}
+
+impl Inner {
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+}

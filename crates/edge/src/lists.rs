@@ -1,0 +1,111 @@
+//! What is answered from the catalog alone, in either era: lists and descriptions of a Server.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ostler_auth::{KeyRing, Purpose};
+use ostler_catalog::Snapshot;
+use ostler_protocol::{
+    RequestId, Revision, cursor,
+    fault::Fault,
+    inbound::ListKind,
+    reply::{self, ServerCapabilities, Shape},
+};
+
+use crate::routes::Exchange;
+
+/// What a request sees of its Server.
+pub fn snapshot(exchange: &Exchange) -> Result<Arc<Snapshot>, Fault> {
+    let Exchange {
+        edge,
+        caller,
+        server,
+    } = exchange;
+    Ok(edge.dispatcher.snapshot(caller, server)?)
+}
+
+/// What to declare [CAP-1].
+pub fn capabilities(snapshot: &Snapshot) -> ServerCapabilities {
+    let offers = snapshot.capabilities;
+    ServerCapabilities {
+        tools: offers.tools,
+        prompts: offers.prompts,
+        resources: offers.resources,
+        subscribe: offers.resource_watch,
+        logging: offers.logging,
+        completions: offers.completions,
+        tasks: offers.tasks,
+    }
+}
+
+/// One page of a list [P-3].
+pub fn page(
+    exchange: &Exchange,
+    revision: Revision,
+    id: &RequestId,
+    kind: ListKind,
+    cursor: Option<&str>,
+) -> Result<Bytes, Fault> {
+    let snapshot = snapshot(exchange)?;
+    offered(&snapshot, kind)?;
+    let marks = Marks::of(exchange);
+    let after = marks.read(kind, cursor)?;
+    let limit = exchange.edge.config.limits.page_entries_max;
+    let page = snapshot.page(kind, revision, after.as_deref(), limit);
+    let next = page.next.map(|key| marks.write(kind, key));
+    let shape = Shape {
+        revision,
+        server_info: &snapshot.server_info,
+    };
+    Ok(reply::list(&shape, id, kind, page.entries, next.as_deref()))
+}
+
+/// A list that is not declared does not exist [CAP-3].
+fn offered(snapshot: &Snapshot, kind: ListKind) -> Result<(), Fault> {
+    let capabilities = snapshot.capabilities;
+    let (declared, method) = match kind {
+        ListKind::Tools => (capabilities.tools, "tools/list"),
+        ListKind::Prompts => (capabilities.prompts, "prompts/list"),
+        ListKind::Resources => (capabilities.resources, "resources/list"),
+        ListKind::Templates => (capabilities.resources, "resources/templates/list"),
+    };
+    let unknown = || Fault::MethodNotFound {
+        method: method.to_string(),
+    };
+    declared.then_some(()).ok_or_else(unknown)
+}
+
+/// Cursors are bound to tenant, Server and kind of list: no other list takes them.
+struct Marks<'e> {
+    keys: &'e KeyRing,
+    tenant: &'e str,
+    server: &'e str,
+}
+
+impl<'e> Marks<'e> {
+    fn of(exchange: &'e Exchange) -> Self {
+        Self {
+            keys: &exchange.edge.keys,
+            tenant: exchange.server.tenant.as_str(),
+            server: exchange.server.name.as_str(),
+        }
+    }
+
+    fn read(&self, kind: ListKind, cursor: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
+        let parts = [self.tenant.as_bytes(), self.server.as_bytes()];
+        let verify = |body: &[u8], mac: &[u8; 16]| {
+            self.keys
+                .verify(Purpose::Cursor, &[parts[0], parts[1], body], mac)
+        };
+        let read = cursor.map(|cursor| cursor::decode(kind, cursor, verify));
+        read.transpose()
+            .map(Option::flatten)
+            .map_err(|bad| Fault::InvalidParams(bad.to_string()))
+    }
+
+    fn write(&self, kind: ListKind, key: &[u8]) -> String {
+        let parts = [self.tenant.as_bytes(), self.server.as_bytes()];
+        let mac = |body: &[u8]| self.keys.mac(Purpose::Cursor, &[parts[0], parts[1], body]);
+        cursor::encode(kind, key, mac)
+    }
+}

@@ -1,0 +1,165 @@
+//! What the edge counts.
+
+use std::sync::Arc;
+
+use metrics::{Counter, Histogram};
+use ostler_env::Registry;
+use ostler_protocol::Era;
+
+use crate::rejection::Reason;
+
+/// Counters of one edge. Labels are closed enums.
+#[derive(Clone)]
+pub struct Metrics {
+    requests: [Counter; 2],
+    seconds: [Histogram; 2],
+    refused: Arc<[(Reason, Counter)]>,
+    pub connections_opened: Counter,
+    pub connections_closed: Counter,
+    pub accept_paused: Counter,
+    pub unmatched_responses: Counter,
+    pub streams: StreamMetrics,
+}
+
+impl Metrics {
+    pub fn register(registry: &Registry) -> Self {
+        let era = |era| [("era", era)];
+        let requests = |label| {
+            registry.counter(
+                "ostler_edge_requests_total",
+                "MCP requests answered.",
+                &era(label),
+            )
+        };
+        let seconds = |label| {
+            registry.histogram(
+                "ostler_edge_request_seconds",
+                "Time from a parsed request to its response head.",
+                &era(label),
+            )
+        };
+        let refused = Reason::ALL.iter().map(|reason| {
+            let labels = [("reason", reason.as_str())];
+            (
+                *reason,
+                registry.counter(
+                    "ostler_edge_refused_total",
+                    "Requests refused, by reason.",
+                    &labels,
+                ),
+            )
+        });
+        let plain = |name, help| registry.counter(name, help, &[]);
+        Self {
+            requests: [requests("legacy"), requests("modern")],
+            seconds: [seconds("legacy"), seconds("modern")],
+            refused: refused.collect(),
+            connections_opened: plain(
+                "ostler_edge_connections_opened_total",
+                "Client connections accepted.",
+            ),
+            connections_closed: plain(
+                "ostler_edge_connections_closed_total",
+                "Client connections ended.",
+            ),
+            accept_paused: plain(
+                "ostler_edge_accept_paused_total",
+                "Pauses of the accept loop: no descriptors or no room.",
+            ),
+            unmatched_responses: plain(
+                "ostler_edge_unmatched_responses_total",
+                "Client responses that answered no open question.",
+            ),
+            streams: StreamMetrics::register(registry),
+        }
+    }
+
+    pub fn answered(&self, era: Era, seconds: f64) {
+        self.requests[era as usize].increment(1);
+        self.seconds[era as usize].record(seconds);
+    }
+
+    pub fn refused(&self, reason: Reason) {
+        let (_, counter) = &self.refused[reason as usize];
+        counter.increment(1);
+    }
+}
+
+/// Why a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// All was said.
+    Complete,
+    /// The reader went away.
+    Gone,
+    /// The credential ended.
+    Expired,
+}
+
+/// What a stream carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamKind {
+    /// The response of one modern request.
+    Response,
+    /// `subscriptions/listen`.
+    Listen,
+    /// A stream of a legacy session.
+    Session,
+}
+
+const KINDS: [&str; 3] = ["response", "listen", "session"];
+const ENDS: [&str; 3] = ["complete", "gone", "expired"];
+
+/// Streams opened and ended; those open are the difference.
+#[derive(Clone)]
+pub struct StreamMetrics(Arc<StreamCounters>);
+
+struct StreamCounters {
+    opened: [Counter; 3],
+    ended: [[Counter; 3]; 3],
+}
+
+impl StreamMetrics {
+    fn register(registry: &Registry) -> Self {
+        let opened = |kind| {
+            registry.counter(
+                "ostler_edge_streams_opened_total",
+                "SSE streams opened.",
+                &[("kind", kind)],
+            )
+        };
+        let ended = |kind, reason| {
+            let labels = [("kind", kind), ("reason", reason)];
+            registry.counter(
+                "ostler_edge_streams_ended_total",
+                "SSE streams ended.",
+                &labels,
+            )
+        };
+        Self(Arc::new(StreamCounters {
+            opened: KINDS.map(opened),
+            ended: KINDS.map(|kind| ENDS.map(|reason| ended(kind, reason))),
+        }))
+    }
+
+    /// Counts one more stream of `kind`.
+    pub fn open(&self, kind: StreamKind) -> OpenStream {
+        self.0.opened[kind as usize].increment(1);
+        OpenStream {
+            counters: self.0.clone(),
+            kind,
+        }
+    }
+}
+
+/// One open stream, which must be told how it ended.
+pub struct OpenStream {
+    counters: Arc<StreamCounters>,
+    kind: StreamKind,
+}
+
+impl OpenStream {
+    pub fn ended(&self, reason: StreamEnd) {
+        self.counters.ended[self.kind as usize][reason as usize].increment(1);
+    }
+}

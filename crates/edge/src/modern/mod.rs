@@ -1,0 +1,98 @@
+//! The modern half: every request says everything (2026-07-28).
+//!
+//! protocol.md section 5. No session and no store is touched on the way of a plain call; what
+//! outlives the request goes to `task`.
+
+mod call;
+mod listen;
+mod tasks;
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
+use ostler_protocol::{
+    RequestId, Revision,
+    fault::Fault,
+    inbound::{ModernMethod, ModernRequest},
+    reply::{self, Shape},
+};
+
+pub use self::listen::Listens;
+use crate::{fields::Fields, lists, rejection, routes::Exchange};
+
+/// Answers one request. Its checks up to the method are done; see [M-9] for what is left.
+pub async fn answer(exchange: Exchange, request: ModernRequest, fields: &Fields<'_>) -> Response {
+    let ModernRequest {
+        id,
+        revision,
+        method,
+        meta,
+    } = request;
+    let body = match method {
+        ModernMethod::Call(params) => {
+            return call::run(
+                exchange,
+                call::Request::new(id, revision, meta, params),
+                fields,
+            )
+            .await;
+        }
+        ModernMethod::Complete(params) => {
+            return call::run(
+                exchange,
+                call::Request::complete(id, revision, meta, params),
+                fields,
+            )
+            .await;
+        }
+        ModernMethod::Listen(filter) => {
+            return listen::run(exchange, id, revision, meta.facet, filter).await;
+        }
+        ModernMethod::Discover => discover(&exchange, revision, &id),
+        ModernMethod::List { kind, cursor } => {
+            lists::page(&exchange, revision, &id, kind, cursor.as_deref())
+        }
+        ModernMethod::TaskGet { task } => {
+            tasks::get(&exchange, revision, &id, meta.facet, &task).await
+        }
+        ModernMethod::TaskUpdate { task, answers } => {
+            tasks::update(&exchange, revision, &id, meta.facet, &task, answers).await
+        }
+        ModernMethod::TaskCancel { task } => {
+            tasks::cancel(&exchange, revision, &id, meta.facet, &task).await
+        }
+    };
+    match body {
+        Ok(body) => rejection::json(StatusCode::OK, body),
+        Err(fault) => failed(&exchange, revision, &id, &fault),
+    }
+}
+
+fn failed(exchange: &Exchange, revision: Revision, id: &RequestId, fault: &Fault) -> Response {
+    exchange.edge.metrics.refused(rejection::reason(fault));
+    rejection::failed(revision, id, fault)
+}
+
+/// `server/discover` [D-1].
+fn discover(exchange: &Exchange, revision: Revision, id: &RequestId) -> Result<Bytes, Fault> {
+    let snapshot = lists::snapshot(exchange)?;
+    let shape = Shape {
+        revision,
+        server_info: &snapshot.server_info,
+    };
+    let capabilities = lists::capabilities(&snapshot);
+    Ok(reply::discover(
+        &shape,
+        id,
+        capabilities,
+        snapshot.instructions.as_deref(),
+    ))
+}
+
+/// GET and DELETE have no meaning here [M-1]; the header tells whom they are from.
+pub fn is_meant(headers: &HeaderMap) -> bool {
+    let version = headers
+        .get("mcp-protocol-version")
+        .and_then(|value| value.to_str().ok());
+    version.is_some_and(|version| version >= Revision::LATEST_MODERN.as_str())
+}

@@ -1,0 +1,291 @@
+//! Which request goes where, and what every request must pass first.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use ostler_auth::AuthError;
+use ostler_protocol::{
+    Era,
+    inbound::{self, Inbound},
+};
+use ostler_types::{Caller, ServerId, ServerName, Shard, TenantId, TraceContext};
+
+use crate::{
+    Inner, fields, legacy, modern,
+    rejection::{self, Refused},
+};
+
+pub fn router(edge: Arc<Inner>) -> Router {
+    Router::new()
+        .route("/mcp", any(default_server))
+        .route("/{tenant}/{server}/mcp", any(named_server))
+        .fallback(elsewhere)
+        .with_state(edge)
+}
+
+async fn default_server(State(edge): State<Arc<Inner>>, request: Request<Body>) -> Response {
+    let server = edge.config.default_server.clone();
+    answer(edge, server, request).await
+}
+
+async fn named_server(
+    State(edge): State<Arc<Inner>>,
+    Path((tenant, server)): Path<(String, String)>,
+    request: Request<Body>,
+) -> Response {
+    let tenant = TenantId::parse(&tenant).ok();
+    let name = ServerName::parse(&server).ok();
+    let server = tenant
+        .zip(name)
+        .map(|(tenant, name)| ServerId { tenant, name });
+    answer(edge, server, request).await
+}
+
+async fn elsewhere(State(edge): State<Arc<Inner>>, request: Request<Body>) -> Response {
+    answer(edge, None, request).await
+}
+
+/// The layers, outermost first. Each stands where it is because what follows costs more.
+async fn answer(edge: Arc<Inner>, server: Option<ServerId>, request: Request<Body>) -> Response {
+    let (parts, body) = request.into_parts();
+    let gate = edge.gate.load();
+    // A page of another site is refused before anything looks at who it claims to be.
+    let origin = gate
+        .check_host(parts.version, &parts.uri, &parts.headers)
+        .and_then(|()| gate.check_origin(&parts.headers));
+    let origin = match origin {
+        Ok(origin) => origin.map(HeaderValue::from_str),
+        Err(refused) => return refuse(&edge, refused),
+    };
+    let mut response = match admitted(&edge, server, &parts, body).await {
+        Ok(response) => response,
+        Err(refused) => refuse(&edge, refused),
+    };
+    if let Some(Ok(origin)) = origin {
+        allow_origin(response.headers_mut(), origin);
+    }
+    response
+}
+
+fn refuse(edge: &Inner, refused: Refused) -> Response {
+    edge.metrics.refused(refused.reason());
+    tracing::debug!(reason = refused.reason().as_str(), "request refused");
+    refused.into_response()
+}
+
+async fn admitted(
+    edge: &Arc<Inner>,
+    server: Option<ServerId>,
+    parts: &http::request::Parts,
+    body: Body,
+) -> Result<Response, Refused> {
+    let headers = &parts.headers;
+    fields::check_size(headers, edge.config.limits.header_bytes_max)?;
+    // A preflight carries no credential.
+    if parts.method == Method::OPTIONS {
+        return preflight(headers);
+    }
+    let server = server.ok_or(Refused::NotFound)?;
+    let place =
+        Place::enter(&edge.in_work, edge.config.limits.requests_max).ok_or(Refused::Busy)?;
+    let exchange = Exchange {
+        caller: authenticate(edge, &server.tenant, headers)?,
+        edge: edge.clone(),
+        server,
+    };
+    let response = match parts.method {
+        Method::POST => post(exchange, headers, body).await,
+        Method::GET => legacy::get(exchange, headers).await,
+        Method::DELETE => legacy::delete(exchange, headers).await,
+        _ => Err(Refused::MethodNotAllowed),
+    };
+    drop(place);
+    response
+}
+
+/// One request of an authenticated caller to one Server.
+pub struct Exchange {
+    pub edge: Arc<Inner>,
+    pub caller: Caller,
+    pub server: ServerId,
+}
+
+async fn post(
+    mut exchange: Exchange,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Refused> {
+    fields::check_content_type(headers)?;
+    let accepts = fields::accepts(headers);
+    if !(accepts.json && accepts.sse) {
+        return Err(Refused::NotAcceptable);
+    }
+    let body = read_body(&exchange.edge, headers, body).await?;
+    let edge = exchange.edge.clone();
+    let start = edge.env.now();
+    let fields = fields::Fields(headers);
+    let (era, response) = match inbound::parse(&fields, body, &edge.config.limits) {
+        Err(rejected) => {
+            edge.metrics.refused(rejection::reason(&rejected.fault));
+            tracing::debug!(reason = %rejected.fault, "message refused");
+            return Ok(rejection::rejected(&rejected));
+        }
+        Ok(Inbound::ModernNotification { .. }) => (Era::Modern, accepted()),
+        Ok(Inbound::Modern(mut request)) => {
+            exchange.trace(request.meta.trace.take(), headers);
+            (
+                Era::Modern,
+                modern::answer(exchange, request, &fields).await,
+            )
+        }
+        Ok(Inbound::Initialize(initialize)) => {
+            (Era::Legacy, legacy::open(exchange, initialize).await)
+        }
+        Ok(Inbound::InSession(message)) => {
+            exchange.trace(None, headers);
+            (Era::Legacy, legacy::deliver(exchange, message).await)
+        }
+    };
+    edge.metrics
+        .answered(era, edge.env.now().since(start).as_secs_f64());
+    Ok(response)
+}
+
+impl Exchange {
+    /// Where the ids of this request's calls are minted: this node owns every shard.
+    pub fn shard(&self) -> Shard {
+        let [shard, ..] = self.edge.env.random_u64().to_be_bytes();
+        Shard(shard)
+    }
+
+    /// The body's trace context goes before that of the HTTP request.
+    fn trace(&mut self, body: Option<TraceContext>, headers: &HeaderMap) {
+        self.caller.trace = body.or_else(|| fields::trace(headers)).map(Arc::new);
+    }
+}
+
+/// An empty 202 [SH-3].
+pub fn accepted() -> Response {
+    StatusCode::ACCEPTED.into_response()
+}
+
+fn authenticate(edge: &Inner, tenant: &TenantId, headers: &HeaderMap) -> Result<Caller, Refused> {
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+    let line = lines.next().map(|value| value.as_bytes());
+    if lines.next().is_some() {
+        return Err(Refused::Unauthenticated { invalid: true });
+    }
+    let identity = edge
+        .authenticator
+        .authenticate(tenant, line)
+        .map_err(|error| match error {
+            AuthError::Missing => Refused::Unauthenticated { invalid: false },
+            AuthError::Invalid => Refused::Unauthenticated { invalid: true },
+        })?;
+    Ok(Caller {
+        identity,
+        trace: None,
+        deadline: edge.env.now() + edge.config.limits.call_timeout,
+    })
+}
+
+async fn read_body(edge: &Inner, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+    let bytes_max = edge.config.limits.body_bytes_max;
+    let length = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    if length
+        .and_then(|length| length.parse::<usize>().ok())
+        .is_some_and(|length| length > bytes_max)
+    {
+        return Err(Refused::BodyTooLarge(bytes_max));
+    }
+    let deadline = edge.env.now() + edge.config.body_timeout;
+    let collected = edge
+        .env
+        .until(deadline, Limited::new(body, bytes_max).collect())
+        .await;
+    match collected.ok_or(Refused::BodyTimeout)? {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Refused::BodyTooLarge(bytes_max)),
+        Err(_) => Err(Refused::BodyBroken),
+    }
+}
+
+/// Answers a browser that asks before it calls [OR-5]. The origin was checked already.
+fn preflight(headers: &HeaderMap) -> Result<Response, Refused> {
+    if !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        return Err(Refused::MethodNotAllowed);
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let answer = response.headers_mut();
+    answer.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("POST, GET, DELETE"),
+    );
+    answer.insert(
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("600"),
+    );
+    if let Ok(allowed) = HeaderValue::from_str(&allowed_headers(headers)) {
+        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
+    }
+    Ok(response)
+}
+
+const ALLOWED_HEADERS: &str = "authorization, content-type, accept, mcp-protocol-version, \
+    mcp-session-id, last-event-id, mcp-method, mcp-name, traceparent, tracestate";
+
+/// Ours, and those of the asked ones that mirror parameters: no wildcard stands for a prefix.
+fn allowed_headers(headers: &HeaderMap) -> String {
+    let asked = headers
+        .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
+        .and_then(|value| value.to_str().ok());
+    let asked = asked
+        .unwrap_or_default()
+        .split(',')
+        .map(|name| name.trim().to_ascii_lowercase());
+    let params = asked
+        .filter(|name| name.starts_with("mcp-param-"))
+        .map(|name| format!(", {name}"));
+    std::iter::once(ALLOWED_HEADERS.to_string())
+        .chain(params)
+        .collect()
+}
+
+fn allow_origin(headers: &mut HeaderMap, origin: HeaderValue) {
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("mcp-session-id, www-authenticate, retry-after"),
+    );
+}
+
+/// A request's place among those in work; dropping it frees it.
+struct Place<'c>(&'c AtomicUsize);
+
+impl<'c> Place<'c> {
+    fn enter(count: &'c AtomicUsize, max: usize) -> Option<Self> {
+        let place = Self(count);
+        (count.fetch_add(1, Ordering::AcqRel) < max).then_some(place)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,398 @@
+//! What an operator writes into `ostler.toml`, checked before anything uses it.
+//!
+//! Every key is optional; what is left out has the value that `deploy/ostler.toml` shows.
+
+mod reader;
+mod access;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ostler_types::{Limits, ServerId, ServerName, TenantId};
+use toml::de::DeValue;
+
+use self::reader::{Reader, Section, Value, millis, seconds};
+pub use self::{access::Access, reader::Problem};
+
+/// Everything one node can be told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub edge: ostler_edge::Config,
+    pub workers: Workers,
+    pub admin: Admin,
+    pub store: Store,
+    pub session: ostler_session::Config,
+    pub task: ostler_task::Config,
+    pub log: Log,
+    pub drain_timeout: Duration,
+    /// Who may call and who may serve; taken anew at a reload.
+    pub access: Access,
+    pub limits: Limits,
+}
+
+/// Where workers link, and what is expected of their links.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workers {
+    pub listen: SocketAddr,
+    pub hub: ostler_hub::Config,
+}
+
+/// The port for operators: health and metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    pub listen: SocketAddr,
+    pub hosts: Vec<String>,
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    pub engine: Engine,
+    /// The data directory: the store and the key ring.
+    pub path: PathBuf,
+    pub cache_bytes: usize,
+    pub queue_bytes_max: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    Sled,
+    Memory,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    pub format: LogFormat,
+    pub filter: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            edge: ostler_edge::Config {
+                default_server: Some(default_server()),
+                ..ostler_edge::Config::default()
+            },
+            workers: Workers {
+                listen: SocketAddr::from(([127, 0, 0, 1], 7070)),
+                hub: ostler_hub::Config::default(),
+            },
+            admin: Admin {
+                listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+                hosts: Vec::new(),
+            },
+            store: Store {
+                engine: Engine::Sled,
+                path: PathBuf::from(".ostler"),
+                cache_bytes: 32 << 20,
+                queue_bytes_max: 32 << 20,
+            },
+            session: ostler_session::Config::from_limits(&limits),
+            task: ostler_task::Config::with_limits(&limits),
+            log: Log {
+                format: LogFormat::Text,
+                filter: "info".to_string(),
+            },
+            drain_timeout: Duration::from_secs(20),
+            access: Access::default(),
+            limits,
+        }
+    }
+}
+
+/// The Server behind the bare `/mcp`.
+fn default_server() -> ServerId {
+    ServerId {
+        tenant: TenantId::parse("default").expect("a label"),
+        name: ServerName::parse("default").expect("a label"),
+    }
+}
+
+impl Config {
+    /// Reads the text of a file; every problem is reported, not the first alone.
+    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::new(text);
+        let mut config = Self::default();
+        let mut top = reader.document();
+        config.read(&mut reader, &mut top);
+        top.finish(&mut reader);
+        match reader.problems.is_empty() {
+            true => Ok(config),
+            false => {
+                reader.problems.sort_by_key(|problem| problem.line);
+                Err(reader.problems)
+            }
+        }
+    }
+
+    fn read<'t>(&mut self, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+        top.set_with(reader, "drain_timeout_s", &mut self.drain_timeout, seconds);
+        read_limits(&mut self.limits, reader, top);
+        self.edge.limits = self.limits.clone();
+        self.session = ostler_session::Config::from_limits(&self.limits);
+        self.task = ostler_task::Config::with_limits(&self.limits);
+        self.workers.hub.outcome_bytes_max = self.limits.outcome_bytes_max;
+        self.workers.hub.json_depth_max = self.limits.json_depth_max;
+        read_edge(&mut self.edge, reader, top);
+        read_workers(&mut self.workers, reader, top);
+        read_admin(&mut self.admin, reader, top);
+        read_store(&mut self.store, reader, top);
+        read_session(&mut self.session, reader, top);
+        read_task(&mut self.task, reader, top);
+        read_log(&mut self.log, reader, top);
+        self.access.read(reader, top);
+    }
+
+    /// Lets callers and workers in without credentials. Refused off loopback [OR-4].
+    pub fn allow_anonymous(&mut self) -> Result<(), String> {
+        for (name, address) in [("edge", self.edge.listen), ("workers", self.workers.listen)] {
+            if !address.ip().is_loopback() {
+                return Err(format!(
+                    "--anonymous works on loopback only, and {name} listens on {address}; \
+                     use 127.0.0.1, or make keys with `ostler key new`"
+                ));
+            }
+        }
+        self.access.open(&default_server().tenant);
+        Ok(())
+    }
+}
+
+fn read_limits<'t>(limits: &mut Limits, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+    let mut section = top.section(reader, "limits");
+    let s = &mut section;
+    s.set(reader, "body_bytes_max", &mut limits.body_bytes_max);
+    s.set(reader, "header_bytes_max", &mut limits.header_bytes_max);
+    s.set(reader, "json_depth_max", &mut limits.json_depth_max);
+    s.set(reader, "id_bytes_max", &mut limits.id_bytes_max);
+    s.set(reader, "connections_max", &mut limits.connections_max);
+    s.set(
+        reader,
+        "connections_per_address_max",
+        &mut limits.connections_per_address_max,
+    );
+    s.set(reader, "requests_max", &mut limits.requests_max);
+    s.set(reader, "calls_max", &mut limits.calls_max);
+    s.set(
+        reader,
+        "calls_per_tenant_max",
+        &mut limits.calls_per_tenant_max,
+    );
+    s.set_with(reader, "call_timeout_s", &mut limits.call_timeout, seconds);
+    s.set(
+        reader,
+        "sessions_per_principal_max",
+        &mut limits.sessions_per_principal_max,
+    );
+    s.set(
+        reader,
+        "streams_per_session_max",
+        &mut limits.streams_per_session_max,
+    );
+    s.set(
+        reader,
+        "stream_buffer_bytes_max",
+        &mut limits.stream_buffer_bytes_max,
+    );
+    s.set(reader, "stream_events_max", &mut limits.stream_events_max);
+    s.set(
+        reader,
+        "listens_per_principal_max",
+        &mut limits.listens_per_principal_max,
+    );
+    s.set(reader, "subscriptions_max", &mut limits.subscriptions_max);
+    s.set(
+        reader,
+        "tasks_per_principal_max",
+        &mut limits.tasks_per_principal_max,
+    );
+    s.set(reader, "ask_rounds_max", &mut limits.ask_rounds_max);
+    s.set(reader, "outcome_bytes_max", &mut limits.outcome_bytes_max);
+    s.set(reader, "content_items_max", &mut limits.content_items_max);
+    s.set(reader, "page_entries_max", &mut limits.page_entries_max);
+    s.set(
+        reader,
+        "request_state_bytes_max",
+        &mut limits.request_state_bytes_max,
+    );
+    s.set(
+        reader,
+        "completion_bytes_max",
+        &mut limits.completion_bytes_max,
+    );
+    section.finish(reader);
+}
+
+fn read_edge<'t>(edge: &mut ostler_edge::Config, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+    let mut section = top.section(reader, "edge");
+    let s = &mut section;
+    s.set(reader, "listen", &mut edge.listen);
+    s.set_with(
+        reader,
+        "default_server",
+        &mut edge.default_server,
+        |value| read_server(value).map(Some),
+    );
+    s.set(reader, "hosts", &mut edge.hosts);
+    s.set(reader, "origins", &mut edge.origins);
+    s.set_with(reader, "stream_after_ms", &mut edge.stream_after, millis);
+    s.set_with(reader, "task_after_ms", &mut edge.task_after, millis);
+    s.set_with(reader, "keep_alive_s", &mut edge.keep_alive, seconds);
+    s.set_with(
+        reader,
+        "first_byte_timeout_s",
+        &mut edge.first_byte_timeout,
+        seconds,
+    );
+    s.set_with(
+        reader,
+        "header_timeout_s",
+        &mut edge.header_timeout,
+        seconds,
+    );
+    s.set_with(reader, "body_timeout_s", &mut edge.body_timeout, seconds);
+    section.finish(reader);
+}
+
+fn read_server(value: &DeValue<'_>) -> Result<ServerId, String> {
+    let text = String::read(value)?;
+    let rule = || format!("must be \"tenant/server\", not {text:?}");
+    let (tenant, name) = text.split_once('/').ok_or_else(rule)?;
+    let tenant = TenantId::parse(tenant).map_err(|bad| bad.to_string())?;
+    let name = ServerName::parse(name).map_err(|bad| bad.to_string())?;
+    Ok(ServerId { tenant, name })
+}
+
+fn read_workers<'t>(workers: &mut Workers, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+    let mut section = top.section(reader, "workers");
+    let (s, hub) = (&mut section, &mut workers.hub);
+    s.set(reader, "listen", &mut workers.listen);
+    s.set_with(reader, "heartbeat_ms", &mut hub.heartbeat, millis);
+    s.set_with(reader, "grace_plain_ms", &mut hub.grace_plain, millis);
+    s.set_with(reader, "grace_kept_ms", &mut hub.grace_kept, millis);
+    s.set_with(reader, "grace_cancel_ms", &mut hub.grace_cancel, millis);
+    s.set(reader, "byte_credit", &mut hub.byte_credit);
+    s.set(reader, "waiting_bytes_max", &mut hub.waiting_bytes_max);
+    s.set(reader, "catalog_bytes_max", &mut hub.catalog_bytes_max);
+    s.set(
+        reader,
+        "servers_per_worker_max",
+        &mut hub.servers_per_worker_max,
+    );
+    section.finish(reader);
+}
+
+fn read_admin<'t>(admin: &mut Admin, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+    let mut section = top.section(reader, "admin");
+    section.set(reader, "listen", &mut admin.listen);
+    section.set(reader, "hosts", &mut admin.hosts);
+    section.finish(reader);
+}
+
+fn read_store<'t>(store: &mut Store, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+    let mut section = top.section(reader, "store");
+    let s = &mut section;
+    s.set_with(reader, "engine", &mut store.engine, |value| {
+        choice(value, &[("sled", Engine::Sled), ("memory", Engine::Memory)])
+    });
+    s.set_with(reader, "path", &mut store.path, |value| {
+        String::read(value).map(PathBuf::from)
+    });
+    s.set(reader, "cache_bytes", &mut store.cache_bytes);
+    s.set(reader, "queue_bytes_max", &mut store.queue_bytes_max);
+    section.finish(reader);
+}
+
+fn read_session<'t>(
+    session: &mut ostler_session::Config,
+    reader: &mut Reader<'t>,
+    top: &mut Section<'t>,
+) {
+    let mut section = top.section(reader, "session");
+    let s = &mut section;
+    s.set_with(reader, "idle_ttl_s", &mut session.idle_ttl, seconds);
+    s.set_with(reader, "age_max_s", &mut session.age_max, seconds);
+    s.set_with(reader, "linger_s", &mut session.linger, seconds);
+    s.set_with(
+        reader,
+        "event_retention_s",
+        &mut session.event_retention,
+        seconds,
+    );
+    s.set_with(reader, "retry_ms", &mut session.retry, millis);
+    s.set_with(
+        reader,
+        "elicitation_timeout_s",
+        &mut session.elicitation_timeout,
+        seconds,
+    );
+    s.set_with(
+        reader,
+        "sampling_timeout_s",
+        &mut session.sampling_timeout,
+        seconds,
+    );
+    s.set_with(
+        reader,
+        "roots_timeout_s",
+        &mut session.roots_timeout,
+        seconds,
+    );
+    s.set(
+        reader,
+        "requests_per_session_max",
+        &mut session.requests_per_session_max,
+    );
+    s.set(
+        reader,
+        "chatter_per_second_max",
+        &mut session.chatter_per_second_max,
+    );
+    section.finish(reader);
+}
+
+fn read_task<'t>(task: &mut ostler_task::Config, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+    let mut section = top.section(reader, "task");
+    let s = &mut section;
+    s.set_with(reader, "park_timeout_s", &mut task.park_timeout, seconds);
+    s.set_with(reader, "ttl_s", &mut task.task_ttl, seconds);
+    s.set_with(reader, "ttl_max_s", &mut task.task_ttl_max, seconds);
+    s.set_with(reader, "result_keep_s", &mut task.result_keep, seconds);
+    s.set_with(reader, "poll_interval_ms", &mut task.poll_interval, millis);
+    s.set_with(reader, "cancel_grace_ms", &mut task.cancel_grace, millis);
+    section.finish(reader);
+}
+
+fn read_log<'t>(log: &mut Log, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+    let mut section = top.section(reader, "log");
+    section.set_with(reader, "format", &mut log.format, |value| {
+        choice(
+            value,
+            &[("text", LogFormat::Text), ("json", LogFormat::Json)],
+        )
+    });
+    section.set(reader, "filter", &mut log.filter);
+    section.finish(reader);
+}
+
+fn choice<T: Copy>(value: &DeValue<'_>, choices: &[(&str, T)]) -> Result<T, String> {
+    let found = choices
+        .iter()
+        .find(|(name, _)| value.as_str() == Some(name));
+    let names: Vec<String> = choices
+        .iter()
+        .map(|(name, _)| format!("{name:?}"))
+        .collect();
+    found
+        .map(|(_, choice)| *choice)
+        .ok_or_else(|| format!("must be one of {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+//! A node as a library: reads its configuration, puts its parts together, runs, drains.
+//!
+//! Invariant: a part is started after everything it stands on and stopped before it; a bad
+//! configuration never replaces a good one.
+//! Must not know: how any part does its work. Start with `wiring` (one screen), then [`Node::run`].
+
+pub mod config;
+mod wiring;
+mod run;
+mod admin;
+mod health;
+mod reload;
+mod rebinder;
+mod worker_port;
+
+pub use crate::{
+    config::Config,
+    reload::load,
+    run::{Exit, Source},
+    wiring::{Addresses, Node},
+};

@@ -1,0 +1,132 @@
+//! Takes a changed configuration without a restart, as a whole or not at all.
+//!
+//! Live are the tenants with their keys and tokens, and the Host and Origin lists. The directory is
+//! watched rather than the file: editors and mounted secrets replace files instead of writing them.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use ostler_auth::{Authenticator, WorkerTokens};
+use ostler_edge::Edge;
+use ostler_env::{Env, Registry};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
+
+use crate::config::Config;
+
+/// Writers make several changes of one: wait until they have calmed down.
+const CALM: Duration = Duration::from_millis(200);
+
+/// What a reload replaces.
+pub struct Reloader {
+    pub env: Env,
+    pub path: PathBuf,
+    pub anonymous: bool,
+    pub authenticator: Arc<Authenticator>,
+    pub worker_tokens: Arc<WorkerTokens>,
+    pub edge: Edge,
+    pub metrics: Metrics,
+}
+
+pub struct Metrics {
+    taken: metrics::Counter,
+    refused: metrics::Counter,
+}
+
+impl Metrics {
+    pub fn register(registry: &Registry) -> Self {
+        let count = |outcome| {
+            let labels = [("outcome", outcome)];
+            registry.counter(
+                "ostler_node_config_reloads_total",
+                "Configurations read again.",
+                &labels,
+            )
+        };
+        Self {
+            taken: count("taken"),
+            refused: count("refused"),
+        }
+    }
+}
+
+impl Reloader {
+    /// Reloads at every SIGHUP and every change of the file, until it is dropped.
+    pub async fn run(self) -> anyhow::Result<()> {
+        let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+        let (_watcher, mut changed) = watch(&self.path)?;
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => {}
+                Some(()) = changed.recv() => self.env.sleep(CALM).await,
+            }
+            while changed.try_recv().is_ok() {}
+            self.reload();
+        }
+    }
+
+    fn reload(&self) {
+        match self.take() {
+            Ok(()) => {
+                self.metrics.taken.increment(1);
+                tracing::info!(path = %self.path.display(), "configuration taken");
+            }
+            Err(error) => {
+                self.metrics.refused.increment(1);
+                tracing::error!(path = %self.path.display(), error = %format!("{error:#}"), "configuration refused; the old one stays");
+            }
+        }
+    }
+
+    fn take(&self) -> anyhow::Result<()> {
+        let mut config = load(&self.path)?;
+        if self.anonymous {
+            config.allow_anonymous().map_err(anyhow::Error::msg)?;
+        }
+        // Both are checked before either is replaced.
+        Authenticator::new(&self.env, &config.access.tenants)?;
+        WorkerTokens::new(&self.env, &config.access.workers)?;
+        self.authenticator.replace(&config.access.tenants)?;
+        self.worker_tokens.replace(&config.access.workers)?;
+        self.edge.replace_names(&config.edge);
+        Ok(())
+    }
+}
+
+/// Reads and checks a file.
+pub fn load(path: &Path) -> anyhow::Result<Config> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    Config::parse(&text).map_err(|problems| {
+        let lines: Vec<String> = problems
+            .iter()
+            .map(|problem| format!("{}: {problem}", path.display()))
+            .collect();
+        anyhow::anyhow!(lines.join("\n"))
+    })
+}
+
+fn watch(path: &Path) -> anyhow::Result<(RecommendedWatcher, mpsc::Receiver<()>)> {
+    let (tell, changed) = mpsc::channel(1);
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| !event.kind.is_access()) {
+            // A full queue already says that something changed.
+            let _ = tell.try_send(());
+        }
+    })?;
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    watcher
+        .watch(folder, RecursiveMode::NonRecursive)
+        .with_context(|| format!("watching {}", folder.display()))?;
+    Ok((watcher, changed))
+}

@@ -1,0 +1,167 @@
+//! How the parts of a node fit together, from the bottom up.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use ostler_auth::{Authenticator, KeyRing, WorkerTokens};
+use ostler_catalog::Catalogs;
+use ostler_dispatch::Dispatcher;
+use ostler_edge::Edge;
+use ostler_env::Env;
+use ostler_hub::Hub;
+use ostler_session::Sessions;
+use ostler_store::{EngineChoice, Store};
+use ostler_task::Tasks;
+use tokio::net::TcpListener;
+
+use crate::{
+    config::{Config, Engine},
+    rebinder::{self, Rebinder},
+};
+
+/// A node whose parts are in place and whose ports are bound, but which serves nothing yet.
+pub struct Node {
+    pub(crate) env: Env,
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) authenticator: Arc<Authenticator>,
+    pub(crate) worker_tokens: Arc<WorkerTokens>,
+    pub(crate) hub: Hub,
+    pub(crate) sessions: Sessions,
+    pub(crate) tasks: Tasks,
+    pub(crate) edge: Edge,
+    pub(crate) rebinder: Option<Rebinder>,
+    pub(crate) listeners: Option<Listeners>,
+}
+
+pub(crate) struct Listeners {
+    pub edge: TcpListener,
+    pub workers: TcpListener,
+    pub admin: TcpListener,
+}
+
+/// Where a node listens; ports of 0 have become real ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Addresses {
+    pub edge: SocketAddr,
+    pub workers: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Node {
+    /// Opens the store, builds the parts and binds the ports.
+    pub async fn build(config: Config, env: Env) -> anyhow::Result<Self> {
+        let listeners = Listeners::bind(&config).await?;
+        let keys = Arc::new(open_keys(&config, &env)?);
+        let store = Store::open(&store_config(&config), &env)?;
+        let authenticator = Arc::new(Authenticator::new(&env, &config.access.tenants)?);
+        let worker_tokens = Arc::new(WorkerTokens::new(&env, &config.access.workers)?);
+        let catalogs = Catalogs::new(&env);
+        let (orphanage, found) = rebinder::orphanage();
+        let hub = Hub::new(
+            &env,
+            config.workers.hub.clone(),
+            catalogs.clone(),
+            worker_tokens.clone(),
+            orphanage,
+        );
+        let dispatcher = Dispatcher::new(&env, hub.clone(), catalogs, &config.limits);
+        let sessions = Sessions::new(
+            &env,
+            store.clone(),
+            dispatcher.clone(),
+            keys.clone(),
+            config.session.clone(),
+        );
+        let tasks = Tasks::new(
+            &env,
+            store.clone(),
+            dispatcher.clone(),
+            keys.clone(),
+            config.task.clone(),
+        );
+        let parts = ostler_edge::Parts {
+            env: env.clone(),
+            config: config.edge.clone(),
+            authenticator: authenticator.clone(),
+            keys,
+            dispatcher,
+            sessions: sessions.clone(),
+            tasks: tasks.clone(),
+        };
+        let edge = Edge::new(parts, listeners.edge.local_addr()?);
+        let rebinder = Some(Rebinder::new(
+            found,
+            hub.clone(),
+            sessions.clone(),
+            tasks.clone(),
+        ));
+        let listeners = Some(listeners);
+        Ok(Self {
+            env,
+            config,
+            store,
+            authenticator,
+            worker_tokens,
+            hub,
+            sessions,
+            tasks,
+            edge,
+            rebinder,
+            listeners,
+        })
+    }
+
+    pub fn addresses(&self) -> anyhow::Result<Addresses> {
+        let listeners = self.listeners.as_ref().context("the node runs already")?;
+        Ok(Addresses {
+            edge: listeners.edge.local_addr()?,
+            workers: listeners.workers.local_addr()?,
+            admin: listeners.admin.local_addr()?,
+        })
+    }
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        Ok(Self {
+            edge: bind("edge.listen", config.edge.listen).await?,
+            workers: bind("workers.listen", config.workers.listen).await?,
+            admin: bind("admin.listen", config.admin.listen).await?,
+        })
+    }
+}
+
+async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.with_context(|| {
+        format!("{key} = {address} cannot be bound; is another node running? choose another port")
+    })
+}
+
+fn open_keys(config: &Config, env: &Env) -> anyhow::Result<KeyRing> {
+    match config.store.engine {
+        Engine::Memory => Ok(KeyRing::ephemeral(env)),
+        Engine::Sled => {
+            let path = &config.store.path;
+            std::fs::create_dir_all(path)
+                .with_context(|| format!("making the data directory {}", path.display()))?;
+            let file = path.join("keys");
+            KeyRing::open_or_create(&file, env)
+                .with_context(|| format!("opening the key ring {}", file.display()))
+        }
+    }
+}
+
+fn store_config(config: &Config) -> ostler_store::Config {
+    ostler_store::Config {
+        engine: match config.store.engine {
+            Engine::Memory => EngineChoice::Memory,
+            Engine::Sled => EngineChoice::Sled {
+                path: config.store.path.join("store"),
+            },
+        },
+        cache_bytes: config.store.cache_bytes as u64,
+        queue_bytes_max: config.store.queue_bytes_max,
+    }
+}

@@ -1,0 +1,103 @@
+//! What can be said on the command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+/// Hosts MCP servers: tool workers dial in over gRPC, MCP clients of every era connect over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "ostler", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a node with a demo worker, for trying things out (the default).
+    Dev(Dev),
+    /// Run a node.
+    Serve(Serve),
+    /// Check a configuration file and report every problem.
+    Check(Check),
+    /// Make credentials for clients and workers.
+    Key(Key),
+    /// Run the worker that the official conformance suite expects.
+    Fixture(crate::fixture::FixtureArgs),
+}
+
+/// Where a node listens and keeps its state; goes before the configuration file.
+#[derive(Debug, Default, Clone, Args)]
+pub struct Place {
+    /// Address for MCP clients.
+    #[arg(long, value_name = "ADDR")]
+    pub edge: Option<SocketAddr>,
+    /// Address for workers.
+    #[arg(long, value_name = "ADDR")]
+    pub workers: Option<SocketAddr>,
+    /// Address for health and metrics.
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<SocketAddr>,
+    /// Data directory.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Args)]
+pub struct Dev {
+    #[command(flatten)]
+    pub place: Place,
+    /// The SQLite database to serve; a small sample is made when none is given.
+    #[arg(long, value_name = "FILE")]
+    pub sqlite: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Configuration file; without one the defaults hold.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(flatten)]
+    pub place: Place,
+    /// Take callers and workers without credentials; works on loopback only.
+    #[arg(long)]
+    pub anonymous: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The file to check.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Key {
+    #[command(subcommand)]
+    pub command: KeyCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Make a key; it is shown once, the configuration gets its hash.
+    New(NewKey),
+}
+
+#[derive(Debug, Args)]
+pub struct NewKey {
+    /// The tenant it belongs to.
+    #[arg(long, value_name = "NAME")]
+    pub tenant: String,
+    /// Make a token for a worker instead of an API key for a client.
+    #[arg(long)]
+    pub worker: bool,
+    /// Who the client is, for policy and audit.
+    #[arg(long, value_name = "NAME", conflicts_with = "worker")]
+    pub subject: Option<String>,
+    /// A scope of the client; may be repeated.
+    #[arg(long = "scope", value_name = "SCOPE", conflicts_with = "worker")]
+    pub scopes: Vec<String>,
+    /// A Server the worker may serve; may be repeated. Without one: all of the tenant.
+    #[arg(long = "server", value_name = "NAME", requires = "worker")]
+    pub servers: Vec<String>,
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask interop`: the official conformance suite and real clients against the real binary.
+//!
+//! What is needed is fetched by package name into `target/interop`. Every check starts its own node
+//! and fixture worker on free ports, and ends them.
+
+mod node;
+mod suite;
+mod clients;
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context, ensure};
+
+use crate::shell;
+
+pub fn run(only: &[&str]) -> anyhow::Result<()> {
+    let wants = |name| only.is_empty() || only.contains(&name);
+    shell::run("cargo", &["build", "--locked", "--package", "ostler"])?;
+    if wants("suite") {
+        suite::run()?;
+    }
+    if wants("clients") {
+        clients::run(clients::Round::Plain)?;
+    }
+    if wants("restart") {
+        clients::run(clients::Round::Restart)?;
+    }
+    Ok(())
+}
+
+/// A folder of our own below `target`.
+fn folder(name: &str) -> anyhow::Result<PathBuf> {
+    let folder = shell::root().join("target/interop").join(name);
+    std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Installs npm packages into a folder, once.
+fn npm(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let folder = folder(name)?;
+    let wanted = packages.join("\n");
+    let stamp = folder.join("installed");
+    if std::fs::read_to_string(&stamp).ok().as_deref() != Some(wanted.as_str()) {
+        std::fs::write(folder.join("package.json"), "{\"private\": true}\n")?;
+        let mut arguments = vec!["install", "--no-audit", "--no-fund", "--loglevel=error"];
+        arguments.extend(packages);
+        shell::run_in(&folder, "npm", &arguments)?;
+        std::fs::write(&stamp, wanted)?;
+    }
+    Ok(folder)
+}
+
+/// The Node.js that the suite needs (22 or newer); the machine's own may be older.
+fn node_js() -> anyhow::Result<PathBuf> {
+    let folder = npm("node", &["node@22.23.3"])?;
+    let node = folder.join("node_modules/node/bin/node");
+    let version = Command::new(&node)
+        .arg("--version")
+        .output()
+        .context("starting Node.js 22")?;
+    ensure!(
+        version.stdout.starts_with(b"v22."),
+        "npm's node@22 does not run here"
+    );
+    Ok(node)
+}
+
+/// A Python environment with packages, once.
+fn python(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+    let folder = folder(name)?;
+    let python = folder.join("venv/bin/python");
+    let wanted = packages.join("\n");
+    let stamp = folder.join("installed");
+    if std::fs::read_to_string(&stamp).ok().as_deref() != Some(wanted.as_str()) {
+        shell::run_in(&folder, "python3", &["-m", "venv", "venv"])?;
+        let pip = python.display().to_string();
+        let mut arguments = vec![
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ];
+        arguments.extend(packages);
+        shell::run_in(&folder, &pip, &arguments)?;
+        std::fs::write(&stamp, wanted)?;
+    }
+    Ok(python)
+}
