@@ -126,6 +126,13 @@ impl IntoToolResult for Reply {
     }
 }
 
+/// For a tool that only ever fails.
+impl IntoToolResult for ToolError {
+    fn into_tool_result(self) -> Result<Reply, ToolError> {
+        Err(self)
+    }
+}
+
 impl IntoToolResult for () {
     fn into_tool_result(self) -> Result<Reply, ToolError> {
         Reply::of(&ToolResult::new())
