@@ -26,7 +26,7 @@ use crate::{
     metrics::Metrics,
     refusal::Refusal,
     resolve::{self, Admitted},
-    workers::{Attempt, Workers},
+    workers::Workers,
 };
 
 /// The only way to a worker. Cloning is cheap; all clones are the same dispatcher.
@@ -174,18 +174,13 @@ impl<W: Workers> Dispatcher<W> {
         caller.deadline.min(self.0.env.now() + timeout)
     }
 
-    /// Claims a kept call that runs already, for the owner whose row it is. An attempt that the
-    /// row does not name is forgotten: its outcome must not count.
+    /// Claims a kept call that runs already, for the owner whose row it is. What any other
+    /// attempt than the row's says does not count, and is left for the hub to forget.
     pub fn attach(&self, claim: Claim<'_>) -> Option<KeptCall<W>> {
         if *claim.tenant != claim.server.tenant {
             return None;
         }
-        let attempt = self.0.workers.attach(claim.call)?;
-        if attempt.placement() != *claim.placement {
-            drop(attempt);
-            self.0.workers.forget(claim.call);
-            return None;
-        }
+        let attempt = self.0.workers.attach(claim.call, claim.placement)?;
         let facets = Facets {
             shared: self.0.clone(),
             call: claim.call,

@@ -21,8 +21,8 @@ pub trait Workers: Clone + Send + Sync + 'static {
         worker: &Self::Worker,
         new: &NewAttempt<'_>,
     ) -> Result<Self::Attempt, NotStarted>;
-    fn attach(&self, call: CallId) -> Option<Self::Attempt>;
-    fn forget(&self, call: CallId);
+    /// Claims exactly this attempt, if it is kept and nobody owns it.
+    fn attach(&self, call: CallId, placement: &Placement) -> Option<Self::Attempt>;
 }
 
 /// One of them.
@@ -55,12 +55,8 @@ impl Workers for Hub {
         Hub::start(self, worker, new)
     }
 
-    fn attach(&self, call: CallId) -> Option<Self::Attempt> {
-        Hub::attach(self, call)
-    }
-
-    fn forget(&self, call: CallId) {
-        Hub::forget(self, call);
+    fn attach(&self, call: CallId, placement: &Placement) -> Option<Self::Attempt> {
+        self.attach_at(call, placement)
     }
 }
 

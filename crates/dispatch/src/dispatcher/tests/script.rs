@@ -23,7 +23,6 @@ struct State {
     attempts: Vec<ScriptedAttempt>,
     /// Calls that can be claimed.
     orphans: BTreeMap<CallId, ScriptedAttempt>,
-    forgotten: Vec<CallId>,
 }
 
 #[derive(Clone)]
@@ -104,10 +103,6 @@ impl Script {
     pub(super) fn orphan(&self, call: CallId, attempt: &ScriptedAttempt) {
         self.0.lock().orphans.insert(call, attempt.clone());
     }
-
-    pub(super) fn forgotten(&self) -> Vec<CallId> {
-        self.0.lock().forgotten.clone()
-    }
 }
 
 impl ScriptedAttempt {
@@ -183,12 +178,10 @@ impl Workers for Script {
         Ok(attempt)
     }
 
-    fn attach(&self, call: CallId) -> Option<ScriptedAttempt> {
-        self.0.lock().orphans.remove(&call)
-    }
-
-    fn forget(&self, call: CallId) {
-        self.0.lock().forgotten.push(call);
+    fn attach(&self, call: CallId, placement: &Placement) -> Option<ScriptedAttempt> {
+        let mut state = self.0.lock();
+        let found = state.orphans.get(&call)?.placement() == *placement;
+        found.then(|| state.orphans.remove(&call))?
     }
 }
 
