@@ -7,3 +7,4 @@ mod admit;
 mod ends;
 mod holds;
 mod output;
+mod watch;

@@ -55,7 +55,7 @@ pub(super) fn server(name: &str) -> ServerId {
     }
 }
 
-fn offer(completions: bool) -> Offer {
+pub(super) fn offer(completions: bool) -> Offer {
     let typed =
         json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}});
     let many = json!({"type": "array", "items": {"type": "integer"}});
