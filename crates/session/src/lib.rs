@@ -30,3 +30,6 @@ pub use error::SessionError;
 pub use held::{HeldSession, NewRequest, Reader, SessionFacts, Ticket};
 pub use sessions::Sessions;
 pub use stream::{Frame, StreamReader};
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,7 @@ impl<W: Workers> Actor<W> {
 
     fn row_stored(&mut self, fresh: Option<SessionRow>) {
         if let Some(fresh) = fresh {
+            self.facts.book.set_log_level(self.state.log_level());
             self.row = fresh;
             self.touched = self.now();
         }

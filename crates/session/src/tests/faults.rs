@@ -1,0 +1,139 @@
+//! A store that fails: nothing is shown, nothing is lost, and it heals by itself.
+
+use std::time::Duration;
+
+use ostler_protocol::call::{CallEvent, LogLevel};
+use ostler_store::faults::Fault;
+
+use super::world::*;
+use crate::SessionError;
+
+#[tokio::test(start_paused = true)]
+async fn nothing_leaves_before_it_is_stored() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    world.store.pause();
+    let (mut reader, attempt) = world.adopt(&held, 1);
+    attempt.say(CallEvent::Kept);
+    attempt.end(text("done"));
+    silent(&mut reader).await;
+    assert_eq!(attempt.heard(), [] as [&str; 0], "not even Keep");
+    world.store.resume();
+    assert_eq!(all_shown(&rest(reader).await), ["priming", "done"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_final_event_that_cannot_be_stored_is_not_shown_and_comes_later() {
+    let world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, first) = world.adopt_kept(&held, 1).await;
+    drop(held);
+    world.faults.set(Fault::Full);
+    attempt.end(text("done"));
+    assert_eq!(rest(reader).await, [], "cut off without an answer");
+    assert_eq!(attempt.heard(), ["keep"], "not recorded");
+    assert_eq!(
+        world.metric("ostler_session_commit_failures_total", &[]),
+        1.0
+    );
+
+    world.faults.set(Fault::None);
+    world.pass(Duration::from_secs(20)).await;
+    assert_eq!(
+        attempt.heard(),
+        ["keep", "recorded"],
+        "the restarted session has it"
+    );
+    let held = world.hold(&id).await;
+    let frames = rest(held.resume(&first).await.expect("resumed")).await;
+    assert_eq!(all_shown(&frames), ["done"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_refuses_what_must_be_stored_and_nothing_else() {
+    let world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    world.faults.set(Fault::Full);
+    assert_eq!(world.try_open().await, Err(SessionError::Storage));
+    let (ticket, call) = world.start(&held, 1);
+    held.finish(ticket);
+    drop(call);
+
+    let (reader, attempt) = world.adopt(&held, 2);
+    assert_eq!(all_shown(&rest(reader).await), ["error -31011"]);
+    assert_eq!(attempt.heard(), ["cancel: the client is gone"]);
+
+    drop(held);
+    world.faults.set(Fault::None);
+    let held = world.hold(&id).await;
+    held.set_level(LogLevel::Debug).await.expect("stored");
+    world.open().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_commit_that_fails_is_told() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    world.faults.set(Fault::Full);
+    assert_eq!(
+        held.set_level(LogLevel::Debug).await,
+        Err(SessionError::Storage)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crashed_session_is_rebuilt_under_the_same_id() {
+    let world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (mut reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    attempt.say(ask("name"));
+    let question = next(&mut reader).await;
+    attempt.panic_on_answer(true);
+    let crashed = held.answer(request_id(&question), accept()).await;
+    assert!(
+        matches!(crashed, Err(SessionError::Busy { .. })),
+        "{crashed:?}"
+    );
+    assert_eq!(rest(reader).await, []);
+    drop(held);
+
+    attempt.panic_on_answer(false);
+    world.pass(Duration::from_secs(1)).await;
+    assert_eq!(
+        attempt.heard()[1],
+        format!("answer name: {ACCEPT}"),
+        "the answer was stored"
+    );
+    attempt.end(text("done"));
+    let held = world.hold(&id).await;
+    let cursor = question.id.expect("stored");
+    assert_eq!(
+        all_shown(&rest(held.resume(&cursor).await.expect("resumed")).await),
+        ["done"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_keeps_crashing_is_given_up() {
+    let world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (mut reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    attempt.say(ask("name"));
+    let question = next(&mut reader).await;
+    attempt.panic_on_answer(true);
+    drop(held.answer(request_id(&question), accept()).await);
+    drop(held);
+    world.pass(Duration::from_secs(10)).await;
+    assert_eq!(
+        world.hold_error(&ann(), &server(), &id).await,
+        SessionError::Unknown
+    );
+    assert_eq!(
+        world.metric("ostler_session_ended_total", &[("by", "crash_loop")]),
+        1.0
+    );
+}

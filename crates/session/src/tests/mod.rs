@@ -1,0 +1,15 @@
+//! Sessions through their public handle: the store in memory, workers that do what a test says,
+//! time that is driven.
+
+mod script;
+mod world;
+
+mod fast;
+mod streams;
+mod questions;
+mod resume;
+mod restart;
+mod sleep;
+mod standalone;
+mod owners;
+mod faults;

@@ -1,0 +1,106 @@
+//! Whose session it is, and how many one may have.
+
+use super::world::*;
+use crate::{Config, SessionError};
+
+async fn check_unknown(world: &World, id: &str) {
+    let foreign = [
+        (caller("acme", "bob", "c1"), server()),
+        (caller("acme", "ann", "c2"), server()),
+        (caller("other", "ann", "c1"), server()),
+        (ann(), server_named("strict")),
+    ];
+    for (caller, server) in foreign {
+        let refused = world.hold_error(&caller, &server, id).await;
+        assert_eq!(
+            refused,
+            SessionError::Unknown,
+            "{:?} at {server}",
+            caller.identity
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_else_finds_a_session_awake_or_asleep() {
+    let mut world = World::new();
+    let id = world.open().await;
+    check_unknown(&world, &id).await;
+    world.restart().await;
+    check_unknown(&world, &id).await;
+    assert_eq!(world.sessions.live(), 0, "nobody wakes another's session");
+    world.hold(&id).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn ids_that_were_never_given_are_unknown() {
+    let world = World::new();
+    let id = world.open().await;
+    let swapped: String = id
+        .chars()
+        .map(|c| {
+            if c.is_lowercase() {
+                c.to_ascii_uppercase()
+            } else {
+                c
+            }
+        })
+        .collect();
+    let long = "A".repeat(16 << 10);
+    for bad in ["", "x", &id[1..], &swapped, &format!("{id} "), &long] {
+        assert_eq!(
+            world.hold_error(&ann(), &server(), bad).await,
+            SessionError::Unknown
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_session_is_unknown_and_its_handles_are_of_no_use() {
+    let world = World::new();
+    let id = world.open().await;
+    let (held, other) = (world.hold(&id).await, world.hold(&id).await);
+    let reader = other.listen().await.expect("listening");
+    held.end().await.expect("ended");
+    assert_eq!(
+        world.hold_error(&ann(), &server(), &id).await,
+        SessionError::Unknown
+    );
+    assert_eq!(other.initialized().await, Err(SessionError::Unknown));
+    assert_eq!(other.listen().await.map(|_| ()), Err(SessionError::Unknown));
+    assert_eq!(all_shown(&rest(reader).await), ["priming"]);
+    assert_eq!(
+        world.metric("ostler_session_ended_total", &[("by", "client")]),
+        1.0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_principal_has_only_so_many_sessions_asleep_or_awake() {
+    let mut world = World::with(Config {
+        sessions_per_principal_max: 2,
+        ..Config::default()
+    });
+    let first = world.open().await;
+    world.open().await;
+    assert_eq!(world.try_open().await, Err(SessionError::TooManySessions));
+    world.restart().await;
+    assert_eq!(world.try_open().await, Err(SessionError::TooManySessions));
+    world.hold(&first).await.end().await.expect("ended");
+    world.open().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn expired_sessions_do_not_count() {
+    let world = World::with(Config {
+        sessions_per_principal_max: 1,
+        ..Config::default()
+    });
+    world.open().await;
+    world.pass(std::time::Duration::from_secs(3_600)).await;
+    ostler_store::Janitor::new(&world.store)
+        .sweep()
+        .await
+        .expect("swept");
+    world.open().await;
+}

@@ -1,0 +1,193 @@
+//! A node that goes down: its sessions, streams and calls are there again.
+
+use std::time::Duration;
+
+use ostler_protocol::call::LogLevel;
+use ostler_store::Table;
+
+use super::world::*;
+use crate::SessionError;
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_there_after_a_restart_with_all_it_knew() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    held.set_level(LogLevel::Debug).await.expect("set");
+    held.subscribe("mem://a".into()).await.expect("subscribed");
+    drop(held);
+    world.restart().await;
+
+    let held = world.hold(&id).await;
+    assert!(held.facts().facet.elicit_form);
+    let (ticket, _call) = world.start(&held, 1);
+    assert_eq!(ticket.log_level(), LogLevel::Debug);
+    assert_eq!(world.resources.watched(), ["mem://a", "mem://a"]);
+    // Nothing watched the resource in between.
+    let mut reader = held.listen().await.expect("listening");
+    next(&mut reader).await;
+    assert_eq!(
+        shown(&next(&mut reader).await),
+        "notifications/resources/updated"
+    );
+    silent(&mut reader).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_call_survives_and_its_outcome_is_delivered_once_per_resume() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, first) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    world.restart().await;
+
+    let held = world.hold(&id).await;
+    let reader = held.resume(&first).await.expect("resumed");
+    attempt.end(text("done"));
+    assert_eq!(all_shown(&rest(reader).await), ["done"]);
+    assert_eq!(attempt.heard(), ["keep", "recorded"]);
+    let again = rest(held.resume(&first).await.expect("resumed")).await;
+    assert_eq!(all_shown(&again), ["done"]);
+    assert_eq!(
+        world.metric("ostler_session_calls_total", &[("step", "rebound")]),
+        1.0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_its_worker_names_wakes_its_session() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, first) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    world.restart().await;
+
+    assert_eq!(world.sessions.recover().await, Ok(1));
+    assert_eq!(world.sessions.live(), 0);
+    assert!(world.sessions.rebind(attempt.call()).await);
+    attempt.end(text("done"));
+    world.pass(Duration::from_millis(10)).await;
+    assert_eq!(attempt.heard(), ["keep", "recorded"]);
+    assert!(
+        !world.sessions.rebind(attempt.call()).await,
+        "recorded: to be forgotten"
+    );
+
+    let held = world.hold(&id).await;
+    let frames = rest(held.resume(&first).await.expect("resumed")).await;
+    assert_eq!(all_shown(&frames), ["done"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_no_worker_names_ends_as_lost_after_the_grace() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, first) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    attempt.lose();
+    world.restart().await;
+
+    let restarted = world.env.now();
+    world.sessions.sweep_lost().await;
+    assert_eq!(world.env.now().since(restarted), Duration::from_secs(30));
+    let held = world.hold(&id).await;
+    let frames = rest(held.resume(&first).await.expect("resumed")).await;
+    assert_eq!(all_shown(&frames), ["error -31003"]);
+    assert_eq!(
+        world.metric("ostler_session_calls_total", &[("step", "lost")]),
+        1.0
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_comes_back_early_waits_for_the_worker() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, first) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    world.restart().await;
+    attempt.lose();
+    let held = world.hold(&id).await;
+    let reader = held.resume(&first).await.expect("resumed");
+    let start = world.env.now();
+    assert_eq!(all_shown(&rest(reader).await), ["error -31003"]);
+    assert_eq!(world.env.now().since(start), Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_is_answered_though_the_node_went_down_in_between() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (mut reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    attempt.say(ask("name"));
+    let question = next(&mut reader).await;
+    drop((reader, held));
+    world.restart().await;
+
+    let held = world.hold(&id).await;
+    held.answer(request_id(&question), accept())
+        .await
+        .expect("taken");
+    let fed = format!("answer name: {ACCEPT}");
+    assert_eq!(attempt.heard(), ["keep".to_string(), fed.clone()]);
+    drop(held);
+    world.restart().await;
+
+    // Whether the worker got it, nobody knows: it is told again, and asked of nobody again.
+    let held = world.hold(&id).await;
+    world.pass(Duration::from_millis(10)).await;
+    assert_eq!(attempt.heard()[2], fed);
+    attempt.end(text("done"));
+    let cursor = question.id.expect("stored");
+    assert_eq!(
+        all_shown(&rest(held.resume(&cursor).await.expect("resumed")).await),
+        ["done"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unknown_call_is_nobodys() {
+    let world = World::new();
+    assert!(!world.sessions.rebind(ostler_types::CallId(7)).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ended_session_stays_ended_after_a_restart() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (_reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    held.end().await.expect("ended");
+    drop(held);
+    assert_eq!(attempt.heard()[1], "cancel: the session ended");
+    world.restart().await;
+    assert_eq!(
+        world.hold_error(&ann(), &server(), &id).await,
+        SessionError::Unknown
+    );
+    for table in [
+        Table::Sessions,
+        Table::Events,
+        Table::Calls,
+        Table::Principals,
+    ] {
+        assert!(world.rows(table).await.is_empty(), "{table:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_leaves_nothing_running() {
+    let world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let _call = world.adopt_kept(&held, 1).await;
+    let _reader = held.listen().await.expect("listening");
+    world.sessions.close().await;
+    world.pass(Duration::from_millis(10)).await;
+    assert_eq!(world.env.tasks_alive_by_name(), []);
+}

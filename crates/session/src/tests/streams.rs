@@ -1,0 +1,148 @@
+//! Calls with a stream, from adoption to outcome.
+
+use ostler_protocol::{
+    RequestId,
+    call::{CallEvent, Failure},
+};
+
+use super::world::*;
+use crate::{Config, Reader};
+
+#[tokio::test(start_paused = true)]
+async fn the_priming_event_waits_for_kept_and_the_outcome_ends_the_stream() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (mut reader, attempt) = world.adopt(&held, 1);
+    attempt.say(progress(1.0));
+    silent(&mut reader).await;
+    assert_eq!(attempt.heard(), ["keep"]);
+
+    attempt.say(CallEvent::Kept);
+    attempt.say(progress(2.0));
+    attempt.end(text("done"));
+    let frames = rest(reader).await;
+    let method = "notifications/progress";
+    assert_eq!(all_shown(&frames), ["priming", method, method, "done"]);
+    let with_id: Vec<_> = frames.iter().map(|frame| frame.id.is_some()).collect();
+    assert_eq!(with_id, [true, false, false, true]);
+    assert!(
+        frames[0].retry.is_some(),
+        "a priming event says when to come back"
+    );
+    assert_eq!(attempt.heard(), ["keep", "recorded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outcome_instead_of_kept_is_enough() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (reader, attempt) = world.adopt(&held, 1);
+    attempt.end(text("done"));
+    assert_eq!(all_shown(&rest(reader).await), ["priming", "done"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_before_the_stream_is_on_it() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (ticket, call) = world.start(&held, 1);
+    let attempt = world.script.attempt(1);
+    let reader = held.adopt(ticket, call, vec![progress(1.0)], Reader::Attached);
+    attempt.end(text("done"));
+    let frames = rest(reader.expect("adopted")).await;
+    assert_eq!(
+        all_shown(&frames),
+        ["priming", "notifications/progress", "done"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_goes_on_without_its_reader() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (reader, attempt, id) = world.adopt_kept(&held, 1).await;
+    drop(reader);
+    attempt.end(text("done"));
+    let frames = rest(held.resume(&id).await.expect("resumed")).await;
+    assert_eq!(all_shown(&frames), ["done"]);
+    assert_eq!(attempt.heard(), ["keep", "recorded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_socket_was_lost_early_goes_on_unread() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (ticket, call) = world.start(&held, 1);
+    assert!(held.adopt(ticket, call, Vec::new(), Reader::None).is_none());
+    let attempt = world.script.attempt(1);
+    attempt.end(text("done"));
+    world.pass(std::time::Duration::from_millis(10)).await;
+    assert_eq!(attempt.heard(), ["keep", "recorded"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_call_ends_its_stream_without_an_answer() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    held.cancelled(RequestId::number(1), None)
+        .await
+        .expect("taken");
+    assert_eq!(attempt.heard()[1], "cancel: cancelled by the client");
+    attempt.end(Err(Failure::Cancelled));
+    assert_eq!(rest(reader).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_too_many_is_refused_with_an_error_and_its_call_cancelled() {
+    let world = World::with(Config {
+        streams_per_session_max: 1,
+        ..Config::default()
+    });
+    let held = world.hold(&world.open().await).await;
+    let _first = world.adopt_kept(&held, 1).await;
+    let (reader, attempt) = world.adopt(&held, 2);
+    assert_eq!(all_shown(&rest(reader).await), ["error -31012"]);
+    assert_eq!(attempt.heard(), ["cancel: the client is gone"]);
+    let refused = [("step", "refused")];
+    assert_eq!(world.metric("ostler_session_calls_total", &refused), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_reader_is_cut_and_loses_no_event() {
+    let world = World::with(Config {
+        stream_buffer_bytes_max: 2_000,
+        ..Config::default()
+    });
+    let held = world.hold(&world.open().await).await;
+    let (reader, attempt, first) = world.adopt_kept(&held, 1).await;
+    for round in 0..10 {
+        attempt.say(ask(&round.to_string()));
+    }
+    world.pass(std::time::Duration::from_millis(10)).await;
+    let got = rest(reader).await;
+    assert!(got.len() < 10, "it was cut: {}", got.len());
+    assert_eq!(world.metric("ostler_session_streams_cut_total", &[]), 1.0);
+
+    attempt.end(text("done"));
+    let last = got
+        .last()
+        .map_or(first, |frame| frame.id.clone().expect("stored"));
+    let mut seen = all_shown(&got);
+    let mut cursor = last;
+    while seen.last().is_none_or(|last| last != "done") {
+        let more = rest(held.resume(&cursor).await.expect("resumed")).await;
+        cursor = more
+            .last()
+            .expect("some progress")
+            .id
+            .clone()
+            .expect("stored");
+        seen.extend(all_shown(&more));
+    }
+    let asked = seen
+        .iter()
+        .filter(|shown| *shown == "elicitation/create")
+        .count();
+    assert_eq!((asked, seen.last().unwrap().as_str()), (10, "done"));
+}
