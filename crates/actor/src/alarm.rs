@@ -18,6 +18,7 @@ pub struct Alarm {
 }
 
 impl Alarm {
+    /// An alarm that is not set.
     pub fn new(env: &Env) -> Self {
         Alarm {
             env: env.clone(),
@@ -50,6 +51,7 @@ impl Alarm {
         poll_fn(|cx| self.poll_ring(cx)).await;
     }
 
+    /// [`Alarm::ring`] for hand-written polls.
     pub fn poll_ring(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(timer) = &mut self.timer else {
             return Poll::Pending;

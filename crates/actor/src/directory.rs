@@ -9,7 +9,10 @@ use std::{
     fmt,
     hash::Hash,
     ops::Deref,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use dashmap::{DashMap, Entry};
@@ -26,6 +29,7 @@ pub struct Directory<K, H>(Arc<Inner<K, H>>);
 
 struct Inner<K, H> {
     cells: DashMap<K, Arc<Cell<H>>>,
+    removals: AtomicUsize,
     metrics: Metrics,
 }
 
@@ -65,6 +69,7 @@ impl<K: Eq + Hash + Clone, H> Directory<K, H> {
     pub fn new(env: &Env, kind: &'static str) -> Self {
         Directory(Arc::new(Inner {
             cells: DashMap::new(),
+            removals: AtomicUsize::new(0),
             metrics: Metrics::new(env, kind),
         }))
     }
@@ -106,6 +111,7 @@ impl<K: Eq + Hash + Clone, H> Directory<K, H> {
         self.0.cells.len()
     }
 
+    /// Whether no actor is live or becoming so.
     pub fn is_empty(&self) -> bool {
         self.0.cells.is_empty()
     }
@@ -139,6 +145,23 @@ impl<K: Eq + Hash, H> Directory<K, H> {
         let same = |_: &K, found: &Arc<Cell<H>>| Arc::ptr_eq(found, cell);
         if self.0.cells.remove_if(key, same).is_some() {
             self.0.metrics.live.decrement(1.0);
+            self.0.give_back_room();
+        }
+    }
+}
+
+/// Actors that leave, between two looks at how much room their places took.
+const REMOVALS_PER_LOOK: usize = 1_024;
+
+impl<K: Eq + Hash, H> Inner<K, H> {
+    /// A map keeps the room of its best times; sleeping actors must cost nothing.
+    fn give_back_room(&self) {
+        let removals = self.removals.fetch_add(1, Ordering::Relaxed);
+        if !(removals + 1).is_multiple_of(REMOVALS_PER_LOOK) {
+            return;
+        }
+        if self.cells.capacity() > 4 * self.cells.len() + REMOVALS_PER_LOOK {
+            self.cells.shrink_to_fit();
         }
     }
 }
@@ -268,6 +291,7 @@ impl<H> Cell<H> {
 }
 
 impl<K: Eq + Hash, H> Slot<K, H> {
+    /// The key the actor lives under.
     pub fn key(&self) -> &K {
         &self.key
     }

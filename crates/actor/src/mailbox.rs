@@ -24,6 +24,7 @@ use ostler_types::Instant;
 pub enum Item<C, D> {
     /// Stop, cancel, lease, probe: what must not wait behind data.
     Control(C),
+    /// Everything else.
     Data(D),
 }
 
@@ -37,6 +38,7 @@ pub enum NotSent<T> {
 }
 
 impl<T> NotSent<T> {
+    /// The item itself.
     pub fn into_inner(self) -> T {
         match self {
             NotSent::Full(item) | NotSent::Closed(item) => item,
@@ -78,6 +80,7 @@ impl<R> Reply<R> {
         (Reply(tx), rx)
     }
 
+    /// Answers.
     pub fn send(self, answer: R) {
         // The asker may have given up; its answer is of no use to anybody else.
         drop(self.0.send(answer));
@@ -245,6 +248,7 @@ impl<C, D> Mailbox<C, D> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
+    /// [`Mailbox::next`] for hand-written polls.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Item<C, D>>> {
         let item = {
             let mut lanes = self.0.lanes.lock();
@@ -272,6 +276,7 @@ impl<C, D> Mailbox<C, D> {
         self.0.room.close();
     }
 
+    /// Whether nothing lies in either lane.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -330,6 +335,12 @@ fn wake(waker: Option<Waker>) {
     if let Some(waker) = waker {
         waker.wake();
     }
+}
+
+/// What an idle mailbox takes.
+#[cfg(test)]
+pub(crate) fn bytes_idle() -> usize {
+    size_of::<Shared<(), ()>>()
 }
 
 #[cfg(test)]

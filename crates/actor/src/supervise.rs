@@ -51,7 +51,9 @@ pub enum Importance {
 /// An actor's end, and the decision about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stop {
+    /// How it ended.
     pub reason: StopReason,
+    /// What is to be done now.
     pub verdict: Verdict,
 }
 

@@ -68,11 +68,13 @@ impl Env {
         self.0.clock.wall()
     }
 
+    /// Waits that long.
     // Cancel safe: a timer holds nothing.
     pub async fn sleep(&self, span: Duration) {
         self.deadline_sleep(self.now() + span).await;
     }
 
+    /// Waits until then.
     // Cancel safe: a timer holds nothing.
     pub async fn sleep_until(&self, at: Instant) {
         self.deadline_sleep(at).await;
@@ -95,6 +97,7 @@ impl Env {
         self.0.random.fill(buf);
     }
 
+    /// A random number, of the same source.
     pub fn random_u64(&self) -> u64 {
         self.0.random.next_u64()
     }
@@ -136,6 +139,7 @@ impl Env {
         self.0.tasks.alive_by_name()
     }
 
+    /// Where this world's metrics are made and shown.
     pub fn metrics(&self) -> &Registry {
         &self.0.metrics
     }

@@ -33,6 +33,7 @@ pub(crate) enum Change {
 }
 
 impl Batch {
+    /// A batch that changes nothing. Committing it waits for what was queued before.
     pub fn new() -> Batch {
         Batch::default()
     }
@@ -52,6 +53,7 @@ impl Batch {
         self.changes.push(Change::Delete { key });
     }
 
+    /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
     }

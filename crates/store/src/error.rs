@@ -28,11 +28,13 @@ pub enum StoreError {
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// Another process holds the directory.
     #[error(
         "{path} is in use by another process; \
          stop that one, or give this node a data directory of its own"
     )]
     InUse { path: PathBuf },
+    /// Its format is of a later version; its files are untouched.
     #[error(
         "{path} was written by a newer version (store format {found}, this one reads up to \
          {known}); start the newer version, nothing was changed"
@@ -42,6 +44,7 @@ pub enum OpenError {
         found: u32,
         known: u32,
     },
+    /// Its files are damaged; they were moved aside.
     #[error(
         "{path} could not be opened ({why}) and was moved to {moved_to}; \
          the next start begins with an empty store, keep the moved one for analysis"
@@ -51,6 +54,7 @@ pub enum OpenError {
         moved_to: PathBuf,
         why: String,
     },
+    /// The system would not let us.
     #[error("{path} could not be opened: {why}")]
     Io { path: PathBuf, why: String },
 }
@@ -58,15 +62,18 @@ pub enum OpenError {
 /// Whether the store can do its work now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
+    /// It can.
     Good,
     /// Durable writes are refused until there is space again.
     Full,
     /// Durable writes are refused until a restart, because of this.
     Poisoned(String),
+    /// The node is going down.
     Closed,
 }
 
 impl Health {
+    /// Whether it can.
     pub fn is_good(&self) -> bool {
         *self == Health::Good
     }

@@ -15,6 +15,7 @@ use crate::{
 /// What is wrong with the disk now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Fault {
+    /// Nothing.
     #[default]
     None,
     /// Writes find no space; nothing of them is stored.
@@ -30,6 +31,7 @@ pub enum Fault {
 pub struct Faults(Arc<Mutex<Fault>>);
 
 impl Faults {
+    /// From now on the disk is like that.
     pub fn set(&self, fault: Fault) {
         *self.0.lock() = fault;
     }

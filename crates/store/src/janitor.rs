@@ -16,6 +16,7 @@ pub struct Janitor {
 }
 
 impl Janitor {
+    /// The janitor of that store.
     pub fn new(store: &Store) -> Janitor {
         Janitor {
             store: store.clone(),

@@ -8,13 +8,19 @@ use ostler_types::{Shard, TenantId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Table {
+    /// What is about the store or the node as a whole.
     Meta = 0,
+    /// Legacy sessions.
     Sessions = 1,
+    /// Stored events of their streams.
     Events = 2,
+    /// Kept calls.
     Calls = 3,
+    /// Tasks and parked calls.
     Tasks = 4,
     /// The index from time to key; kept by the store itself.
     Deadlines = 5,
+    /// The index from principal to session.
     Principals = 6,
     /// Records that did not verify, kept aside for a while; written by the store itself.
     Aside = 7,
@@ -35,6 +41,7 @@ pub struct Key(Vec<u8>);
 pub struct KeyPrefix(Vec<u8>);
 
 impl Key {
+    /// The start of a key; what names the record within its tenant is appended.
     pub fn new(table: Table, shard: Shard, tenant: &TenantId) -> Key {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(&[table as u8, shard.0]);
@@ -73,6 +80,7 @@ impl Key {
         KeyPrefix(self.0.clone())
     }
 
+    /// The key as it is stored.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -24,19 +24,23 @@ pub struct Record {
     pub version: u16,
     /// The activation that wrote it.
     pub epoch: u64,
+    /// Whose it is.
     pub owner: Owner,
+    /// What its owner encoded.
     pub payload: Bytes,
 }
 
 /// Whose a record is, beside what its key says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {
+    /// Who pays for it.
     pub tenant: TenantId,
     /// A hash of the principal: enough to compare, not enough to read.
     pub principal: [u8; 32],
 }
 
 impl Owner {
+    /// The owner that a principal of a tenant is.
     pub fn new(tenant: &TenantId, principal: &Principal) -> Owner {
         let mut hash = blake3::Hasher::new();
         for part in [&principal.issuer, &principal.subject, &principal.client] {

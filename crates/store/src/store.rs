@@ -21,6 +21,7 @@ use crate::{
 /// Which engine, and its bounds.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// What keeps the rows.
     pub engine: EngineChoice,
     /// What sled may cache. It takes some times this in memory.
     pub cache_bytes: u64,
@@ -28,6 +29,7 @@ pub struct Config {
     pub queue_bytes_max: usize,
 }
 
+/// What keeps the rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EngineChoice {
     /// Forgets everything at its end.
@@ -37,6 +39,7 @@ pub enum EngineChoice {
 }
 
 impl Config {
+    /// In memory, with the usual bounds.
     pub fn memory() -> Config {
         Config {
             engine: EngineChoice::Memory,
@@ -45,6 +48,7 @@ impl Config {
         }
     }
 
+    /// On disk in that directory, with the usual bounds.
     pub fn sled(path: impl Into<PathBuf>) -> Config {
         let engine = EngineChoice::Sled { path: path.into() };
         Config {

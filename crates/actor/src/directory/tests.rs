@@ -1,8 +1,4 @@
-use std::{
-    convert::Infallible,
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::{convert::Infallible, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::{sync::oneshot, task::yield_now};
@@ -170,6 +166,30 @@ async fn an_actor_that_ends_before_its_activation_does_is_not_kept() {
     assert!(held.is_closed());
     drop(held.clone());
     assert!(directory.is_empty());
+}
+
+#[tokio::test]
+async fn actors_that_left_give_their_room_back() {
+    let env = Env::seeded(1);
+    let directory = directory(&env);
+    let mut slots = Vec::new();
+    for key in 0..20_000 {
+        let (_held, _mailbox, slot) = hold_idle(&directory, key).await;
+        slots.push(slot);
+    }
+    assert!(directory.0.cells.capacity() >= 20_000);
+    drop(slots);
+    let left = directory.0.cells.capacity();
+    assert!(left < 4_000, "room for {left}");
+}
+
+#[test]
+fn an_idle_actors_place_and_mailbox_are_small() {
+    // Without its task: what the kernel adds to an actor's own state.
+    let place = size_of::<Cell<Handle>>() + size_of::<Slot<[u8; 32], Handle>>();
+    assert!(place <= 192, "{place}");
+    let mailbox = crate::mailbox::bytes_idle();
+    assert!(mailbox <= 256, "{mailbox}");
 }
 
 #[tokio::test]

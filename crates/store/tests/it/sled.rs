@@ -6,7 +6,8 @@ use std::{
 
 use ostler_env::Env;
 use ostler_store::{
-    Batch, Config, Health, Key, OpenError, Owner, Record, Store, StoreError, Table, conformance,
+    Batch, Config, Health, Key, KeyPrefix, OpenError, Owner, Record, Store, StoreError, Table,
+    conformance,
 };
 use ostler_types::{Shard, TenantId};
 use tempfile::TempDir;
@@ -75,6 +76,54 @@ async fn sled_keeps_what_it_acknowledged() {
     let path = dir.path().join("new").join("store");
     conformance::run_durable(|| open(&path, &env).unwrap()).await;
     assert_eq!(env.tasks_alive(), 0);
+}
+
+/// What a kill leaves are the files of this moment.
+#[tokio::test]
+async fn what_was_acknowledged_is_in_the_files_at_once_and_batches_are_whole() {
+    let env = Env::seeded(1);
+    let dir = TempDir::new().unwrap();
+    let store = open(&dir.path().join("live"), &env).unwrap();
+    for round in 0..5_u64 {
+        let mut batch = Batch::new();
+        for n in 0..20 {
+            batch.append(put(round * 20 + n, 20_000 * (round as usize % 2)));
+        }
+        store.commit(batch).await.unwrap();
+        let copy = dir.path().join(round.to_string());
+        copy_files(&dir.path().join("live"), &copy);
+        let killed = open(&copy, &env).unwrap();
+        let prefix = KeyPrefix::table(Table::Tasks);
+        let found = killed.scan(&prefix, None, 1_000).await.unwrap();
+        assert_eq!(found.len() as u64, (round + 1) * 20);
+        killed.close().await;
+    }
+    store.close().await;
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for (path, bytes) in contents(from) {
+        let path = to.join(path.strip_prefix(from).unwrap());
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_gathered_shares_one_commit() {
+    let env = Env::seeded(1);
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path(), &env).unwrap();
+    store.pause();
+    let tickets: Vec<_> = (0..500).map(|n| store.submit(put(n, 300))).collect();
+    store.resume();
+    for ticket in tickets {
+        ticket.await.unwrap();
+    }
+    let value = |name| env.metrics().value(name, &[]).unwrap();
+    assert_eq!(value("ostler_store_batches_total"), 500.0);
+    assert_eq!(value("ostler_store_commits_total"), 1.0);
+    store.close().await;
 }
 
 #[tokio::test]
