@@ -75,11 +75,16 @@ impl Listens {
 
     fn tell(&self, listener: &Listener, view: &TaskView) {
         let mut sender = listener.sender.lock();
-        let sent = sender.as_ref().map(|sender| sender.try_send(view.clone()));
-        if let Some(Err(mpsc::error::TrySendError::Full(_))) = sent {
-            *sender = None;
-            self.cut.increment(1);
+        let Some(open) = &*sender else {
+            return;
+        };
+        match open.try_reserve() {
+            Ok(room) => return room.send(view.clone()),
+            Err(mpsc::error::TrySendError::Closed(())) => return,
+            Err(mpsc::error::TrySendError::Full(())) => {}
         }
+        *sender = None;
+        self.cut.increment(1);
     }
 }
 

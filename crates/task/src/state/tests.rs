@@ -243,11 +243,13 @@ fn shown(fx: &Effects) -> (u32, Vec<&str>) {
 }
 
 fn published(fx: &Effects) -> Vec<&Standing> {
-    let standing = |effect| match effect {
-        &Effect::Publish(ref view) => Some(&view.standing),
-        _ => None,
-    };
-    fx.effects.iter().filter_map(standing).collect()
+    let mut all = Vec::new();
+    for effect in &fx.effects {
+        if let Effect::Publish(view) = effect {
+            all.push(&view.standing);
+        }
+    }
+    all
 }
 
 /// Nothing happens at all.
