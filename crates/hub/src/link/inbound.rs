@@ -71,7 +71,7 @@ where
             Frame::CatalogChanged(it) => return self.on_catalog(it),
             Frame::ResourceUpdated(it) => self.on_updated(&it),
             Frame::Pong(it) => self.on_pong(&it),
-            Frame::Leaving(_) => self.link.leaving(),
+            Frame::Leaving(_) => self.on_leaving(),
             Frame::Part(it) => return self.on_part(&it),
             Frame::Consumed(it) => self.link.outbox.consumed(it.bytes),
         }
@@ -238,6 +238,12 @@ where
         if let Some(server) = self.link.server(wire.server) {
             self.hub.watches.updated(&server.id, &wire.uri);
         }
+    }
+
+    /// At once, not after the other frames of this turn: no call may be sent its way.
+    fn on_leaving(&self) {
+        self.link.leaving();
+        self.hub.roster.refresh(&self.link);
     }
 
     fn on_pong(&mut self, wire: &wire::Pong) {

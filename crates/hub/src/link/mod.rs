@@ -239,7 +239,6 @@ where
         while self.link.stands(Standing::Serves) {
             self.turn().await?;
         }
-        self.hub.roster.refresh(&self.link);
         ControlFlow::Continue(())
     }
 
@@ -299,6 +298,11 @@ where
         self.timer.reset(now + self.tick);
         if self.hub.is_closing() {
             return Step::Break(self.closed(Why::Told));
+        }
+        // A link that was made while the hub began to drain has not been told.
+        if self.hub.is_draining() && self.link.stands(Standing::Serves) {
+            self.link.drain();
+            self.hub.roster.refresh(&self.link);
         }
         if std::mem::take(&mut self.heard) {
             self.heartbeat.heard(now);

@@ -1,1 +1,149 @@
+//! Calls without an owner: named by a worker, or left by whoever held them.
 
+use std::time::Duration;
+
+use ostler_hub::AttemptEnd;
+use ostler_protocol::call::{Answer, CallEvent};
+use ostler_rpc::worker_v1::{self as wire, KnownCallState as State, to_worker::Frame as To};
+use ostler_types::{CallId, InstanceEpoch};
+
+use crate::rig::{Rig, Worker, end, event, id, known, ok, raw};
+
+async fn worker_with(rig: &Rig, calls: &[(u128, State)]) -> Worker {
+    let calls = known(calls);
+    rig.try_worker(|hello| hello.calls = calls).await.unwrap()
+}
+
+/// Long enough for the sweep to look.
+async fn sweep(rig: &Rig) {
+    rig.env.sleep(Duration::from_millis(150)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_a_worker_brings_along_are_offered_with_their_placement_and_can_be_claimed() {
+    let rig = Rig::new();
+    let calls = [(1, State::Running), (2, State::Held), (3, State::Ended)];
+    let mut worker = worker_with(&rig, &calls).await;
+    worker.ask(1, "who").await;
+    worker.ok(2).await;
+    sweep(&rig).await;
+    let mut found = rig.found.take();
+    found.sort_by_key(|(call, _)| *call);
+    let ids: Vec<_> = found.iter().map(|(call, _)| call.0).collect();
+    assert_eq!(ids, [1, 2]);
+    let placement = &found[0].1;
+    assert_eq!(placement.worker.as_str(), "w1");
+    assert_eq!(
+        (placement.instance, placement.attempt),
+        (InstanceEpoch(7), 1)
+    );
+    assert_eq!(rig.metric("calls_adopted_total", &[]), 2.0);
+    assert_eq!(rig.metric("orphans_total", &[]), 2.0);
+
+    let mut running = rig.hub.attach(CallId(1)).unwrap();
+    assert!(rig.hub.attach(CallId(1)).is_none(), "it has an owner now");
+    assert_eq!(event(&mut running).await, CallEvent::Kept);
+    assert!(matches!(event(&mut running).await, CallEvent::Ask(_)));
+    let (key, value) = ("who".to_owned(), Ok(raw("{}")));
+    running.answer(vec![Answer { key, value }]);
+    assert!(matches!(worker.next().await, To::Answers(_)));
+    worker.ok(1).await;
+    assert_eq!(end(&mut running).await, ok());
+    running.recorded();
+
+    let mut held = rig.hub.attach(CallId(2)).unwrap();
+    assert_eq!(event(&mut held).await, CallEvent::Kept);
+    assert_eq!(end(&mut held).await, ok());
+    held.recorded();
+    let calls = vec![CallId(1).into(), CallId(2).into()];
+    assert_eq!(worker.next().await, To::Recorded(wire::Recorded { calls }));
+    assert!(rig.hub.attach(CallId(3)).is_none());
+    assert_eq!(rig.only().in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_nobody_claims_is_forgotten_after_the_grace() {
+    let rig = Rig::new();
+    let mut worker = worker_with(&rig, &[(1, State::Running)]).await;
+    let began = rig.env.now();
+    let forget = wire::Forget {
+        call: id(1),
+        attempt: 1,
+    };
+    assert_eq!(worker.next().await, To::Forget(forget));
+    assert_eq!(rig.env.now().since(began).as_secs(), 30);
+    assert_eq!(rig.ended("forgotten"), 1.0);
+    assert!(rig.hub.attach(CallId(1)).is_none());
+    assert_eq!(rig.found.take().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_known_to_be_nobodys_is_forgotten_at_once() {
+    let rig = Rig::new();
+    let mut worker = worker_with(&rig, &[(1, State::Held)]).await;
+    rig.hub.forget(CallId(1));
+    assert!(matches!(worker.next().await, To::Forget(_)));
+    assert!(rig.hub.attach(CallId(1)).is_none());
+    sweep(&rig).await;
+    assert!(rig.found.take().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphans_are_bounded() {
+    let rig = Rig::with(|config| config.orphans_per_worker_max = 2);
+    let calls = [(1, State::Held), (2, State::Held), (3, State::Held)];
+    let mut worker = worker_with(&rig, &calls).await;
+    assert!(matches!(worker.next().await, To::Forget(_)));
+    sweep(&rig).await;
+    assert_eq!(rig.found.take().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_owner_dropped_it_is_offered_again() {
+    let rig = Rig::new();
+    let mut worker = rig.worker().await;
+    let attempt = rig.start(1);
+    worker.next_call().await;
+    attempt.keep();
+    worker.kept(1).await;
+    worker.ok(1).await;
+    worker.settle(&rig).await;
+    drop(attempt);
+    sweep(&rig).await;
+    assert_eq!(rig.found.take().len(), 1);
+    let mut again = rig.hub.attach(CallId(1)).unwrap();
+    assert_eq!(event(&mut again).await, CallEvent::Kept);
+    assert_eq!(end(&mut again).await, ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_call_whose_owner_dropped_it_runs_out_unheard() {
+    let rig = Rig::new();
+    let mut worker = rig.worker().await;
+    drop(rig.start(1));
+    worker.next_call().await;
+    assert!(rig.hub.attach(CallId(1)).is_none());
+    worker.ok(1).await;
+    worker.settle(&rig).await;
+    assert!(rig.found.take().is_empty());
+    assert_eq!(rig.only().in_flight(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newer_process_cannot_continue_calls_but_may_bring_its_own() {
+    let rig = Rig::new();
+    let mut worker = rig.worker().await;
+    let mut attempt = rig.start(1);
+    worker.next_call().await;
+    attempt.keep();
+    let calls = known(&[(1, State::Running)]);
+    let newer = |hello: &mut wire::Hello| {
+        hello.instance_epoch = 8;
+        hello.calls = calls;
+    };
+    let _newer = rig.try_worker(newer).await.unwrap();
+    assert_eq!(end(&mut attempt).await, AttemptEnd::Lost);
+    sweep(&rig).await;
+    let found = rig.found.take();
+    assert_eq!(found[0].1.instance, InstanceEpoch(8));
+}

@@ -203,6 +203,19 @@ impl Rig {
         call: u128,
         edit: impl FnOnce(&mut Wanted),
     ) -> Result<Attempt, NotStarted> {
+        self.start_at(&self.only(), call, edit)
+    }
+
+    pub fn try_start_at(&self, worker: &WorkerRef, call: u128) -> Result<Attempt, NotStarted> {
+        self.start_at(worker, call, |_| ())
+    }
+
+    fn start_at(
+        &self,
+        worker: &WorkerRef,
+        call: u128,
+        edit: impl FnOnce(&mut Wanted),
+    ) -> Result<Attempt, NotStarted> {
         let mut wanted = Wanted {
             attempt: 1,
             kind: CallKind::Tool,
@@ -226,7 +239,7 @@ impl Rig {
             wants_progress: wanted.wants_progress,
             answers: &wanted.answers,
         };
-        self.hub.start(&self.only(), &new)
+        self.hub.start(worker, &new)
     }
 
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
@@ -515,6 +528,12 @@ impl Worker {
             }
         }
         self.send(From::Outcome(frame)).await;
+    }
+
+    /// The worker ends its side in order.
+    pub fn finish(&mut self) {
+        let (nowhere, _) = mpsc::channel(1);
+        self.to_hub = nowhere;
     }
 
     /// The connection breaks.
