@@ -15,7 +15,7 @@ use crate::{
     sessions::Shared,
 };
 
-/// Open calls of the last run that nobody has claimed yet. Bounded by the calls a node runs.
+/// Whose every open call is, of this run and the last. Bounded by the calls a node runs.
 #[derive(Default)]
 pub(crate) struct OpenCalls {
     scanned: OnceCell<()>,
@@ -23,6 +23,10 @@ pub(crate) struct OpenCalls {
 }
 
 impl OpenCalls {
+    pub fn insert(&self, call: CallId, owner: SessionKey) {
+        self.owners.lock().insert(call, owner);
+    }
+
     pub fn remove(&self, call: CallId) {
         self.owners.lock().remove(&call);
     }
@@ -44,7 +48,7 @@ const PAGE_LEN: usize = 1_024;
 
 impl<W: Workers> Sessions<W> {
     /// Finds the calls that were open when the node went down; the node is ready after this.
-    /// How many there are.
+    /// How many are open now.
     pub async fn recover(&self) -> Result<usize, SessionError> {
         self.0.find_open_calls().await?;
         Ok(self.0.open_calls.owners.lock().len())
@@ -75,7 +79,7 @@ impl<W: Workers> Sessions<W> {
             tracing::error!(%error, "open calls of the last run not found");
         }
         for key in shared.open_calls.owners() {
-            // Waking is enough: the actor ends what it cannot claim.
+            // Waking is enough: the actor ends what it cannot claim. A live one knows already.
             if let Err(error) = shared.hold_key(&key).await {
                 tracing::warn!(session = %key.id, %error, "session with open calls not woken");
             }
@@ -96,8 +100,8 @@ impl<W: Workers> Shared<W> {
 
     async fn find_open_calls(&self) -> Result<(), SessionError> {
         let scan = || self.scan_open_calls();
-        let scanned = self.open_calls.scanned.get_or_try_init(scan).await;
-        scanned.map(|()| ())
+        let scanned = self.open_calls.scanned.get_or_try_init(scan);
+        scanned.await.copied()
     }
 
     async fn scan_open_calls(&self) -> Result<(), SessionError> {

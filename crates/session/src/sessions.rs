@@ -12,7 +12,7 @@ use ostler_env::Env;
 use ostler_hub::Hub;
 use ostler_protocol::inbound::Initialize;
 use ostler_store::{Owner, Store};
-use ostler_types::{CallId, Caller, Instant, ServerId, SessionId};
+use ostler_types::{Caller, Instant, ServerId, SessionId};
 use tokio::sync::Notify;
 
 use crate::{
@@ -253,6 +253,7 @@ impl<W: Workers> Shared<W> {
             (Verdict::Forget, reason @ StopReason::Panicked(_)) => {
                 tracing::error!(session = %key.id, ?reason, "session given up: it keeps crashing");
                 self.metrics.given_up.increment(1);
+                self.give_back(&owner);
                 if let Err(error) = actor::purge(&self.store, &key, &owner, true).await {
                     tracing::error!(session = %key.id, %error, "session not deleted");
                 }
@@ -301,11 +302,6 @@ impl<W: Workers> Shared<W> {
     /// The session is over: its principal may open another.
     pub(crate) fn give_back(&self, owner: &Owner) {
         self.quota.give_back(owner);
-    }
-
-    /// The call is claimed or over: nobody need look for its owner.
-    pub(crate) fn forget_open(&self, call: CallId) {
-        self.open_calls.remove(call);
     }
 }
 

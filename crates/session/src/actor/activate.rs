@@ -149,6 +149,7 @@ fn start<W: Workers>(
         sources,
         readers: Default::default(),
         touched: now,
+        awake_at: now,
         unbound: BTreeSet::new(),
         unbound_until: None,
     };
@@ -163,6 +164,8 @@ impl<W: Workers> Actor<W> {
         let mut turn = Turn::new();
         for call in calls {
             self.unbound.insert(call.stream);
+            let key = self.facts.key.clone();
+            self.shared.open_calls.insert(call.facts.call, key);
             // A request id in use twice cannot be: it was booked when it was stored.
             drop(self.facts.book.enter(&call.facts.request, None));
             self.state.restore_call(now, call);

@@ -61,7 +61,6 @@ impl<W: Workers> Actor<W> {
             return false;
         };
         self.shared.metrics.calls_rebound.increment(1);
-        self.shared.forget_open(facts.call);
         self.unbound.remove(&stream);
         self.sources.calls.insert(stream, call);
         self.apply(Input::Claimed { stream }, turn);
@@ -78,7 +77,7 @@ impl<W: Workers> Actor<W> {
         for (stream, facts) in self.unbound_calls() {
             self.unbound.remove(&stream);
             self.shared.metrics.calls_lost.increment(1);
-            self.shared.forget_open(facts.call);
+            self.shared.open_calls.remove(facts.call);
             let executed = Executed::Unknown;
             let event = CallEvent::Outcome(Err(Failure::WorkerLost { executed }));
             self.apply(Input::Event { stream, event }, turn);

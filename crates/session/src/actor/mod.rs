@@ -17,7 +17,6 @@ mod rows;
 use std::{
     collections::{BTreeSet, HashMap},
     sync::Arc,
-    time::Duration,
 };
 
 use ostler_actor::{Slot, StopReason};
@@ -54,8 +53,10 @@ pub(crate) struct Actor<W: Workers> {
     state: SessionState,
     sources: Sources<W>,
     readers: HashMap<StreamId, Writer>,
-    /// When the row was last written.
+    /// When the row was last written, or that was last tried.
     touched: Instant,
+    /// When it last turned out that the session cannot sleep yet.
+    awake_at: Instant,
     /// Calls that were open before we woke and whose worker has not named them yet ...
     unbound: BTreeSet<StreamId>,
     /// ... and until when we wait for that.
@@ -113,12 +114,10 @@ impl<W: Workers> Actor<W> {
     fn set_alarm(&mut self) {
         let config = &self.shared.config;
         let own = match self.is_idle() {
-            true => self.facts.book.used() + config.linger,
+            true => self.facts.book.used().max(self.awake_at) + config.linger,
             // An open stream is use: the row must not expire under it.
             false => self.touched + config.touch_interval(),
         };
-        // Never in the past: a turn that changes nothing must not spin.
-        let own = own.max(self.now() + MIN_PAUSE);
         let at = [Some(own), self.state.alarm(), self.unbound_until];
         self.sources.alarm.set(at.into_iter().flatten().min());
     }
@@ -127,17 +126,15 @@ impl<W: Workers> Actor<W> {
     async fn retire_if_unused(&mut self) -> Option<StopReason> {
         let unused = self.now() >= self.facts.book.used() + self.shared.config.linger;
         if !self.is_idle() || !unused || self.slot.holds() > 0 {
+            self.awake_at = self.now();
             return None;
         }
         if self.row_is_stale() && self.store_row().await.is_err() {
-            return Some(StopReason::Failed(
-                "the session's row could not be stored".into(),
-            ));
+            let reason = "the session's row could not be stored";
+            return Some(StopReason::Failed(reason.into()));
         }
+        self.awake_at = self.now();
         let retired = self.slot.try_retire(&self.sources.mailbox);
         retired.then_some(StopReason::Retired)
     }
 }
-
-/// See [`Actor::set_alarm`].
-const MIN_PAUSE: Duration = Duration::from_millis(100);

@@ -50,6 +50,8 @@ impl<W: Workers> Actor<W> {
 
     /// Writes the session's own row.
     pub(super) async fn store_row(&mut self) -> Result<(), StoreError> {
+        // Also if it fails: the next try is due in its time, not at once.
+        self.touched = self.now();
         let mut batch = Batch::new();
         let fresh = self.add_row(&mut batch);
         self.shared.store.commit(batch).await?;

@@ -33,6 +33,9 @@ impl<W: Workers> Actor<W> {
             }
         }
         if effects.end {
+            for call in self.sources.calls.values() {
+                self.shared.open_calls.remove(call.id());
+            }
             self.facts.book.end();
             self.shared.give_back(&self.facts.owner);
             self.shared.metrics.ended.increment(1);
@@ -88,6 +91,8 @@ impl<W: Workers> Actor<W> {
     /// The row is stored: from here on the call is the session's, whatever happens to readers.
     fn keep(&mut self, stream: StreamId, arrival: &mut Arrival<W>) {
         if let Some(call) = arrival.call.take() {
+            let key = self.facts.key.clone();
+            self.shared.open_calls.insert(call.id(), key);
             self.sources.calls.insert(stream, call.keep());
             self.shared.metrics.calls_adopted.increment(1);
         }
@@ -165,8 +170,9 @@ impl<W: Workers> Actor<W> {
     fn recorded(&mut self, stream: StreamId) {
         if let Some(call) = self.sources.calls.remove(&stream) {
             call.recorded();
+            self.shared.open_calls.remove(call.id());
+            self.shared.metrics.calls_recorded.increment(1);
         }
-        self.shared.metrics.calls_recorded.increment(1);
     }
 
     /// As long as a person may take, once more: the row's deadline allows for it.
@@ -204,6 +210,8 @@ impl<W: Workers> Actor<W> {
                 arrival.verdict = Err(error);
             }
         }
+        // The machine believes that somebody reads now; if not, it is told in the next turn.
+        self.sources.departures.tell();
     }
 
     async fn read_after(&mut self, cursor: Cursor, live: bool) -> Result<Replay, SessionError> {

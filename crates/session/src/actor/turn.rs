@@ -219,14 +219,11 @@ impl<W: Workers> Actor<W> {
 
     /// Forgets readers whose connection is gone.
     fn readers_left(&mut self, turn: &mut Turn<W>) {
-        let gone = self.readers.extract_if(|_, writer| writer.is_done());
-        let gone: Vec<_> = gone
-            .map(|(stream, writer)| (stream, writer.taken()))
-            .collect();
-        for (stream, taken) in gone {
-            if stream == StreamId::STANDALONE {
-                self.apply(Input::ListenerGone { taken }, turn);
-            }
+        let standalone = self.readers.get(&StreamId::STANDALONE);
+        let taken = standalone.and_then(Writer::taken);
+        self.readers.retain(|_, writer| !writer.is_done());
+        if !self.readers.contains_key(&StreamId::STANDALONE) {
+            self.apply(Input::ListenerGone { taken }, turn);
         }
     }
 

@@ -71,13 +71,10 @@ mod tests {
         places.iter().enumerate().map(event).collect()
     }
 
-    /// What is replayed after `cursor` as (places, complete), or the oldest place of a gap.
-    fn check(
-        stored: Vec<StoredEvent>,
-        cursor: (u64, u64),
-        live: bool,
-        expected: Result<(&[(u64, u64)], bool), Option<(u64, u64)>>,
-    ) {
+    /// What is replayed as (places, complete), or the oldest place of a gap.
+    type Expected<'a> = Result<(&'a [(u64, u64)], bool), Option<(u64, u64)>>;
+
+    fn check(stored: Vec<StoredEvent>, cursor: (u64, u64), live: bool, expected: Expected<'_>) {
         let (epoch, seq) = cursor;
         let pair = |place: Place| (place.epoch, place.seq);
         let found = replay(stored, Place { epoch, seq }, live);

@@ -81,6 +81,17 @@ async fn a_call_that_its_worker_names_wakes_its_session() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_of_this_run_has_its_owner_too() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (_reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    assert!(world.sessions.rebind(attempt.call()).await);
+    assert_eq!(attempt.heard(), ["keep"]);
+    held.end().await.expect("ended");
+    assert!(!world.sessions.rebind(attempt.call()).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_no_worker_names_ends_as_lost_after_the_grace() {
     let mut world = World::new();
     let id = world.open().await;

@@ -137,3 +137,25 @@ async fn what_waited_for_a_listener_outlasts_a_sleep() {
         "notifications/tools/list_changed"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_listener_could_not_resume_sleeps_too() {
+    let world = World::with(Config {
+        stream_events_max: 1,
+        ..Config::default()
+    });
+    let held = world.hold(&world.open().await).await;
+    let mut reader = held.listen().await.expect("listening");
+    let first = next(&mut reader).await.id.expect("primed");
+    for name in ["a", "b"] {
+        world
+            .catalogs
+            .register(&server(), &worker(), offer(&["echo", name]));
+        next(&mut reader).await;
+    }
+    drop(reader);
+    assert!(held.resume(&first).await.is_err());
+    drop(held);
+    world.pass(MINUTE).await;
+    assert_eq!(world.sessions.live(), 0);
+}
