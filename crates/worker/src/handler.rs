@@ -1,11 +1,11 @@
 //! Async functions as handlers, and their type-erased form.
 
-use std::{pin::Pin, sync::Arc};
+use std::{borrow::Cow, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::future::ready;
 use ostler_protocol::call::Failure;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
@@ -28,9 +28,19 @@ pub trait Handler<Marker>: Send + Sync + 'static {
 }
 
 /// No arguments at all; also what a handler without an argument parameter takes.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Deserialize)]
 pub struct NoArgs {}
+
+/// By hand: a derived one would show the comment above to every client.
+impl JsonSchema for NoArgs {
+    fn schema_name() -> Cow<'static, str> {
+        "NoArgs".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "object", "additionalProperties": false})
+    }
+}
 
 impl<F, Running, Args, Output> Handler<fn(Ctx, Args) -> Output> for F
 where
