@@ -70,18 +70,16 @@ impl KnownAnswers {
         again
     }
 
-    /// What was fed, to be fed again after a restart: a call that heard it does not wait for it
-    /// any more, and ignores it. Of answers under one key, the last.
-    pub(crate) fn spent(&self) -> Vec<Answer> {
-        let mut last = BTreeMap::new();
-        for known in self.entries.iter().filter(|known| known.spent) {
-            last.insert(&known.key, &known.value);
-        }
-        let answer = |(key, value): (&String, &Raw)| Answer {
-            key: key.clone(),
-            value: Ok(value.clone()),
+    /// What was fed as the answer to exactly this question.
+    pub(crate) fn spent_on(&self, question: &Question) -> Option<Raw> {
+        let digest = question_digest(question);
+        let same = |known: &&Known| {
+            known.spent
+                && known.key == question.key
+                && known.question.is_none_or(|asked| asked == digest)
         };
-        last.into_iter().map(answer).collect()
+        let known = self.entries.iter().rfind(same)?;
+        Some(known.value.clone())
     }
 
     /// Forgets the oldest of what was fed, until the rest fits into `bytes_max`.
@@ -254,7 +252,7 @@ mod tests {
         known.trim(usize::MAX);
         assert!(known.complete);
         known.trim(known.bytes() - 1);
-        let keys: Vec<_> = known.spent().into_iter().map(|answer| answer.key).collect();
+        let keys: Vec<_> = known.entries.iter().map(|known| &known.key[..]).collect();
         assert_eq!(keys, ["b", "c"]);
         assert!(!known.complete);
     }

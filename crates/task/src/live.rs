@@ -5,7 +5,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -47,6 +47,8 @@ pub(crate) struct Inner {
     /// Who owns which running call. Bounded by what is unfinished.
     open: Mutex<HashMap<CallId, (TenantId, TaskId)>>,
     tickets: AtomicU64,
+    /// Nothing wakes any more.
+    stopping: AtomicBool,
     /// Rings when an actor has ended.
     ended: Notify,
 }
@@ -87,6 +89,7 @@ impl Inner {
             supervisor: Supervisor::new(env, "task", Importance::Ordinary),
             open: Mutex::default(),
             tickets: AtomicU64::new(1),
+            stopping: AtomicBool::new(false),
             ended: Notify::new(),
             env: env.clone(),
             config,
@@ -117,6 +120,13 @@ impl Inner {
 
     pub fn live(&self) -> usize {
         self.directory.len()
+    }
+
+    pub fn check_running(&self) -> Result<(), TaskError> {
+        match self.stopping.load(Ordering::Acquire) {
+            true => Err(TaskError::Draining),
+            false => Ok(()),
+        }
     }
 
     // ---- beginning -----------------------------------------------------------------
@@ -211,6 +221,7 @@ impl Inner {
         id: TaskId,
         owner: Option<&Owner>,
     ) -> Result<Held<Handle>, TaskError> {
+        self.check_running()?;
         let activate = async |slot| {
             let mut state = self.load(tenant, id).await?;
             if owner.is_some_and(|owner| *owner != state.facts.owner) {
@@ -267,15 +278,23 @@ impl Inner {
 
     // ---- calls that come back ------------------------------------------------------
 
+    /// A call that is ours stays ours when its actor cannot be woken now: to say otherwise
+    /// would stop it.
     pub async fn rebind(self: &Arc<Self>, call: CallId) -> bool {
         let owned = self.open.lock().get(&call).cloned();
         let Some((tenant, id)) = owned else {
             return false;
         };
         match self.wake(&tenant, id, None).await {
-            Ok(held) => held.address.control(Control::Rebind).is_ok(),
-            Err(_) => false,
+            // A full or closed lane: the actor that is there, or the next, looks by itself.
+            Ok(held) => held.address.control(Control::Rebind).is_ok() || self.is_open(call),
+            Err(TaskError::Unknown) => false,
+            Err(_) => true,
         }
+    }
+
+    fn is_open(&self, call: CallId) -> bool {
+        self.open.lock().contains_key(&call)
     }
 
     pub async fn recover(self: &Arc<Self>) -> Result<usize, StoreError> {
@@ -307,6 +326,7 @@ impl Inner {
         match self.wake(&open.tenant, open.task, None).await {
             Ok(_) => Ok(true),
             Err(TaskError::Unknown) => {
+                self.close(open.call);
                 let mut batch = Batch::new();
                 batch.delete(call::key(&open.tenant, open.call));
                 self.store.commit(batch).await.map(|()| false)
@@ -318,6 +338,8 @@ impl Inner {
     // ---- the end -------------------------------------------------------------------
 
     pub async fn stop(&self) {
+        // First: what an actor lets go of is offered back to it at once.
+        self.stopping.store(true, Ordering::Release);
         loop {
             let ended = self.ended.notified();
             tokio::pin!(ended);

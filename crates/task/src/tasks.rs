@@ -120,6 +120,7 @@ impl Tasks {
         server: &ServerId,
         handover: Handover,
     ) -> Result<End, TaskError> {
+        self.0.check_running()?;
         let owner = Owner::new(caller, server);
         // Before the call is kept: refused, it is dropped, which cancels it.
         let place = self.0.quota.take(&owner).ok_or(TaskError::Quota)?;

@@ -202,6 +202,7 @@ pub(crate) fn decode(id: TaskId, record: &Record) -> Result<TaskState, BadRecord
         kept: true,
         stored: true,
         missing_until: None,
+        retold: false,
     })
 }
 

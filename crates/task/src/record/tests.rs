@@ -161,6 +161,7 @@ fn state() -> impl Strategy<Value = TaskState> {
         kept: true,
         stored: true,
         missing_until: None,
+        retold: false,
     })
 }
 

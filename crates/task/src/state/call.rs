@@ -55,7 +55,13 @@ impl TaskState {
         if !self.is_unfinished() || self.cancel_by.is_some() {
             return;
         }
-        self.asks += 1;
+        let questions = match std::mem::take(&mut self.retold) {
+            true => self.answer_again(questions, fx),
+            false => {
+                self.asks += 1;
+                questions
+            }
+        };
         if self.asks > config.rounds_max && !matches!(self.phase, Phase::Task(_)) {
             return self.give_up(config, now, fx);
         }
@@ -119,15 +125,31 @@ impl TaskState {
         }
     }
 
-    /// The call was found: what it may not have heard is said again.
+    /// The call was found. It says again what it waits for; an answer that it did not hear is
+    /// among that.
     pub(super) fn on_attached(&mut self, fx: &mut Effects) {
         self.missing_until = None;
+        self.retold = true;
         if self.cancel_by.is_some() {
             fx.cancel_call();
         }
-        let open = |key: &str| self.questions.iter().any(|asked| asked.question.key == key);
-        let answers = self.known.spent().into_iter();
-        fx.feed(answers.filter(|answer| !open(&answer.key)).collect());
+    }
+
+    /// Answers what was answered before the restart; returns the other questions.
+    fn answer_again(&mut self, questions: Vec<Question>, fx: &mut Effects) -> Vec<Question> {
+        let mut answers = Vec::new();
+        let mut rest = Vec::new();
+        for question in questions {
+            match self.known.spent_on(&question) {
+                Some(value) => answers.push(Answer {
+                    key: question.key,
+                    value: Ok(value),
+                }),
+                None => rest.push(question),
+            }
+        }
+        fx.feed(answers);
+        rest
     }
 
     /// Nobody named the call within the grace.

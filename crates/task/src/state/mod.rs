@@ -145,6 +145,8 @@ pub(crate) struct TaskState {
     pub stored: bool,
     /// After a restart: until when the worker may name the call again. Not stored.
     pub missing_until: Option<Timestamp>,
+    /// The call was found again, and its next questions are those that were open. Not stored.
+    pub retold: bool,
 }
 
 /// What a call brings along when it is handed over.
@@ -193,6 +195,7 @@ impl TaskState {
             kept: false,
             stored: false,
             missing_until: None,
+            retold: false,
         };
         for question in birth.questions {
             state.open(question);

@@ -85,16 +85,28 @@ fn a_tool_that_may_run_long_makes_long_tasks() {
 }
 
 #[test]
-fn what_a_call_may_not_have_heard_is_said_again_after_a_restart() {
+fn an_answer_that_a_call_did_not_hear_is_said_again_after_a_restart() {
     let mut driven = Driven::parked(["a"]);
     driven.resume(2, 1, ["a"]);
     let mut driven = driven.restarted();
-    let fx = driven.step(Input::Attached);
-    assert_eq!(fed(&fx), [("a", &Ok(answer()))]);
-    // An answer is not said again when its key is asked anew.
+    check_silent(&driven.step(Input::Attached));
+    // A call that is found says again what it waits for.
+    assert_eq!(fed(&driven.ask(["a"])), [("a", &Ok(answer()))]);
+    assert_eq!(driven.open_keys(), [""; 0]);
+    // From then on questions are new ones.
     driven.ask(["a"]);
-    let fx = driven.restarted().step(Input::Attached);
-    assert!(fed(&fx).is_empty());
+    assert_eq!(driven.open_keys(), ["a"]);
+}
+
+#[test]
+fn a_question_that_was_open_before_a_restart_is_asked_once() {
+    let mut driven = Driven::parked(["a", "b"]).restarted();
+    driven.step(Input::Attached);
+    assert!(fed(&driven.ask(["a", "b", "c"])).is_empty());
+    assert_eq!(
+        (driven.open_keys(), driven.state.asks),
+        (vec!["a", "b", "c"], 1)
+    );
 }
 
 #[test]

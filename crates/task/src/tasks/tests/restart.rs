@@ -11,10 +11,38 @@ async fn a_parked_call_survives_a_restart() {
     assert_eq!(node.tasks.recover().await, Ok(1));
     script.name();
     assert!(node.tasks.rebind(CallId(1)).await);
+    script.say(asks(&["a"]));
+    node.settle().await;
     let mut stream = node.follows(&asked.request_state, &["a"]).await;
     assert_eq!(script.told(), [Said::Answer("a".to_owned())]);
     script.say(CallEvent::Outcome(result()));
     assert_eq!(end_of(&mut stream).await, End::Outcome(result()));
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_wakes_in_a_node_that_stops() {
+    let node = Node::new();
+    let (script, asked) = node.park(1, &["a"]).await;
+    let state = &asked.request_state;
+    let mut stream = node.follows(state, &["a"]).await;
+    node.tasks.stop().await;
+    assert_eq!(stream.next().await, Some(Err(TaskError::Draining)));
+    assert!(
+        node.tasks.rebind(CallId(1)).await,
+        "still ours: nobody may stop it"
+    );
+    assert_eq!(
+        node.resume(state, &["a"]).await.err(),
+        Some(TaskError::Draining)
+    );
+    let (late, handover) = node.handover(2, facts(), asking(&["a"]));
+    let refused = node.tasks.take_over(&node.ann(), &bank(), handover).await;
+    assert_eq!(
+        (refused, late.told()),
+        (Err(TaskError::Draining), vec![Said::Detached])
+    );
+    assert!(!script.told().contains(&Said::Cancel));
     node.down().await;
 }
 
