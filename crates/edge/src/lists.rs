@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ostler_auth::{KeyRing, Purpose};
 use ostler_catalog::Snapshot;
+use ostler_dispatch::Refusal;
 use ostler_protocol::{
     RequestId, Revision, cursor,
     fault::Fault,
@@ -14,14 +15,16 @@ use ostler_protocol::{
 
 use crate::routes::Exchange;
 
-/// What a request sees of its Server.
+/// What a request sees of its Server. A Server is known by its workers alone, so one without any is
+/// not told apart from one that never was: both may come, and a session must not take it for its end.
 pub fn snapshot(exchange: &Exchange) -> Result<Arc<Snapshot>, Fault> {
     let Exchange {
         edge,
         caller,
         server,
     } = exchange;
-    Ok(edge.dispatcher.snapshot(caller, server)?)
+    let snapshot = edge.dispatcher.snapshot(caller, server);
+    Ok(snapshot.map_err(Refusal::of_known_server)?)
 }
 
 /// What to declare [CAP-1].

@@ -110,7 +110,7 @@ async fn admit(
     let admitted = edge
         .dispatcher
         .admit(caller, server, work.kind, &work.target);
-    let admitted = admitted.map_err(|refusal| fail(refusal.into()))?;
+    let admitted = admitted.map_err(|refusal| fail(refusal.of_known_server().into()))?;
     let shape = Shape {
         revision: held.facts().revision,
         server_info: &admitted.snapshot.server_info,
@@ -218,6 +218,11 @@ fn outcome_response(shape: &Shape<'_>, id: &RequestId, work: &Work, outcome: &Ou
     match outcome {
         // The client cancelled and wants no answer [CAN-1].
         Err(Failure::Cancelled) => routes::accepted(),
+        // Lacking scopes have a status of their own while there is one to give.
+        Err(Failure::NeedsScope(scopes)) => {
+            let scopes = scopes.clone();
+            rejection::failed(shape.revision, id, &Fault::Forbidden { scopes })
+        }
         outcome => {
             let body = reply::outcome(shape, id, work.kind, &work.target, outcome);
             rejection::json(StatusCode::OK, body)

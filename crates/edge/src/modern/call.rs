@@ -10,7 +10,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::StatusCode;
-use ostler_dispatch::{Admitted, CallControl, CallStream, NewCall};
+use ostler_dispatch::{Admitted, CallControl, CallStream, NewCall, Refusal};
 use ostler_protocol::{
     RequestId, Revision,
     call::{CallEvent, Failure, Outcome},
@@ -110,7 +110,8 @@ fn admit(exchange: &Exchange, request: &Request, fields: &Fields<'_>) -> Result<
     }
     let admitted = edge
         .dispatcher
-        .admit(caller, server, request.kind, &request.target)?;
+        .admit(caller, server, request.kind, &request.target)
+        .map_err(Refusal::of_known_server)?;
     if let Some(tool) = admitted.tool() {
         check_param_headers(fields, tool.param_rules(), &request.arguments)?;
     }
@@ -432,6 +433,8 @@ impl Flow {
             result.and_then(|result| reply::call_result(&self.shape(), &self.id, *kind, result));
         match result {
             Ok(body) => Done::Result(body),
+            // Lacking scopes have a status of their own while there is one to give.
+            Err(Failure::NeedsScope(scopes)) => Done::Fault(Fault::Forbidden { scopes }),
             Err(failure) => match reply::tool_error_text(self.facts.revision, *kind, &failure) {
                 Some(text) => Done::Result(reply::tool_error(&self.shape(), &self.id, &text)),
                 None => Done::Fault(Fault::of_call(failure, *kind, target)),
@@ -451,6 +454,11 @@ impl Flow {
     fn message(&self, done: Done) -> Bytes {
         match done {
             Done::Result(body) => body,
+            Done::Fault(Fault::Forbidden { scopes }) => {
+                let CallFacts { kind, target, .. } = &self.facts;
+                let outcome = Err(Failure::NeedsScope(scopes));
+                reply::outcome(&self.shape(), &self.id, *kind, target, &outcome)
+            }
             Done::Fault(fault) => reply::error(self.facts.revision, Some(&self.id), &fault),
         }
     }
