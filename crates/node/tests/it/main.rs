@@ -1,0 +1,4 @@
+//! A whole node over real HTTP and real gRPC on loopback.
+
+mod modern;
+mod legacy;

@@ -1,0 +1,345 @@
+//! A raw HTTP/1.1 client: exactly the bytes it is told to send, one connection for each request.
+
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+use crate::{
+    sse::{Event, Parser},
+    wait::soon,
+};
+
+/// A request whose every byte is settled. Header values are bytes: tests send what is not text.
+#[derive(Debug, Clone)]
+pub struct Request {
+    pub method: String,
+    pub target: String,
+    pub headers: Vec<(String, Vec<u8>)>,
+    pub body: Vec<u8>,
+}
+
+impl Request {
+    pub fn new(method: &str, target: &str) -> Self {
+        Self {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
+    }
+
+    /// Adds a line, whether or not the name is there already.
+    pub fn also(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Sets a line, in place of all of this name.
+    pub fn header(self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.without(name).also(name, value)
+    }
+
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers
+            .retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// A body as it is, with no header that belongs to it.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The bytes on the wire. `Content-Length` is added unless the body is framed otherwise.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.target).into_bytes();
+        for (name, value) in &self.headers {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value);
+            bytes.extend_from_slice(b"\r\n");
+        }
+        let framed = |name: &str| {
+            let named = |(known, _): &(String, _)| known.eq_ignore_ascii_case(name);
+            self.headers.iter().any(named)
+        };
+        if !framed("content-length") && !framed("transfer-encoding") && self.method != "GET" {
+            bytes.extend(format!("Content-Length: {}\r\n", self.body.len()).into_bytes());
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+}
+
+/// A whole response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let named = |(known, _): &&(String, String)| known.eq_ignore_ascii_case(name);
+        let found = self.headers.iter().find(named);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("bodies are UTF-8")
+    }
+
+    /// The JSON body, or the last message of a stream.
+    pub fn json(&self) -> Value {
+        if self.is_stream() {
+            return self.messages().pop().expect("a stream has a last message");
+        }
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|why| panic!("{} {:?}: {why}", self.status, self.text()))
+    }
+
+    pub fn is_stream(&self) -> bool {
+        self.header("content-type") == Some("text/event-stream")
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        let mut parser = Parser::default();
+        parser.feed(&self.body);
+        std::iter::from_fn(|| parser.next_event()).collect()
+    }
+
+    /// The messages of a stream in their order, without priming events.
+    pub fn messages(&self) -> Vec<Value> {
+        let events = self.events();
+        let messages = events.iter().filter(|event| !event.data.is_empty());
+        messages.map(Event::json).collect()
+    }
+
+    /// The JSON-RPC error code, or 0 for a result.
+    pub fn code(&self) -> i64 {
+        self.json()["error"]["code"].as_i64().unwrap_or_default()
+    }
+}
+
+/// Where requests go, and with what credential.
+#[derive(Debug, Clone)]
+pub struct Door {
+    pub address: SocketAddr,
+    pub path: String,
+    pub key: Option<String>,
+}
+
+impl Door {
+    /// A request with what any request to this door carries.
+    pub fn request(&self, method: &str) -> Request {
+        let request = Request::new(method, &self.path).also("Host", self.address.to_string());
+        match &self.key {
+            Some(key) => request.also("Authorization", format!("Bearer {key}")),
+            None => request,
+        }
+    }
+
+    /// Sends and reads the whole response; a stream is read to its end.
+    pub async fn send(&self, request: &Request) -> Response {
+        let live = self.open(request).await;
+        soon("the end of a response", live.finish()).await
+    }
+
+    /// Sends and reads the head; the rest can be read event by event. Dropping it closes the
+    /// connection.
+    pub async fn open(&self, request: &Request) -> Live {
+        let mut wire = Wire::dial(self.address).await;
+        wire.send(&request.to_bytes()).await;
+        let head = soon("the head of a response", wire.head()).await;
+        let (status, headers) = head.expect("the server answers");
+        Live {
+            wire,
+            parser: Parser::default(),
+            response: Response {
+                status,
+                headers,
+                body: Vec::new(),
+            },
+        }
+    }
+
+    /// Sends these bytes and gives the statuses of all responses until the server closes.
+    pub async fn raw(&self, bytes: &[u8]) -> Vec<Response> {
+        let mut wire = Wire::dial(self.address).await;
+        // The server may refuse and close before it has read everything.
+        let _ = wire.socket.write_all(bytes).await;
+        let _ = wire.socket.shutdown().await;
+        soon("the end of a connection", wire.responses()).await
+    }
+
+    /// Connects, sends, and breaks off at once.
+    pub async fn abort(&self, bytes: &[u8]) {
+        let mut wire = Wire::dial(self.address).await;
+        wire.send(bytes).await;
+    }
+}
+
+/// A response that is still coming.
+#[derive(Debug)]
+pub struct Live {
+    wire: Wire,
+    parser: Parser,
+    response: Response,
+}
+
+impl Live {
+    pub fn head(&self) -> &Response {
+        &self.response
+    }
+
+    /// The next event; `None` when the stream has ended.
+    pub async fn event(&mut self) -> Option<Event> {
+        soon("an event or the end of a stream", self.next_event()).await
+    }
+
+    /// The next message, past priming events.
+    pub async fn message(&mut self) -> Value {
+        loop {
+            let event = self.event().await.expect("the stream goes on");
+            if !event.data.is_empty() {
+                return event.json();
+            }
+        }
+    }
+
+    async fn next_event(&mut self) -> Option<Event> {
+        assert!(self.response.is_stream(), "no stream: {:?}", self.response);
+        loop {
+            if let Some(event) = self.parser.next_event() {
+                return Some(event);
+            }
+            let piece = self.wire.piece(&self.response).await?;
+            self.parser.feed(&piece);
+        }
+    }
+
+    /// Everything up to the end.
+    pub async fn finish(mut self) -> Response {
+        while let Some(piece) = self.wire.piece(&self.response).await {
+            self.response.body.extend(piece);
+        }
+        self.response
+    }
+}
+
+/// A connection and what was read ahead on it.
+#[derive(Debug)]
+struct Wire {
+    socket: TcpStream,
+    ahead: Vec<u8>,
+    /// Bytes left of a body with a length; set at its first piece.
+    left: Option<usize>,
+}
+
+impl Wire {
+    async fn dial(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).await.expect("a node listens");
+        socket.set_nodelay(true).expect("it is a TCP socket");
+        Self {
+            socket,
+            ahead: Vec::new(),
+            left: None,
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        let sent = self.socket.write_all(bytes).await;
+        sent.expect("the node reads what it is sent");
+    }
+
+    /// More bytes; `false` at the end. A reset is an end.
+    async fn more(&mut self) -> bool {
+        let mut piece = [0; 8192];
+        let read = self.socket.read(&mut piece).await.unwrap_or(0);
+        self.ahead.extend_from_slice(&piece[..read]);
+        read > 0
+    }
+
+    /// Takes what stands before `mark`, and drops the mark.
+    async fn take_until(&mut self, mark: &[u8]) -> Option<Vec<u8>> {
+        loop {
+            let found = self.ahead.windows(mark.len()).position(|at| at == mark);
+            if let Some(end) = found {
+                let taken: Vec<u8> = self.ahead.drain(..end).collect();
+                self.ahead.drain(..mark.len());
+                return Some(taken);
+            }
+            if !self.more().await {
+                return None;
+            }
+        }
+    }
+
+    async fn take(&mut self, len: usize) -> Option<Vec<u8>> {
+        while self.ahead.len() < len {
+            if !self.more().await {
+                return None;
+            }
+        }
+        Some(self.ahead.drain(..len).collect())
+    }
+
+    /// Status and header lines; interim responses are not expected.
+    async fn head(&mut self) -> Option<(u16, Vec<(String, String)>)> {
+        let head = self.take_until(b"\r\n\r\n").await?;
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let mut lines = head.split("\r\n");
+        let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+        let header = |line: &str| {
+            let (name, value) = line.split_once(':')?;
+            Some((name.to_owned(), value.trim().to_owned()))
+        };
+        self.left = None;
+        Some((status, lines.filter_map(header).collect()))
+    }
+
+    /// The next piece of a body; `None` at its end.
+    async fn piece(&mut self, head: &Response) -> Option<Vec<u8>> {
+        if head.header("transfer-encoding") == Some("chunked") {
+            let size = self.take_until(b"\r\n").await?;
+            let size = String::from_utf8(size).expect("a chunk size is text");
+            let size = usize::from_str_radix(&size, 16).expect("a chunk size is hex");
+            let piece = self.take(size).await?;
+            self.take(2).await?;
+            return Some(piece).filter(|_| size > 0);
+        }
+        let length = head.header("content-length").map_or(0, |length| {
+            length.parse().expect("a content length is a number")
+        });
+        let left = *self.left.get_or_insert(length);
+        if left == 0 {
+            return None;
+        }
+        self.left = Some(0);
+        self.take(left).await
+    }
+
+    async fn responses(&mut self) -> Vec<Response> {
+        let mut all = Vec::new();
+        while let Some((status, headers)) = self.head().await {
+            let mut response = Response {
+                status,
+                headers,
+                body: Vec::new(),
+            };
+            while let Some(piece) = self.piece(&response).await {
+                response.body.extend(piece);
+            }
+            all.push(response);
+        }
+        all
+    }
+}

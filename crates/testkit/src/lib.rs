@@ -1,0 +1,25 @@
+//! What tests of a whole node stand on: a node on loopback, a scripted worker, a client that
+//! sends exactly the bytes it is told to.
+//!
+//! Invariant: nothing here sleeps to let something happen; it waits for a condition and gives up
+//! with a message after [`PATIENCE`]. For development only: nothing shipped depends on it.
+//! Must not know: how the parts of a node work; it sees their ports and their metrics.
+//! Start with [`TestNode`], then [`Script`] and [`Door`].
+
+mod wait;
+mod http;
+mod sse;
+mod message;
+mod legacy;
+mod worker;
+mod node;
+
+pub use crate::{
+    http::{Door, Live, Request, Response},
+    legacy::Session,
+    message::{Modern, TASKS, m_ok},
+    node::{Access, TestNode},
+    sse::{Event, Parser},
+    wait::{PATIENCE, soon, within},
+    worker::{Script, TestWorker},
+};
