@@ -8,14 +8,15 @@ fn text(text: &str) -> String {
 
 /// One of each, with its codes in the modern and in the legacy era.
 fn all() -> Vec<(Fault, i32, i32)> {
+    let mut all = of_the_message();
+    all.extend(of_the_platform());
+    all
+}
+
+fn of_the_message() -> Vec<(Fault, i32, i32)> {
     let unsupported = Fault::UnsupportedVersion {
         requested: text("1900-01-01"),
         supported: Revision::SERVED,
-    };
-    let protocol = Fault::Protocol {
-        code: 7,
-        message: text("own"),
-        data: Some(Raw::from_static("[1]")),
     };
     vec![
         (Fault::Parse(text("x")), -32700, -32700),
@@ -38,6 +39,16 @@ fn all() -> Vec<(Fault, i32, i32)> {
         (unsupported, -32022, -32600),
         (Fault::SessionRequired, -32600, -32600),
         (Fault::UnknownSession, -32600, -32600),
+    ]
+}
+
+fn of_the_platform() -> Vec<(Fault, i32, i32)> {
+    let protocol = Fault::Protocol {
+        code: 7,
+        message: text("own"),
+        data: Some(Raw::from_static("[1]")),
+    };
+    vec![
         (
             Fault::RateLimited {
                 retry_after: SECOND,
