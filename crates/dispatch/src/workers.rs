@@ -56,7 +56,7 @@ impl Workers for Hub {
     }
 
     fn attach(&self, call: CallId, placement: &Placement) -> Option<Self::Attempt> {
-        self.attach_at(call, placement)
+        Hub::attach(self, call, placement)
     }
 }
 

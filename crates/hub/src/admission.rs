@@ -2,14 +2,15 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use ostler_rpc::worker_v1 as wire;
+use futures_util::Stream;
+use ostler_rpc::worker_v1::{self as wire, FromWorker};
 use ostler_types::ServerId;
 use tonic::Status;
 
 use crate::{
     Inner,
     instance::{Instance, KnownCalls},
-    link::{Link, handshake::Newcomer, outbox::Why},
+    link::{Link, WorkerLink, handshake::Newcomer, outbox::Why},
     machine::{NotAdmitted, Process},
     metrics::EndedLink,
     offer,
@@ -17,11 +18,16 @@ use crate::{
 };
 
 impl Inner {
-    /// Gives a checked worker its link: from here on calls go out and come back.
-    pub(crate) fn admit(
+    /// Gives a checked worker its link and the actor that reads it: from here on calls go out.
+    /// Nothing is awaited, so a link is made whole or not at all.
+    pub(crate) fn admit<S>(
         self: &Arc<Self>,
         newcomer: Newcomer,
-    ) -> Result<(Arc<Instance>, Arc<Link>), Status> {
+        inbound: S,
+    ) -> Result<WorkerLink<S>, Status>
+    where
+        S: Stream<Item = Result<FromWorker, Status>> + Unpin,
+    {
         let (now, max) = (
             self.shared.env.now(),
             self.shared.config.links_per_ten_seconds_max,
@@ -32,6 +38,10 @@ impl Inner {
         }
         let link = Arc::new(self.new_link(&newcomer));
         let Admitted { instance, replaced } = self.let_in(&newcomer, &link)?;
+        self.shared.metrics.links.increment(1.0);
+        self.shared.metrics.links_opened.increment(1);
+        // From here on dropping the reader undoes it all, also if a catalog makes us panic.
+        let reader = WorkerLink::new(self.clone(), instance.clone(), link.clone(), inbound);
         if let Some(old) = replaced {
             self.replace(&old);
         }
@@ -40,9 +50,7 @@ impl Inner {
         link.outbox.welcome(welcome);
         self.roster.publish(&instance, &link);
         self.watches.tell(&link);
-        self.shared.metrics.links.increment(1.0);
-        self.shared.metrics.links_opened.increment(1);
-        Ok((instance, link))
+        Ok(reader)
     }
 
     fn new_link(&self, newcomer: &Newcomer) -> Link {

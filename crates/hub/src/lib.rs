@@ -123,17 +123,9 @@ impl Hub {
 
     /// Claims a kept call that nobody owns: one that a worker named when it linked, or whose
     /// owner dropped its [`Attempt`]. The new owner hears again what still matters: that it was
-    /// kept, its open questions, its outcome.
-    pub fn attach(&self, call: CallId) -> Option<Attempt> {
-        self.0.roster.instances().into_iter().find_map(|instance| {
-            let slot = instance.find(call)?;
-            slot.claim().then(|| Attempt::new(instance, slot))
-        })
-    }
-
-    /// Claims exactly this attempt, as [`Hub::attach`] would: whoever has a call's placement
+    /// kept, its open questions, its outcome. Exactly this attempt: whoever has a call's placement
     /// stored must not get what another worker says about it.
-    pub fn attach_at(&self, call: CallId, placement: &Placement) -> Option<Attempt> {
+    pub fn attach(&self, call: CallId, placement: &Placement) -> Option<Attempt> {
         let instance = self.0.roster.find(&placement.worker)?;
         if instance.epoch != placement.instance {
             return None;
@@ -142,10 +134,11 @@ impl Hub {
         slot.claim().then(|| Attempt::new(instance, slot))
     }
 
-    /// Nobody will ever claim this call: its worker stops it and forgets its outcome.
+    /// Nobody will ever claim this call: workers stop it and forget its outcome. An attempt that
+    /// has an owner goes on.
     pub fn forget(&self, call: CallId) {
         for instance in self.0.roster.instances() {
-            if let Some(slot) = instance.find(call) {
+            if let Some(slot) = instance.find(call).filter(|slot| !slot.is_owned()) {
                 instance.forget(&slot);
             }
         }

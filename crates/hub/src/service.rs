@@ -9,7 +9,6 @@ use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 use crate::{
     Inner,
     link::{
-        WorkerLink,
         handshake::{Newcomer, shake},
         outbox::Outbound,
     },
@@ -70,10 +69,8 @@ impl Service {
         let grant = self.authenticate(request.metadata(), ip)?;
         let mut inbound = request.into_inner();
         let newcomer = self.shake(&mut inbound, grant).await?;
-        // Nothing is awaited from here on: a link is made whole or not at all.
-        let (instance, link) = self.0.admit(newcomer)?;
-        let outbound = Outbound::new(link.clone());
-        let reader = WorkerLink::new(self.0.clone(), instance, link, inbound);
+        let reader = self.0.admit(newcomer, inbound)?;
+        let outbound = reader.outbound();
         self.0.shared.env.spawn("hub-link", reader.run());
         Ok(outbound)
     }

@@ -83,6 +83,16 @@ pub(crate) struct Orders {
     pub answers: Vec<Answer>,
 }
 
+/// What an end did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ending {
+    pub fate: EndFate,
+    /// It waits to be recorded.
+    pub kept: bool,
+    /// The worker has a free place now.
+    pub leaves_room: bool,
+}
+
 /// What became of an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum EndFate {
@@ -187,29 +197,32 @@ impl Slot {
 
     // ---- the end -----------------------------------------------------------------------
 
-    pub fn end(&self, end: AttemptEnd, by: Ended) -> EndFate {
+    pub fn end(&self, end: AttemptEnd, by: Ended) -> Ending {
         let mut state = self.state.lock();
-        match state.ended {
+        let fate = match state.ended {
             Some(Ended::ByWorker) => EndFate::Duplicate,
             Some(Ended::ByPlatform(_)) => EndFate::Late,
-            None => {
-                state.ended = Some(by);
-                state.end = Some(end);
-                state.open = Vec::new();
-                state.answers = VecDeque::new();
-                wake(state);
-                EndFate::First
-            }
+            None => EndFate::First,
+        };
+        let leaves_room = by == Ended::ByWorker && std::mem::take(&mut state.takes_room);
+        let kept = state.is_kept();
+        if fate == EndFate::First {
+            state.ended = Some(by);
+            state.end = Some(end);
+            state.open = Vec::new();
+            state.answers = VecDeque::new();
+            wake(state);
+        }
+        Ending {
+            fate,
+            kept,
+            leaves_room,
         }
     }
 
     /// The worker does not run it any more. True once.
     pub fn leave_room(&self) -> bool {
         std::mem::take(&mut self.state.lock().takes_room)
-    }
-
-    pub fn is_kept(&self) -> bool {
-        self.state.lock().is_kept()
     }
 
     // ---- from the owner ----------------------------------------------------------------
@@ -281,14 +294,21 @@ impl Slot {
         self.state.lock().deadline = deadline;
     }
 
-    pub fn disown(&self, now: Instant) {
+    /// The owner is gone. Whether the call is kept, and so waits for another one.
+    pub fn disown(&self, now: impl FnOnce() -> Instant) -> bool {
         let mut state = self.state.lock();
         state.owned = false;
         state.waker = None;
-        state.unowned = Some(Unowned {
-            since: now,
-            offered: false,
-        });
+        let kept = state.is_kept();
+        if kept {
+            let (since, offered) = (now(), false);
+            state.unowned = Some(Unowned { since, offered });
+        }
+        kept
+    }
+
+    pub fn is_owned(&self) -> bool {
+        self.state.lock().owned
     }
 
     /// Gives a kept call without an owner to a new one, which hears again what still matters.

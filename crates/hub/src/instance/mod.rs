@@ -28,7 +28,7 @@ use crate::{
     machine::{Ended, Process},
     metrics::{DroppedOutcome, EndedCall, Metrics},
     roster::NotStarted,
-    slot::{CancelStep, EndFate, Origin, Slot},
+    slot::{CancelStep, EndFate, Ending, Origin, Slot},
 };
 
 /// What all parts of a hub share.
@@ -167,7 +167,7 @@ impl Instance {
     /// Starts a call on this link.
     pub fn start(&self, link: &Link, new: &NewAttempt<'_>) -> Result<Arc<Slot>, NotStarted> {
         let server = link.server_index(new.server).ok_or(NotStarted::NotLinked)?;
-        if !link.takes_calls() {
+        if !link.serves() {
             return Err(NotStarted::NotLinked);
         }
         self.reserve(link.capacity)?;
@@ -243,13 +243,16 @@ impl Instance {
     }
 
     /// Ends a slot and counts it, if nothing has ended it before.
-    pub fn end(&self, slot: &Slot, end: AttemptEnd, by: Ended) -> EndFate {
+    pub fn end(&self, slot: &Slot, end: AttemptEnd, by: Ended) -> Ending {
         let counted = EndedCall::of(&end);
-        let fate = slot.end(end, by);
-        if fate == EndFate::First {
+        let ending = slot.end(end, by);
+        if ending.leaves_room {
+            self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+        if ending.fate == EndFate::First {
             self.shared.metrics.calls_ended.count(counted);
         }
-        fate
+        ending
     }
 
     // ---- from the worker ---------------------------------------------------------------
@@ -266,9 +269,9 @@ impl Instance {
             self.forget_at_worker(call, attempt);
             return Ok(());
         }
-        self.leave_room(&slot);
-        match self.end(&slot, AttemptEnd::Outcome(outcome), Ended::ByWorker) {
-            EndFate::First if slot.is_kept() => {}
+        let ending = self.end(&slot, AttemptEnd::Outcome(outcome), Ended::ByWorker);
+        match ending.fate {
+            EndFate::First if ending.kept => {}
             EndFate::First => self.remove(&slot),
             EndFate::Duplicate => dropped.count(DroppedOutcome::Duplicate),
             EndFate::Late => {
@@ -337,10 +340,9 @@ impl Instance {
     }
 
     pub fn disown(&self, slot: &Slot) {
-        let now = self.shared.env.now();
-        slot.disown(now);
-        if slot.is_kept() {
-            self.look_at(now);
+        let now = || self.shared.env.now();
+        if slot.disown(now) {
+            self.look_at(now());
         }
     }
 
@@ -348,7 +350,7 @@ impl Instance {
     pub fn forget(&self, slot: &Arc<Slot>) {
         let now = self.shared.env.now();
         let lost = AttemptEnd::Lost;
-        if slot.end(lost, Ended::ByPlatform(now)) == EndFate::First {
+        if slot.end(lost, Ended::ByPlatform(now)).fate == EndFate::First {
             self.shared.metrics.calls_ended.count(EndedCall::Forgotten);
         }
         self.remove(slot);

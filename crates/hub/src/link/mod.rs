@@ -35,7 +35,7 @@ use crate::{
     Inner,
     config::Config,
     instance::Instance,
-    link::outbox::{Outbox, Why},
+    link::outbox::{Outbound, Outbox, Why},
     machine::{Beat, Credit, Heartbeat},
     metrics::EndedLink,
 };
@@ -102,7 +102,12 @@ impl Link {
     }
 
     pub fn takes_calls(&self) -> bool {
-        self.stands(Standing::Serves) && !self.outbox.is_closed()
+        self.serves() && !self.outbox.is_closed()
+    }
+
+    /// Whether neither side has said that it will end; the link may be broken all the same.
+    pub fn serves(&self) -> bool {
+        self.stands(Standing::Serves)
     }
 
     /// The worker takes no new calls.
@@ -226,6 +231,11 @@ where
         }
     }
 
+    /// The other direction, for the transport.
+    pub fn outbound(&self) -> Outbound {
+        Outbound::new(self.link.clone())
+    }
+
     pub async fn run(mut self) {
         let end = match self.serve().await {
             ControlFlow::Break(end) => end,
@@ -236,7 +246,7 @@ where
 
     /// Until the link ends, or it is known that it will.
     async fn serve(&mut self) -> Step {
-        while self.link.stands(Standing::Serves) {
+        while self.link.serves() {
             self.turn().await?;
         }
         ControlFlow::Continue(())
@@ -285,9 +295,7 @@ where
     fn on_item(&mut self, item: Option<Result<FromWorker, Status>>) -> Step {
         match item {
             Some(Ok(frame)) => self.on_frame(frame),
-            None if !self.link.stands(Standing::Serves) => {
-                Step::Break(LinkEnd::quiet(EndedLink::Left))
-            }
+            None if !self.link.serves() => Step::Break(LinkEnd::quiet(EndedLink::Left)),
             None => Step::Break(LinkEnd::quiet(EndedLink::Lost)),
             Some(Err(status)) => Step::Break(inbound::broken(status)),
         }
@@ -300,7 +308,7 @@ where
             return Step::Break(self.closed(Why::Told));
         }
         // A link that was made while the hub began to drain has not been told.
-        if self.hub.is_draining() && self.link.stands(Standing::Serves) {
+        if self.hub.is_draining() && self.link.serves() {
             self.link.drain();
             self.hub.roster.refresh(&self.link);
         }

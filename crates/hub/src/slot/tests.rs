@@ -76,7 +76,7 @@ fn the_owner_hears_everything_in_order_and_the_end_last() {
     slot.chatter(progress(1), &config);
     slot.ask(vec![question("a")], &config).expect("few");
     slot.become_task();
-    assert_eq!(slot.end(ok(), Ended::ByWorker), EndFate::First);
+    assert_eq!(slot.end(ok(), Ended::ByWorker).fate, EndFate::First);
     check(
         &slot,
         &[
@@ -103,7 +103,7 @@ fn a_waiting_owner_is_woken_by_each_kind_of_news() {
         &|| assert_eq!(slot.chatter(progress(1), &config), 0),
         &|| slot.ask(vec![question("a")], &config).expect("few"),
         &|| slot.become_task(),
-        &|| assert_eq!(slot.end(ok(), Ended::ByWorker), EndFate::First),
+        &|| assert_eq!(slot.end(ok(), Ended::ByWorker).fate, EndFate::First),
     ];
     for (count, tell) in (1..).zip(news) {
         let mut cx = Context::from_waker(&waker);
@@ -117,16 +117,16 @@ fn a_waiting_owner_is_woken_by_each_kind_of_news() {
 #[test]
 fn the_first_end_wins() {
     let slot = started();
-    assert_eq!(slot.end(ok(), Ended::ByWorker), EndFate::First);
+    assert_eq!(slot.end(ok(), Ended::ByWorker).fate, EndFate::First);
     assert_eq!(
-        slot.end(AttemptEnd::Lost, Ended::ByWorker),
+        slot.end(AttemptEnd::Lost, Ended::ByWorker).fate,
         EndFate::Duplicate
     );
     check(&slot, &[AttemptEvent::Ended(ok())]);
     let slot = started();
     let deadline = AttemptEnd::Outcome(Err(Failure::Deadline));
     slot.end(deadline.clone(), Ended::ByPlatform(Instant(1)));
-    assert_eq!(slot.end(ok(), Ended::ByWorker), EndFate::Late);
+    assert_eq!(slot.end(ok(), Ended::ByWorker).fate, EndFate::Late);
     check(&slot, &[AttemptEvent::Ended(deadline)]);
 }
 
@@ -258,12 +258,12 @@ fn a_new_owner_of_a_kept_call_hears_what_still_matters() {
     let kept = event(CallEvent::Kept);
     let open = event(CallEvent::Ask(vec![question("b")]));
     assert!(!slot.claim());
-    slot.disown(Instant(1));
+    slot.disown(|| Instant(1));
     assert!(slot.claim());
     check(&slot, &[kept.clone(), open]);
     slot.end(ok(), Ended::ByWorker);
     check(&slot, &[AttemptEvent::Ended(ok())]);
-    slot.disown(Instant(2));
+    slot.disown(|| Instant(2));
     assert!(slot.claim());
     check(&slot, &[kept, AttemptEvent::Ended(ok())]);
 }
@@ -271,7 +271,7 @@ fn a_new_owner_of_a_kept_call_hears_what_still_matters() {
 #[test]
 fn a_plain_call_cannot_be_claimed_and_a_named_one_can() {
     let slot = started();
-    slot.disown(Instant(1));
+    slot.disown(|| Instant(1));
     assert!(!slot.claim());
     assert!(named().claim());
 }

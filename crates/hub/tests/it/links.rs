@@ -150,7 +150,7 @@ async fn a_held_outcome_is_delivered_once_and_forgotten_when_recorded() {
     attempt.recorded();
     let calls = vec![CallId(1).into()];
     assert_eq!(worker.next().await, To::Recorded(wire::Recorded { calls }));
-    assert!(rig.hub.attach(CallId(1)).is_none());
+    assert!(rig.claim(1).is_none());
     assert_eq!(rig.ended("ok"), 1.0);
 }
 

@@ -40,8 +40,8 @@ async fn calls_a_worker_brings_along_are_offered_with_their_placement_and_can_be
     assert_eq!(rig.metric("calls_adopted_total", &[]), 2.0);
     assert_eq!(rig.metric("orphans_total", &[]), 2.0);
 
-    let mut running = rig.hub.attach(CallId(1)).unwrap();
-    assert!(rig.hub.attach(CallId(1)).is_none(), "it has an owner now");
+    let mut running = rig.claim(1).unwrap();
+    assert!(rig.claim(1).is_none(), "it has an owner now");
     assert_eq!(event(&mut running).await, CallEvent::Kept);
     assert!(matches!(event(&mut running).await, CallEvent::Ask(_)));
     let (key, value) = ("who".to_owned(), Ok(raw("{}")));
@@ -51,13 +51,13 @@ async fn calls_a_worker_brings_along_are_offered_with_their_placement_and_can_be
     assert_eq!(end(&mut running).await, ok());
     running.recorded();
 
-    let mut held = rig.hub.attach(CallId(2)).unwrap();
+    let mut held = rig.claim(2).unwrap();
     assert_eq!(event(&mut held).await, CallEvent::Kept);
     assert_eq!(end(&mut held).await, ok());
     held.recorded();
     let calls = vec![CallId(1).into(), CallId(2).into()];
     assert_eq!(worker.next().await, To::Recorded(wire::Recorded { calls }));
-    assert!(rig.hub.attach(CallId(3)).is_none());
+    assert!(rig.claim(3).is_none());
     assert_eq!(rig.only().in_flight(), 0);
 }
 
@@ -73,7 +73,7 @@ async fn a_call_nobody_claims_is_forgotten_after_the_grace() {
     assert_eq!(worker.next().await, To::Forget(forget));
     assert_eq!(rig.env.now().since(began).as_secs(), 30);
     assert_eq!(rig.ended("forgotten"), 1.0);
-    assert!(rig.hub.attach(CallId(1)).is_none());
+    assert!(rig.claim(1).is_none());
     assert_eq!(rig.found.take().len(), 1);
 }
 
@@ -83,9 +83,28 @@ async fn a_call_that_is_known_to_be_nobodys_is_forgotten_at_once() {
     let mut worker = worker_with(&rig, &[(1, State::Held)]).await;
     rig.hub.forget(CallId(1));
     assert!(matches!(worker.next().await, To::Forget(_)));
-    assert!(rig.hub.attach(CallId(1)).is_none());
+    assert!(rig.claim(1).is_none());
     sweep(&rig).await;
     assert!(rig.found.take().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_with_an_owner_is_not_forgotten_because_of_another_attempt_of_it() {
+    let rig = Rig::new();
+    let mut worker = rig.worker().await;
+    let mut attempt = rig.start(1);
+    worker.next_call().await;
+    attempt.keep();
+    let calls = known(&[(1, State::Held)]);
+    let other = |hello: &mut wire::Hello| {
+        hello.worker_id = "w2".to_owned();
+        hello.calls = calls;
+    };
+    let mut other = rig.try_worker(other).await.unwrap();
+    rig.hub.forget(CallId(1));
+    assert!(matches!(other.next().await, To::Forget(_)));
+    worker.ok(1).await;
+    assert_eq!(end(&mut attempt).await, ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +130,7 @@ async fn a_call_whose_owner_dropped_it_is_offered_again() {
     drop(attempt);
     sweep(&rig).await;
     assert_eq!(rig.found.take().len(), 1);
-    let mut again = rig.hub.attach(CallId(1)).unwrap();
+    let mut again = rig.claim(1).unwrap();
     assert_eq!(event(&mut again).await, CallEvent::Kept);
     assert_eq!(end(&mut again).await, ok());
 }
@@ -122,7 +141,7 @@ async fn a_plain_call_whose_owner_dropped_it_runs_out_unheard() {
     let mut worker = rig.worker().await;
     drop(rig.start(1));
     worker.next_call().await;
-    assert!(rig.hub.attach(CallId(1)).is_none());
+    assert!(rig.claim(1).is_none());
     worker.ok(1).await;
     worker.settle(&rig).await;
     assert!(rig.found.take().is_empty());

@@ -26,7 +26,8 @@ use ostler_rpc::{
     },
 };
 use ostler_types::{
-    CallId, CallKind, Caller, Identity, Instant, Principal, ServerId, ServerName, TenantId,
+    CallId, CallKind, Caller, Identity, InstanceEpoch, Instant, Principal, ServerId, ServerName,
+    TenantId, WorkerId,
 };
 use parking_lot::Mutex;
 use prost::Message;
@@ -240,6 +241,16 @@ impl Rig {
             answers: &wanted.answers,
         };
         self.hub.start(worker, &new)
+    }
+
+    /// Claims the first attempt of a call at the default worker.
+    pub fn claim(&self, call: u128) -> Option<Attempt> {
+        let placement = Placement {
+            worker: WorkerId::parse("w1").unwrap(),
+            instance: InstanceEpoch(7),
+            attempt: 1,
+        };
+        self.hub.attach(CallId(call), &placement)
     }
 
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
