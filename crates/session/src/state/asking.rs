@@ -32,13 +32,15 @@ impl SessionState {
         questions: Vec<Asking>,
         effects: &mut Effects,
     ) {
-        let Some(call) = self.calls.get_mut(&stream) else {
+        let mut new = questions;
+        new.retain(|question| !self.is_known(stream, question, effects));
+        let Some(call) = self.calls.get_mut(&stream).filter(|_| !new.is_empty()) else {
             return;
         };
         call.ask_rounds += 1;
         // Nobody is asked on behalf of a request that is cancelled [S2C-7].
         let refused = call.cancelled || call.ask_rounds > self.terms.config.ask_rounds_max;
-        for (index, question) in questions.into_iter().enumerate() {
+        for (index, question) in new.into_iter().enumerate() {
             match (refused || index >= BATCH_LEN_MAX, self.phase) {
                 (true, _) => fail(stream, question.key, AnswerFailure::Refused, effects),
                 (false, Phase::Opening { .. }) => self.held_back.push((stream, question)),
@@ -49,8 +51,23 @@ impl SessionState {
         }
     }
 
+    /// A worker that lost its link, or found a new owner, asks again what it asked: the client
+    /// is asked once. What is answered already is answered again.
+    fn is_known(&self, stream: StreamId, question: &Asking, effects: &mut Effects) -> bool {
+        let settled = self.calls.get(&stream).map(|call| &call.settled);
+        let mut settled = settled.into_iter().flatten();
+        if let Some((_, answer)) = settled.find(|(known, _)| known == question) {
+            let answer = answer.clone();
+            effects.act(Act::Answer { stream, answer });
+            return true;
+        }
+        let mut open = self.questions.values();
+        let mut held_back = self.held_back.iter();
+        open.any(|open| open.stream == stream && open.question == *question)
+            || held_back.any(|(of, held)| *of == stream && held == question)
+    }
+
     /// Shows one question as a request of ours, if this client may be asked it at all [LIF-9].
-    /// A worker that lost its link may ask again what it asked: the client is asked once.
     pub(super) fn ask_client(
         &mut self,
         now: Instant,
@@ -67,14 +84,6 @@ impl SessionState {
         if ask::gate(self.terms.revision, &self.terms.facet, &question).is_err() {
             effects.act(Act::Count(Counted::QuestionUnsupported));
             return fail(stream, question.key, AnswerFailure::Unsupported, effects);
-        }
-        if let Some((_, answer)) = call.settled.iter().find(|(known, _)| *known == question) {
-            let answer = answer.clone();
-            return effects.act(Act::Answer { stream, answer });
-        }
-        let is_same = |open: &Question| open.stream == stream && open.question == question;
-        if self.questions.values().any(is_same) {
-            return;
         }
         self.questions_asked += 1;
         let id = AskId {

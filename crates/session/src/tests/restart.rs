@@ -145,14 +145,22 @@ async fn a_question_is_answered_though_the_node_went_down_in_between() {
         .await
         .expect("taken");
     let fed = format!("answer name: {ACCEPT}");
-    assert_eq!(attempt.heard(), ["keep".to_string(), fed.clone()]);
+    let times_fed = || {
+        attempt
+            .heard()
+            .iter()
+            .filter(|heard| **heard == fed)
+            .count()
+    };
+    let before = times_fed();
+    assert!(before > 0);
     drop(held);
     world.restart().await;
 
     // Whether the worker got it, nobody knows: it is told again, and asked of nobody again.
     let held = world.hold(&id).await;
     world.pass(Duration::from_millis(10)).await;
-    assert_eq!(attempt.heard()[2], fed);
+    assert!(times_fed() > before);
     attempt.end(text("done"));
     let cursor = question.id.expect("stored");
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Streams that are cut and resumed: no gap, no duplicate, no crossing.
 
 use futures_util::StreamExt;
+use ostler_store::faults::Fault;
 use proptest::prelude::*;
 
 use super::{script::ScriptedAttempt, world::*};
@@ -104,7 +105,11 @@ impl Client {
             return;
         };
         let patience = std::time::Duration::from_millis(1);
-        while let Ok(Some(frame)) = tokio::time::timeout(patience, reader.next()).await {
+        while let Ok(frame) = tokio::time::timeout(patience, reader.next()).await {
+            let Some(frame) = frame else {
+                self.reader = None;
+                return;
+            };
             if let Some(id) = &frame.id {
                 self.cursor = id.clone();
                 self.seen.extend(describe(&frame));
@@ -157,6 +162,8 @@ enum Step {
     Cut(usize),
     Return(usize),
     Restart,
+    /// The disk is full for a moment, while the worker asks on this stream.
+    DiskFull(usize),
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -167,6 +174,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..3usize).prop_map(Step::Cut),
         3 => (0..3usize).prop_map(Step::Return),
         1 => Just(Step::Restart),
+        1 => (0..3usize).prop_map(Step::DiskFull),
     ];
     prop::collection::vec(step, 0..40)
 }
@@ -210,6 +218,16 @@ async fn run(steps: Vec<Step>) {
                 held = world.hold(&id).await;
                 clients.iter_mut().for_each(|client| client.reader = None);
             }
+            Step::DiskFull(of) => {
+                world.faults.set(Fault::Full);
+                let message = format!("{of}:{index}");
+                workers[of].say(question(&message));
+                expected[of].push(message);
+                world.pass(std::time::Duration::from_millis(5)).await;
+                world.faults.set(Fault::None);
+                world.pass(std::time::Duration::from_secs(1)).await;
+                held = world.hold(&id).await;
+            }
         }
     }
     for (of, client) in clients.iter_mut().enumerate() {
@@ -220,7 +238,7 @@ async fn run(steps: Vec<Step>) {
         client.reader = None;
         client.come_back(&held).await;
         client.read_now().await;
-        assert_eq!(client.seen, expected[of]);
+        assert_eq!(client.seen, expected[of], "stream {of}");
     }
 }
 

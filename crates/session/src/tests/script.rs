@@ -8,7 +8,7 @@ use std::{
 
 use ostler_dispatch::workers::{Attempt, Worker, Workers};
 use ostler_hub::{AttemptEnd, AttemptEvent, NewAttempt, NotStarted, Placement};
-use ostler_protocol::call::{Answer, CallEvent, Outcome};
+use ostler_protocol::call::{Answer, CallEvent, Outcome, Question};
 use ostler_types::{CallId, InstanceEpoch, Instant, ServerId, WorkerId};
 use parking_lot::Mutex;
 
@@ -26,6 +26,8 @@ struct State {
     call: CallId,
     attempt: u32,
     queue: VecDeque<CallEvent>,
+    /// Questions without an answer: whoever claims the call hears them again.
+    open: Vec<Question>,
     end: Option<AttemptEnd>,
     /// Its holder has taken the end; the next one may have it again until it is recorded.
     end_taken: bool,
@@ -44,7 +46,12 @@ impl Script {
 
 impl ScriptedAttempt {
     pub fn say(&self, event: CallEvent) {
-        self.change(|state| state.queue.push_back(event));
+        self.change(|state| {
+            if let CallEvent::Ask(questions) = &event {
+                state.open.extend(questions.iter().cloned());
+            }
+            state.queue.push_back(event);
+        });
     }
 
     pub fn end(&self, outcome: Outcome) {
@@ -86,6 +93,18 @@ impl ScriptedAttempt {
     }
 }
 
+impl State {
+    /// What still matters, for a new owner.
+    fn tell_again(&mut self) {
+        self.end_taken = false;
+        self.queue
+            .retain(|event| !matches!(event, CallEvent::Ask(_)));
+        if !self.open.is_empty() {
+            self.queue.push_front(CallEvent::Ask(self.open.clone()));
+        }
+    }
+}
+
 fn name() -> WorkerId {
     WorkerId::parse("w-1").unwrap()
 }
@@ -107,6 +126,7 @@ impl Workers for Script {
             call: new.call,
             attempt: new.attempt,
             queue: VecDeque::new(),
+            open: Vec::new(),
             end: None,
             end_taken: false,
             lost: false,
@@ -126,7 +146,7 @@ impl Workers for Script {
             here && !state.lost
         });
         let found = found?.clone();
-        found.0.lock().end_taken = false;
+        found.0.lock().tell_again();
         Some(found)
     }
 }
@@ -170,6 +190,10 @@ impl Attempt for ScriptedAttempt {
     fn answer(&self, answers: Vec<Answer>) {
         assert!(!self.0.lock().panics, "told to panic");
         for answer in answers {
+            self.0
+                .lock()
+                .open
+                .retain(|question| question.key != answer.key);
             let value = match answer.value {
                 Ok(value) => value.to_string(),
                 Err(failure) => format!("{failure:?}"),

@@ -198,6 +198,7 @@ fn a_call_asks_only_so_many_rounds() {
     });
     script.adopt_kept();
     script.apply(ask(vec![form("a")]));
+    script.check(ask(vec![form("a")]), &[]);
     script.check(ask(vec![form("b")]), &["answer b: Refused"]);
 }
 
