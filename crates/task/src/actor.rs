@@ -5,6 +5,9 @@
 //! waits until the store takes it. Only the order to cancel a call waits for nothing.
 //! The call itself runs at a worker; losing this actor loses nothing that was shown.
 
+mod persist;
+mod publish;
+
 use std::{
     collections::BTreeMap,
     future::poll_fn,
@@ -19,21 +22,15 @@ use ostler_protocol::{
     call::{Answer, CallEvent},
     task::TaskView,
 };
-use ostler_store::Batch;
 use ostler_types::{Instant, TaskId, Timestamp};
-use tokio::sync::mpsc;
 
 use crate::{
     error::TaskError,
     facts::Owner,
     live::Inner,
     quota,
-    record::{call, task},
-    round::{End, Follower, InputRequired, Step},
-    state::{
-        Asking, Chatter, Effect, Effects, Input, Keep, Reply, Rest, Resume, TaskState, Ticket, View,
-    },
-    token::{AskedKey, Token},
+    round::Follower,
+    state::{Effects, Input, Keep, Rest, Resume, TaskState, Ticket},
     work::Work,
 };
 
@@ -265,7 +262,7 @@ impl Actor {
 
     /// Claims the call of an earlier life, if its worker has named it.
     fn rebind(&mut self, fx: &mut Effects) {
-        if self.work.is_some() || self.state.missing_until.is_none() {
+        if self.work.is_some() || !self.state.is_unfinished() {
             return;
         }
         let Some(place) = &self.state.place else {
@@ -276,217 +273,6 @@ impl Actor {
         if let Some(work) = &self.work {
             work.answer(std::mem::take(&mut self.unheard));
             self.apply(Input::Attached, fx);
-        }
-    }
-
-    // ---- persist -------------------------------------------------------------------
-
-    async fn finish_turn(&mut self, fx: Effects) {
-        if fx.cancel_call
-            && let Some(work) = &self.work
-        {
-            work.cancel("the client cancelled it or did not come back");
-        }
-        self.backlog.append(fx);
-        if self.must_commit() {
-            self.commit().await;
-        }
-        if self.backlog.keep == Keep::Unchanged {
-            self.publish();
-        }
-        self.after_turn();
-    }
-
-    /// While the store refuses, only requests and the retry make it worth asking again.
-    fn must_commit(&self) -> bool {
-        let due = self.retry_at.is_none_or(|at| at <= self.inner.env.wall());
-        self.backlog.keep != Keep::Unchanged && (due || self.backlog.has_replies())
-    }
-
-    async fn commit(&mut self) {
-        let batch = self.batch();
-        match self.inner.store.commit(batch).await {
-            Ok(()) => {
-                self.stored = self.backlog.keep == Keep::Save;
-                self.backlog.keep = Keep::Unchanged;
-                self.retry_at = None;
-            }
-            Err(error) => self.on_commit_failed(&error),
-        }
-    }
-
-    fn batch(&self) -> Batch {
-        let facts = &self.state.facts;
-        let tenant = &facts.owner.tenant;
-        let (row, call_row) = (task::key(tenant, facts.id), call::key(tenant, facts.call));
-        let deadline = Some(self.state.deadline);
-        let mut batch = Batch::new();
-        match self.backlog.keep {
-            Keep::Unchanged => {}
-            Keep::Save => batch.put(row, task::encode(&self.state), deadline),
-            Keep::Erase => batch.delete(row),
-        }
-        // The call's row goes with the call: nobody is to be found for it any more.
-        match self.state.is_unfinished() {
-            true => {
-                let record = call::encode(facts, self.state.place.as_ref());
-                batch.put(call_row, record, deadline);
-            }
-            false => batch.delete(call_row),
-        }
-        batch
-    }
-
-    fn on_commit_failed(&mut self, error: &ostler_store::StoreError) {
-        let id = self.state.facts.id;
-        tracing::warn!(task = %id, %error, "a turn could not be stored");
-        self.inner.metrics.store_failures.increment(1);
-        self.retry_at = Some(self.inner.env.wall() + self.inner.config.store_retry);
-        for ticket in self.backlog.take_replies() {
-            self.finish(ticket, Err(TaskError::Storage));
-            self.apply_quietly(Input::Unfollowed(ticket));
-        }
-        if !self.stored {
-            self.forsake();
-        }
-    }
-
-    fn apply_quietly(&mut self, input: Input) {
-        let mut fx = Effects::default();
-        self.apply(input, &mut fx);
-        self.backlog.append(fx);
-    }
-
-    /// Nobody holds anything of it: the call is stopped, and nothing stays.
-    fn forsake(&mut self) {
-        let mut fx = Effects::default();
-        self.apply(Input::NeverStored, &mut fx);
-        if let (true, Some(work)) = (fx.cancel_call, &self.work) {
-            work.cancel("it could not be stored");
-        }
-        self.backlog = Effects::default();
-        self.retry_at = None;
-        self.followers.clear();
-    }
-
-    // ---- publish -------------------------------------------------------------------
-
-    fn publish(&mut self) {
-        for effect in std::mem::take(&mut self.backlog.effects) {
-            match effect {
-                Effect::Feed(answers) => self.feed(answers),
-                Effect::Recorded => self.recorded(),
-                Effect::Reply(ticket, reply) => self.reply(ticket, reply),
-                Effect::Chatter(chatter) => self.chatter(&chatter),
-                Effect::Publish(view) => {
-                    let id = self.state.facts.id;
-                    self.inner.listens.publish(id, || self.show(view));
-                }
-            }
-        }
-    }
-
-    fn feed(&mut self, answers: Vec<Answer>) {
-        match &self.work {
-            Some(work) => work.answer(answers),
-            None => self.unheard.extend(answers),
-        }
-    }
-
-    fn recorded(&mut self) {
-        if let Some(work) = self.work.take() {
-            work.recorded();
-        }
-    }
-
-    fn reply(&mut self, ticket: Ticket, reply: Reply) {
-        let end = match reply {
-            Reply::Following => return self.step(ticket, || Step::Following),
-            Reply::Acknowledged => return self.answer(ticket, Ok(None)),
-            Reply::Asking(asking) => Ok(End::InputRequired(self.input_required(asking))),
-            Reply::Outcome(outcome) => Ok(End::Outcome(outcome)),
-            Reply::Task(view) => Ok(End::Task(self.show(view))),
-            Reply::Rerun(known) => {
-                self.inner.metrics.reruns.increment(1);
-                Ok(End::Rerun(known))
-            }
-            Reply::Refused(error) => Err(error),
-        };
-        self.finish(ticket, end);
-    }
-
-    /// Gives a request its end, whichever kind of request it is.
-    fn finish(&mut self, ticket: Ticket, end: Result<End, TaskError>) {
-        let at = self.followers.iter().position(|f| f.ticket == ticket);
-        if let Some(at) = at {
-            // The request may be gone; then its end is of no use to anybody.
-            drop(self.followers.swap_remove(at).end.send(end));
-            return;
-        }
-        let answered = match end {
-            Ok(End::Task(view)) => Ok(Some(view)),
-            Ok(End::InputRequired(_) | End::Outcome(_) | End::Rerun(_)) => Ok(None),
-            Err(error) => Err(error),
-        };
-        self.answer(ticket, answered);
-    }
-
-    fn answer(&mut self, ticket: Ticket, answered: Answered) {
-        if let Some(port) = self.ports.remove(&ticket) {
-            port.send(answered);
-        }
-    }
-
-    fn step(&self, ticket: Ticket, step: impl FnOnce() -> Step) {
-        let follower = self.followers.iter().find(|f| f.ticket == ticket);
-        if let Some(follower) = follower {
-            tell(&follower.steps, step());
-        }
-    }
-
-    fn chatter(&self, chatter: &Chatter) {
-        for follower in &self.followers {
-            let step = match chatter.clone() {
-                Chatter::Progress(progress) => Step::Progress(progress),
-                Chatter::Log(log) => Step::Log(log),
-            };
-            tell(&follower.steps, step);
-        }
-    }
-
-    fn input_required(&self, asking: Asking) -> InputRequired {
-        self.inner.metrics.rounds.increment(1);
-        let token = Token {
-            owner: self.state.facts.owner.clone(),
-            binding: self.state.facts.binding.clone(),
-            task: self.state.facts.id,
-            round: asking.round,
-            expires_at: asking.expires_at,
-            asked: asking.questions.iter().map(AskedKey::from).collect(),
-            replay_safe: self.state.facts.replay_safe,
-            known: self.state.known.clone(),
-        };
-        let inner = &self.inner;
-        let bytes_max = inner.config.request_state_bytes_max;
-        InputRequired {
-            questions: asking
-                .questions
-                .iter()
-                .map(|asked| asked.to_show())
-                .collect(),
-            request_state: token.seal(&inner.keys, &inner.env, bytes_max),
-        }
-    }
-
-    fn show(&self, view: View) -> TaskView {
-        TaskView {
-            id: self.inner.wire_id(self.state.facts.id),
-            state: view.standing,
-            status_message: view.message,
-            created_at: view.created_at,
-            updated_at: view.updated_at,
-            ttl: Some(view.ttl),
-            poll_interval: Some(self.inner.config.poll_interval),
         }
     }
 
@@ -545,8 +331,3 @@ impl Actor {
 
 /// How often an idle actor looks whether it may retire.
 const IDLE_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
-
-/// Chatter for a slow request is dropped, never waited for.
-fn tell(steps: &mpsc::Sender<Step>, step: Step) {
-    drop(steps.try_send(step));
-}

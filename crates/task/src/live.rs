@@ -9,7 +9,9 @@ use std::{
     },
 };
 
-use ostler_actor::{Directory, Held, Importance, Slot, Stop, Supervisor, Verdict, mailbox};
+use ostler_actor::{
+    Directory, Held, Importance, Slot, Stop, StopReason, Supervisor, Verdict, mailbox,
+};
 use ostler_auth::{KeyRing, Purpose, decode_id, encode_id};
 use ostler_env::Env;
 use ostler_protocol::call::CallEvent;
@@ -181,9 +183,9 @@ impl Inner {
     fn start(self: &Arc<Self>, slot: Slot<TaskId, Handle>, start: Start) -> Handle {
         let (address, mailbox) = mailbox(CONTROL_LEN_MAX, self.config.mailbox_len_max);
         let facts = start.state.facts.clone();
-        let tenant = facts.owner.tenant.clone();
+        let owner = facts.owner.clone();
         if start.state.is_unfinished() {
-            let owned = (tenant.clone(), facts.id);
+            let owned = (owner.tenant.clone(), facts.id);
             self.open.lock().insert(facts.call, owned);
         }
         let actor = Actor::new(self.clone(), slot, mailbox, start);
@@ -191,12 +193,9 @@ impl Inner {
         // Its owner is the directory: it ends when it retires, or by `Inner::stop`, which waits.
         drop(self.env.spawn("task", async move {
             let stop = inner.supervisor.run(&facts.id, actor.run()).await;
-            inner.after(tenant, facts.id, stop).await;
+            inner.after(facts, stop).await;
         }));
-        Handle {
-            address,
-            owner: facts.owner,
-        }
+        Handle { address, owner }
     }
 
     // ---- waking --------------------------------------------------------------------
@@ -259,21 +258,42 @@ impl Inner {
     /// A boxed future, because the actor that it starts runs this again at its end.
     fn after(
         self: Arc<Self>,
-        tenant: TenantId,
-        id: TaskId,
+        facts: Facts,
         stop: Stop,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(async move {
-            match stop.verdict {
-                Verdict::Forget => {}
-                Verdict::Restart | Verdict::Escalate => {
-                    tracing::error!(task = %id, reason = ?stop.reason, "a task's actor crashed");
-                    // Unknown: it had shown nothing, so nobody misses it.
-                    drop(self.wake(&tenant, id, None).await);
+            match stop.reason {
+                StopReason::Retired | StopReason::Stopped => {}
+                StopReason::Failed(_) | StopReason::Panicked(_) => {
+                    self.after_crash(&facts, &stop).await;
                 }
             }
             self.ended.notify_waiters();
         })
+    }
+
+    async fn after_crash(self: &Arc<Self>, facts: &Facts, stop: &Stop) {
+        let (id, reason) = (facts.id, &stop.reason);
+        tracing::error!(task = %id, ?reason, verdict = ?stop.verdict, "a task's actor crashed");
+        match stop.verdict {
+            Verdict::Restart | Verdict::Escalate => {
+                // Unknown: it had shown nothing, so nobody misses it.
+                drop(self.wake(&facts.owner.tenant, id, None).await);
+            }
+            Verdict::Forget => self.give_up(facts).await,
+        }
+    }
+
+    /// A crash loop ends the one task that has it.
+    async fn give_up(&self, facts: &Facts) {
+        self.close(facts.call);
+        let tenant = &facts.owner.tenant;
+        let mut batch = Batch::new();
+        batch.delete(task::key(tenant, facts.id));
+        batch.delete(call::key(tenant, facts.call));
+        if let Err(error) = self.store.commit(batch).await {
+            tracing::warn!(task = %facts.id, %error, "a crashed task could not be removed");
+        }
     }
 
     // ---- calls that come back ------------------------------------------------------

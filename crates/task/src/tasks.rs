@@ -185,7 +185,7 @@ impl Tasks {
 
     /// Why is nobody's business but the operator's [MR-5].
     fn refuse_state(&self, reason: BadState) -> TaskError {
-        tracing::info!(reason = reason.as_str(), "a requestState was refused");
+        tracing::debug!(reason = reason.as_str(), "a requestState was refused");
         self.0.metrics.state_refused(reason);
         TaskError::State
     }

@@ -107,6 +107,11 @@ impl Effects {
         self.effects.extend(later.effects);
     }
 
+    pub fn drop_chatter(&mut self) {
+        let is_chatter = |effect: &Effect| matches!(effect, Effect::Chatter(_));
+        self.effects.retain(|effect| !is_chatter(effect));
+    }
+
     pub fn has_replies(&self) -> bool {
         let is_reply = |effect: &Effect| matches!(effect, Effect::Reply(..));
         self.effects.iter().any(is_reply)

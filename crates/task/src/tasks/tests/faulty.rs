@@ -115,3 +115,22 @@ async fn a_crashed_actor_is_rebuilt_and_its_call_goes_on() {
     assert_eq!(end_of(&mut stream).await, End::Outcome(result()));
     node.down().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_crashes_again_and_again_ends_its_task_only() {
+    let node = Node::new();
+    let (script, task) = node.create(1).await;
+    let (_, other) = node.create(2).await;
+    for _ in 0..3 {
+        script.panic_once();
+        node.settle().await;
+    }
+    assert_eq!(node.get(&task.id).await, Err(TaskError::Unknown));
+    assert!(
+        !node.tasks.rebind(CallId(1)).await,
+        "its worker is told to stop it"
+    );
+    assert_eq!(node.get(&other.id).await, Ok(other));
+    assert_eq!(node.rows(Table::Calls).await, 1);
+    node.down().await;
+}

@@ -157,3 +157,43 @@ async fn a_large_result_comes_back_whole() {
     );
     node.down().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_follows_too_slowly_is_cut_off() {
+    let node = Node::with(Config {
+        updates_len_max: 1,
+        ..Config::default()
+    });
+    let (script, task) = node.create(1).await;
+    let named = [task.id];
+    let (_, updates) = node
+        .tasks
+        .follow(&node.ann(), &bank(), &named)
+        .await
+        .unwrap();
+    script.say(asks(&["a"]));
+    node.settle().await;
+    script.say(asks(&["b"]));
+    node.settle().await;
+    assert_eq!(updates.count().await, 1);
+    assert_eq!(node.metric("ostler_task_followers_cut_total"), 1.0);
+    assert_eq!(node.metric("ostler_task_created_total"), 1.0);
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_cancelled_while_its_worker_is_away_is_cancelled_when_it_comes_back() {
+    let mut node = Node::new();
+    let (script, task) = node.create(1).await;
+    node.restart().await;
+    node.tasks
+        .cancel(&node.ann(), &bank(), &task.id)
+        .await
+        .unwrap();
+    script.told();
+    script.name();
+    assert!(node.tasks.rebind(CallId(1)).await);
+    node.settle().await;
+    assert_eq!(script.told(), [Said::Cancel]);
+    node.down().await;
+}
