@@ -1,8 +1,11 @@
 //! All sessions of a node: opened, held, drained.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use ostler_actor::{Directory, Held, Importance, StopReason, Supervisor, Verdict};
@@ -230,16 +233,23 @@ impl<W: Workers> Sessions<W> {
 
 impl<W: Workers> Shared<W> {
     /// Starts an actor. Its task ends with it, or with its restart.
-    pub(crate) fn run(self: &Arc<Self>, actor: Actor<W>, first: Turn<W>) {
+    pub(crate) fn run(self: &Arc<Self>, actor: Box<Actor<W>>, first: Box<Turn<W>>) {
         let (shared, key) = (self.clone(), actor.key().clone());
         // Not awaited: an actor's end is told to the directory and to `ended`.
-        drop(
-            self.env
-                .spawn("session", shared.supervise(key, actor, first)),
+        let task = shared.supervise(key, actor, first);
+        debug_assert!(
+            size_of_val(&task) <= TASK_BYTES_MAX,
+            "an idle session must be small"
         );
+        drop(self.env.spawn("session", task));
     }
 
-    async fn supervise(self: Arc<Self>, key: SessionKey, actor: Actor<W>, first: Turn<W>) {
+    async fn supervise(
+        self: Arc<Self>,
+        key: SessionKey,
+        actor: Box<Actor<W>>,
+        first: Box<Turn<W>>,
+    ) {
         let owner = actor.owner().clone();
         let stop = self.supervisor.run(&key, actor.run(first)).await;
         self.ended.notify_waiters();
@@ -248,13 +258,14 @@ impl<W: Workers> Shared<W> {
             (Verdict::Restart | Verdict::Escalate, reason)
             | (Verdict::Forget, reason @ StopReason::Failed(_)) => {
                 tracing::warn!(session = %key.id, ?reason, "session restarts from the store");
-                self.restart(key).await;
+                Box::pin(self.restart(key)).await;
             }
             (Verdict::Forget, reason @ StopReason::Panicked(_)) => {
                 tracing::error!(session = %key.id, ?reason, "session given up: it keeps crashing");
                 self.metrics.given_up.increment(1);
                 self.give_back(&owner);
-                if let Err(error) = actor::purge(&self.store, &key, &owner, true).await {
+                let purged = Box::pin(actor::purge(&self.store, &key, &owner, true)).await;
+                if let Err(error) = purged {
                     tracing::error!(session = %key.id, %error, "session not deleted");
                 }
             }
@@ -305,5 +316,7 @@ impl<W: Workers> Shared<W> {
     }
 }
 
+/// What a waiting session costs beyond its actor.
+const TASK_BYTES_MAX: usize = 1_024;
 const RESTARTS_MAX: u32 = 6;
-const RESTART_PAUSE: std::time::Duration = std::time::Duration::from_millis(250);
+const RESTART_PAUSE: Duration = Duration::from_millis(250);

@@ -140,7 +140,7 @@ fn start<W: Workers>(
         departures: handle.departures.clone(),
         alarm: Alarm::new(&shared.env),
     };
-    let mut actor = Actor {
+    let mut actor = Box::new(Actor {
         state: SessionState::new(now, terms, row.restored()),
         facts: facts(slot.key(), &handle, &row, caller),
         shared: shared.clone(),
@@ -152,9 +152,9 @@ fn start<W: Workers>(
         awake_at: now,
         unbound: BTreeSet::new(),
         unbound_until: None,
-    };
+    });
     let first = actor.take_up(now, calls);
-    shared.run(actor, first);
+    shared.run(actor, Box::new(first));
     Ok(handle)
 }
 

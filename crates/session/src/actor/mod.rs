@@ -77,14 +77,16 @@ struct Facts {
 
 impl<W: Workers> Actor<W> {
     /// `first` is the turn that taking the session up has already filled.
-    pub async fn run(mut self, first: Turn<W>) -> StopReason {
-        if let Some(reason) = self.complete(first).await {
+    ///
+    /// Turns are boxed: a session waits nearly always, and what waits must be small.
+    pub async fn run(mut self: Box<Self>, first: Box<Turn<W>>) -> StopReason {
+        if let Some(reason) = Box::pin(self.complete(*first)).await {
             return reason;
         }
         loop {
             self.set_alarm();
             let wakes = self.sources.next(TURN_LEN_MAX).await;
-            if let Some(reason) = self.turn(wakes).await {
+            if let Some(reason) = Box::pin(self.turn(wakes)).await {
                 return reason;
             }
         }

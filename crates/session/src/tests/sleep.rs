@@ -159,3 +159,15 @@ async fn a_session_whose_listener_could_not_resume_sleeps_too() {
     world.pass(MINUTE).await;
     assert_eq!(world.sessions.live(), 0);
 }
+
+/// The budget of an idle stream is 16 KiB for everything, its connection included.
+#[test]
+fn a_live_session_is_small() {
+    use ostler_hub::Hub;
+    let actor = size_of::<crate::actor::Actor<Hub>>();
+    let handle = size_of::<crate::actor::Handle<Hub>>();
+    assert!(
+        actor <= 1_536 && handle <= 512,
+        "{actor} and {handle} bytes"
+    );
+}
