@@ -1,9 +1,10 @@
 //! Compiles the protocol files in pure Rust, so that a build needs no system package.
 
-use std::{error::Error, path::Path};
+use std::{env, error::Error, path::Path};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
+    let here = env::var("CARGO_MANIFEST_DIR")?;
+    let root = Path::new(&here).join("../../proto").canonicalize()?;
     let file = root.join("ostler/worker/v1/worker.proto");
     println!("cargo:rerun-if-changed={}", root.display());
     let descriptors = protox::compile([file], [root])?;

@@ -39,7 +39,6 @@ impl Inner {
         let link = Arc::new(self.new_link(&newcomer));
         let Admitted { instance, replaced } = self.let_in(&newcomer, &link)?;
         self.shared.metrics.links.increment(1.0);
-        self.shared.metrics.links_opened.increment(1);
         // From here on dropping the reader undoes it all, also if a catalog makes us panic.
         let reader = WorkerLink::new(self.clone(), instance.clone(), link.clone(), inbound);
         if let Some(old) = replaced {
@@ -50,6 +49,8 @@ impl Inner {
         link.outbox.welcome(welcome);
         self.roster.publish(&instance, &link);
         self.watches.tell(&link);
+        // Counted when it takes calls, so that whoever waits for a link can use it.
+        self.shared.metrics.links_opened.increment(1);
         Ok(reader)
     }
 

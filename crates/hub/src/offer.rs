@@ -5,7 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use ostler_catalog::{Declarations, EntryRefusal, Offer, OfferedEntry};
 use ostler_protocol::{json::Raw, listing::TaskSupport};
-use ostler_rpc::{convert::capabilities, worker_v1 as wire};
+use ostler_rpc::{
+    convert::{capabilities, clip},
+    worker_v1 as wire,
+};
 use prost::Message;
 
 /// So many refusals are told to a worker at once: they must fit into one frame.
@@ -134,10 +137,6 @@ pub(crate) fn whole_server(server: u32, reason: String) -> wire::EntryRefusal {
     }
 }
 
-fn shorten(mut text: String) -> String {
-    let end = (0..=TEXT_MAX.min(text.len()))
-        .rev()
-        .find(|end| text.is_char_boundary(*end));
-    text.truncate(end.unwrap_or(0));
-    text
+fn shorten(text: String) -> String {
+    clip(&text, TEXT_MAX).to_owned()
 }

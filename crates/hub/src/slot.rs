@@ -42,6 +42,7 @@ struct State {
     /// Questions that nobody has answered yet.
     open: Vec<Question>,
     answers: VecDeque<GivenAnswers>,
+    answers_given: u64,
     deadline: Instant,
     owned: bool,
     unowned: Option<Unowned>,
@@ -63,6 +64,7 @@ struct CancelOrder {
 
 /// Answers that the worker may not have taken in yet.
 struct GivenAnswers {
+    number: u64,
     answers: Vec<Answer>,
     /// On which link, and where in its stream, they left.
     left: Option<Position>,
@@ -81,6 +83,8 @@ pub(crate) struct Orders {
     pub keep: bool,
     pub cancel: Option<String>,
     pub answers: Vec<Answer>,
+    /// The number of the last of these answers.
+    pub answers_upto: u64,
 }
 
 /// What an end did.
@@ -254,11 +258,11 @@ impl Slot {
     /// Whether `Keep` must be sent now.
     pub fn keep(&self) -> bool {
         let mut state = self.state.lock();
-        let news = state.keep == Keep::No && state.ended.is_none();
-        if state.keep == Keep::No {
-            state.keep = Keep::Asked;
+        if state.keep != Keep::No || state.ended.is_some() {
+            return false;
         }
-        news && state.handed
+        state.keep = Keep::Asked;
+        state.handed
     }
 
     pub fn cancel(&self, reason: &str, at: Instant) -> CancelStep {
@@ -274,20 +278,26 @@ impl Slot {
         }
     }
 
-    /// Whether the answers must be sent. `taken` is what the worker has taken in.
-    pub fn answer(&self, answers: Vec<Answer>, taken: Option<Position>) -> bool {
+    /// Books answers; their number if there is still a call for them. `taken` is what the worker
+    /// has taken in.
+    pub fn answer(&self, answers: Vec<Answer>, taken: Option<Position>) -> Option<u64> {
         let mut state = self.state.lock();
         if state.ended.is_some() {
-            return false;
+            return None;
         }
         if let Some(taken) = taken {
             state.forget_taken(taken);
         }
         let answered = |q: &Question| answers.iter().any(|answer| answer.key == q.key);
         state.open.retain(|question| !answered(question));
-        let left = None;
-        state.answers.push_back(GivenAnswers { answers, left });
-        state.handed
+        state.answers_given += 1;
+        let (number, left) = (state.answers_given, None);
+        state.answers.push_back(GivenAnswers {
+            number,
+            answers,
+            left,
+        });
+        Some(number)
     }
 
     pub fn set_deadline(&self, deadline: Instant) {
@@ -333,15 +343,15 @@ impl Slot {
         Orders {
             keep: state.keep != Keep::No,
             cancel: state.cancel.as_ref().map(|cancel| cancel.reason.clone()),
-            answers: Vec::new(),
+            ..Orders::default()
         }
     }
 
-    /// The oldest answers that have not left yet leave now.
-    pub fn answers_left(&self, at: Position) {
+    /// All answers up to this number have left now.
+    pub fn answers_left(&self, upto: u64, at: Position) {
         let mut state = self.state.lock();
-        let waiting = state.answers.iter_mut().find(|given| given.left.is_none());
-        if let Some(given) = waiting {
+        let left = |given: &&mut GivenAnswers| given.number <= upto && given.left.is_none();
+        for given in state.answers.iter_mut().filter(left) {
             given.left = Some(at);
         }
     }
@@ -358,6 +368,7 @@ impl Slot {
             keep: state.keep == Keep::Asked,
             cancel: state.cancel.as_ref().map(|cancel| cancel.reason.clone()),
             answers,
+            answers_upto: state.answers_given,
         }
     }
 
@@ -405,6 +416,7 @@ impl State {
             cancel: None,
             open: Vec::new(),
             answers: VecDeque::new(),
+            answers_given: 0,
             deadline,
             owned: started,
             unowned,

@@ -17,7 +17,10 @@ pub(crate) use hello::KnownCalls;
 use ostler_auth::WorkerGrant;
 use ostler_env::Env;
 use ostler_protocol::call::{Answer, Failure, Outcome};
-use ostler_rpc::worker_v1::{self as wire, to_worker::Frame};
+use ostler_rpc::{
+    convert::clip,
+    worker_v1::{self as wire, to_worker::Frame},
+};
 use ostler_types::{CallId, InstanceEpoch, Instant, WorkerId};
 use parking_lot::Mutex;
 
@@ -55,6 +58,9 @@ enum LinkState {
     Linked(Arc<Link>),
     Lost(Instant),
 }
+
+/// The reason of a cancel, in bytes.
+const REASON_BYTES_MAX: usize = 512;
 
 /// An outcome for a call that does not run in this attempt here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,11 +194,19 @@ impl Instance {
                 self.look_at(deadline);
                 Ok(slot)
             }
+            Err(NotSent::TooLarge) => {
+                let why = "the names in the request are too long".to_owned();
+                let invalid = AttemptEnd::Outcome(Err(Failure::InvalidParams(why)));
+                self.shared.metrics.calls_started.increment(1);
+                self.end(&slot, invalid, Ended::ByWorker);
+                self.remove(&slot);
+                Ok(slot)
+            }
             Err(not_sent) => {
                 self.remove(&slot);
                 Err(match not_sent {
-                    NotSent::Closed => NotStarted::NotLinked,
                     NotSent::Full => NotStarted::NoCredit,
+                    NotSent::Closed | NotSent::TooLarge => NotStarted::NotLinked,
                 })
             }
         }
@@ -299,6 +313,8 @@ impl Instance {
 
     pub fn cancel(&self, slot: &Arc<Slot>, reason: &str) {
         let now = self.shared.env.now();
+        // A client may have written it.
+        let reason = clip(reason, REASON_BYTES_MAX);
         match slot.cancel(reason, now) {
             CancelStep::Nothing => {}
             CancelStep::Send => {
@@ -320,10 +336,8 @@ impl Instance {
         let link = self.link();
         let taken = link.as_ref().map(|link| link.outbox.taken());
         let sent = answers.clone();
-        if slot.answer(answers, taken)
-            && let Some(link) = link
-        {
-            link.outbox.answers(slot, &sent);
+        if let (Some(upto), Some(link)) = (slot.answer(answers, taken), link) {
+            link.outbox.answers(slot, &sent, upto);
         }
     }
 

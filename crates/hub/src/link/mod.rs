@@ -129,8 +129,11 @@ impl Link {
         self.standing.load(Ordering::Acquire) == standing as u8
     }
 
-    /// Tells the worker what is watched, or no longer.
+    /// Tells the worker what is watched, or no longer. No resource has a longer name.
     pub fn watch(&self, server: &ServerId, uri: &str, watched: bool) {
+        if uri.len() > URI_BYTES_MAX {
+            return;
+        }
         let Some(index) = self.server_index(server) else {
             return;
         };
@@ -198,6 +201,8 @@ impl LinkEnd {
 
 type Step = ControlFlow<LinkEnd>;
 
+/// The name of a resource, in bytes.
+const URI_BYTES_MAX: usize = 64 << 10;
 /// So many frames are read before timers and the other side are looked at again.
 const BATCH_LEN_MAX: usize = 128;
 

@@ -9,8 +9,11 @@ use std::{
 };
 
 use futures_util::Stream;
+use ostler_protocol::call::Answer;
 use ostler_rpc::{
+    FRAME_BYTES_MAX,
     convert::Writer,
+    frame::Frame as _,
     lanes::Lanes,
     transfer::TransferNumbers,
     worker_v1::{self as wire, ToWorker, to_worker::Frame},
@@ -48,7 +51,8 @@ struct State {
 /// What a data frame belongs to.
 enum Data {
     Call(Arc<Slot>),
-    Answers(Arc<Slot>),
+    /// The last part of the answers up to this number; 0 for earlier parts.
+    Answers(Arc<Slot>, u64),
 }
 
 struct Closed {
@@ -72,6 +76,8 @@ pub(crate) enum Why {
 pub(crate) enum NotSent {
     Closed,
     Full,
+    /// No frame can hold it.
+    TooLarge,
 }
 
 /// `Recorded` frames name up to so many calls.
@@ -146,6 +152,9 @@ impl Outbox {
     ) -> Result<(), NotSent> {
         let mut writer = Writer::new(&self.numbers);
         let frame: ToWorker = Frame::Call(write(&mut writer)).into();
+        if frame.cost() > FRAME_BYTES_MAX {
+            return Err(NotSent::TooLarge);
+        }
         let mut state = self.state.lock();
         if state.closed.is_some() {
             return Err(NotSent::Closed);
@@ -160,19 +169,36 @@ impl Outbox {
     }
 
     /// Answers are never refused; who may answer how much is decided where questions are let in.
-    pub fn answers(&self, slot: &Arc<Slot>, answers: &[ostler_protocol::call::Answer]) {
+    /// Those that do not fit into one frame together go one by one, and what fits into none is
+    /// left out: no worker asks with such a key.
+    pub fn answers(&self, slot: &Arc<Slot>, answers: &[Answer], upto: u64) {
+        if self.answers_frame(slot, answers, upto) {
+            return;
+        }
+        for answer in answers {
+            self.answers_frame(slot, std::slice::from_ref(answer), 0);
+        }
+        self.answers_frame(slot, &[], upto);
+    }
+
+    /// False if no frame can hold them.
+    fn answers_frame(&self, slot: &Arc<Slot>, answers: &[Answer], upto: u64) -> bool {
         let mut writer = Writer::new(&self.numbers);
         let answers = wire::Answers {
             call: Some(slot.call.into()),
             answers: writer.answers(answers),
         };
+        let frame: ToWorker = Frame::Answers(answers).into();
+        if frame.cost() > FRAME_BYTES_MAX {
+            return false;
+        }
         let mut state = self.state.lock();
         if state.closed.is_none() {
-            let tag = Data::Answers(slot.clone());
-            let frame = Frame::Answers(answers).into();
+            let tag = Data::Answers(slot.clone(), upto);
             state.lanes.push_data(frame, writer.into_transfers(), tag);
             wake_sender(state);
         }
+        true
     }
 
     /// Sends what a worker must be told about a call.
@@ -181,7 +207,7 @@ impl Outbox {
             self.control(frame);
         }
         if !orders.answers.is_empty() {
-            self.answers(slot, &orders.answers);
+            self.answers(slot, &orders.answers, orders.answers_upto);
         }
     }
 
@@ -224,7 +250,7 @@ impl Outbox {
         let unsent = state.lanes.take_all();
         let call = |data| match data {
             Data::Call(slot) => Some(slot),
-            Data::Answers(_) => None,
+            Data::Answers(..) => None,
         };
         unsent.into_iter().filter_map(call).collect()
     }
@@ -267,9 +293,9 @@ impl State {
                     self.lanes.push_control(frame.into());
                 }
             }
-            Some(Data::Answers(slot)) => {
+            Some(Data::Answers(slot, upto)) => {
                 let bytes = self.lanes.sent_bytes();
-                slot.answers_left(Position { link, bytes });
+                slot.answers_left(upto, Position { link, bytes });
             }
         }
         Some(leaving.frame)

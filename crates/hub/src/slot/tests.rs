@@ -235,15 +235,19 @@ fn orders_wait_until_the_call_has_left() {
 fn answers_are_sent_again_until_they_were_surely_taken_in() {
     let slot = started();
     slot.hand();
-    let left = |bytes| Position { link: 1, bytes };
-    assert!(slot.answer(vec![answer("a")], Some(left(0))));
-    slot.answers_left(left(100));
-    assert!(slot.answer(vec![answer("b")], Some(left(99))));
-    slot.answers_left(left(200));
-    assert_eq!(slot.orders().answers, [answer("a"), answer("b")]);
-    slot.answers_left(Position { link: 2, bytes: 50 });
-    assert!(slot.answer(vec![answer("c")], Some(Position { link: 2, bytes: 60 })));
-    assert_eq!(slot.orders().answers, [answer("b"), answer("c")]);
+    let at = |bytes| Position { link: 1, bytes };
+    assert_eq!(slot.answer(vec![answer("a")], Some(at(0))), Some(1));
+    slot.answers_left(1, at(100));
+    assert_eq!(slot.answer(vec![answer("b")], Some(at(99))), Some(2));
+    slot.answers_left(2, at(200));
+    let orders = slot.orders();
+    assert_eq!(orders.answers, [answer("a"), answer("b")]);
+    // Both leave together on the next link; the third waits there.
+    slot.answers_left(orders.answers_upto, Position { link: 2, bytes: 50 });
+    assert_eq!(slot.answer(vec![answer("c")], None), Some(3));
+    let taken = Position { link: 2, bytes: 60 };
+    assert_eq!(slot.answer(vec![answer("d")], Some(taken)), Some(4));
+    assert_eq!(slot.orders().answers, [answer("c"), answer("d")]);
 }
 
 #[test]

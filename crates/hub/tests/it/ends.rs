@@ -29,6 +29,8 @@ async fn a_draining_hub_finishes_plain_calls_and_leaves_kept_ones_to_others() {
         .try_worker(|hello| hello.worker_id = "w2".to_owned())
         .await;
     assert_eq!(refused.err().unwrap().code(), Code::Unavailable);
+    let draining = rig.metric("links_refused_total", &[("reason", "draining")]);
+    assert_eq!(draining, 1.0);
     worker.ok(1).await;
     assert_eq!(end(&mut plain).await, ok());
     assert_eq!(worker.end().await, Some(Code::Unavailable));

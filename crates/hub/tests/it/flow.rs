@@ -188,3 +188,45 @@ async fn a_call_with_too_many_open_questions_fails_and_is_cancelled() {
     assert_eq!(why, "too many open questions");
     assert!(matches!(worker.next().await, To::Cancel(_)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn nothing_a_client_writes_can_break_a_link() {
+    let rig = Rig::new();
+    let mut worker = rig.worker().await;
+    let long = "x".repeat(300_000);
+    let mut attempt = rig.start_with(1, |new| new.target = long.clone());
+    let invalid = Failure::InvalidParams("the names in the request are too long".to_owned());
+    assert_eq!(end(&mut attempt).await, crate::rig::failed(invalid));
+    let _watch = rig.hub.watch(&crate::rig::server(), &long).unwrap();
+    let attempt = rig.start(2);
+    worker.next_call().await;
+    attempt.cancel(&long);
+    let To::Cancel(cancel) = worker.next().await else {
+        panic!("a cancel goes out");
+    };
+    assert_eq!(cancel.reason.len(), 512);
+    let answer = |key: &str| ostler_protocol::call::Answer {
+        key: key.to_owned(),
+        value: Ok(raw("{}")),
+    };
+    attempt.answer(vec![answer(&long), answer("short")]);
+    let To::Answers(answers) = worker.next().await else {
+        panic!("the answer that fits goes out");
+    };
+    assert_eq!(answers.answers[0].key, "short");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_does_not_even_read_control_frames_is_cut_off() {
+    let rig = Rig::with(|config| config.watches_max = 1);
+    let _worker = rig.try_worker(|hello| hello.capacity = 1).await.unwrap();
+    let uri = "x".repeat(60_000);
+    for _ in 0..100 {
+        drop(rig.hub.watch(&crate::rig::server(), &uri).unwrap());
+        rig.env.sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(
+        rig.metric("links_ended_total", &[("reason", "stalled")]),
+        1.0
+    );
+}

@@ -163,6 +163,8 @@ async fn check_back(edit: impl FnOnce(&mut wire::Hello), expected: AttemptEnd) {
     let _worker = rig.try_worker(edit).await.unwrap();
     assert_eq!(end(&mut attempt).await, expected);
     assert_eq!(rig.env.now(), came_back);
+    let ended = [rig.ended("not_named"), rig.ended("lost")];
+    assert_eq!(ended.iter().sum::<f64>(), 1.0);
 }
 
 #[tokio::test(start_paused = true)]

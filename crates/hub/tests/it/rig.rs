@@ -55,6 +55,7 @@ pub struct Rig {
 pub struct Wanted {
     pub attempt: u32,
     pub kind: CallKind,
+    pub target: String,
     pub arguments: Raw,
     pub client: ClientFacet,
     pub deadline: Instant,
@@ -220,6 +221,7 @@ impl Rig {
         let mut wanted = Wanted {
             attempt: 1,
             kind: CallKind::Tool,
+            target: "add".to_owned(),
             arguments: Raw::empty_object(),
             client: ClientFacet::default(),
             deadline: self.env.now() + Duration::from_secs(3_600),
@@ -232,7 +234,7 @@ impl Rig {
             attempt: wanted.attempt,
             server: &server(),
             kind: wanted.kind,
-            target: "add",
+            target: &wanted.target,
             arguments: &wanted.arguments,
             client: &wanted.client,
             caller: &caller(wanted.deadline),

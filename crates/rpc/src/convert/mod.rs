@@ -12,7 +12,7 @@ pub use names::{
     facet_to_wire, log_level, log_level_to_wire,
 };
 pub use read::Reader;
-pub use write::{Writer, caller_assertion};
+pub use write::{Writer, caller_assertion, clip};
 
 use ostler_protocol::json::JsonError;
 

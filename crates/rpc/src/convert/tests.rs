@@ -175,6 +175,20 @@ fn chatter_arrives_as_it_was_sent() {
 }
 
 #[test]
+fn texts_for_people_cannot_fill_a_frame() {
+    let message = "ä".repeat(100_000);
+    let failure = Err(Failure::Internal(message.clone()));
+    let read = check(
+        |w| w.outcome(CALL, 1, &failure),
+        |r, wire| r.outcome(wire.outcome),
+    );
+    let Ok(Err(Failure::Internal(cut))) = read else {
+        panic!("it is still that failure");
+    };
+    assert!(cut.len() == 16 << 10 && message.starts_with(&cut));
+}
+
+#[test]
 fn progress_that_json_cannot_say_is_refused() {
     for number in [f64::NAN, f64::INFINITY] {
         let wire = wire::Progress {

@@ -13,6 +13,18 @@ use crate::{
     worker_v1 as wire,
 };
 
+/// Texts for people, in bytes: longer ones are cut, so that they cannot fill a frame.
+const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// The beginning of a text, at most so many bytes, on a character boundary.
+pub fn clip(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+fn clipped(text: &str) -> String {
+    clip(text, TEXT_BYTES_MAX).to_owned()
+}
+
 /// Writes what one frame carries.
 pub struct Writer<'a>(Packer<'a>);
 
@@ -39,7 +51,7 @@ impl<'a> Writer<'a> {
             call: Some(call.into()),
             attempt,
             level: log_level_to_wire(log.level).into(),
-            logger: log.logger.clone().unwrap_or_default(),
+            logger: clipped(log.logger.as_deref().unwrap_or_default()),
             data: self.json(&log.data),
         }
     }
@@ -100,9 +112,9 @@ impl<'a> Writer<'a> {
         use wire::FailureKind as Kind;
         let mut wire = wire::Failure::default();
         let (kind, message) = match failure {
-            Failure::Internal(message) => (Kind::Internal, message.clone()),
-            Failure::NotFound { message } => (Kind::NotFound, message.clone()),
-            Failure::InvalidParams(message) => (Kind::InvalidParams, message.clone()),
+            Failure::Internal(message) => (Kind::Internal, clipped(message)),
+            Failure::NotFound { message } => (Kind::NotFound, clipped(message)),
+            Failure::InvalidParams(message) => (Kind::InvalidParams, clipped(message)),
             Failure::NeedsCapability(needed) => {
                 wire.capabilities = capabilities_to_wire(needed);
                 (Kind::NeedsCapability, String::new())
@@ -118,14 +130,14 @@ impl<'a> Writer<'a> {
             } => {
                 wire.code = *code;
                 wire.data = data.as_ref().and_then(|data| self.json(data));
-                (Kind::Protocol, message.clone())
+                (Kind::Protocol, clipped(message))
             }
             Failure::Cancelled => (Kind::Cancelled, String::new()),
             Failure::TimedOut => (Kind::TimedOut, String::new()),
             Failure::WorkerLost { .. }
             | Failure::Deadline
             | Failure::TooLarge
-            | Failure::BadResult(_) => (Kind::Internal, failure.to_string()),
+            | Failure::BadResult(_) => (Kind::Internal, clipped(&failure.to_string())),
         };
         wire.kind = kind.into();
         wire.message = message;
@@ -149,7 +161,7 @@ impl wire::Progress {
             attempt,
             progress: progress.progress,
             total: progress.total,
-            message: progress.message.clone().unwrap_or_default(),
+            message: clipped(progress.message.as_deref().unwrap_or_default()),
         }
     }
 }
