@@ -3,7 +3,6 @@
 use std::{borrow::Cow, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use futures_util::future::ready;
 use ostler_protocol::call::Failure;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -83,27 +82,39 @@ pub(crate) fn erase_tool<M, H: Handler<M>>(handler: H) -> Erased
 where
     H::Output: IntoToolResult,
 {
-    Arc::new(move |ctx, arguments| match parse(&arguments) {
-        Ok(args) => {
-            let running = handler.run(ctx, args);
-            Box::pin(async move { tool_outcome(running.await.into_tool_result()) })
-        }
-        Err(why) => Box::pin(ready(tool_outcome(Err(ToolError::Failed(why))))),
+    let handler = Arc::new(handler);
+    // All of the author's code runs inside the future, where a panic is caught.
+    Arc::new(move |ctx, arguments| {
+        let handler = handler.clone();
+        Box::pin(async move {
+            let result = match parse(&arguments) {
+                Ok(args) => handler.run(ctx, args).await.into_tool_result(),
+                Err(why) => Err(ToolError::Failed(why)),
+            };
+            tool_outcome(result)
+        })
     })
 }
 
 /// For prompts and resources, where arguments that do not fit are a protocol error [P-1].
 pub(crate) fn erase<M, H: Handler<M>>(
     handler: H,
-    finish: impl Fn(&Ctx, H::Output) -> Result<Reply, ToolError> + Send + Sync + Clone + 'static,
+    finish: impl Fn(&Ctx, H::Output) -> Result<Reply, ToolError> + Send + Sync + 'static,
 ) -> Erased {
-    Arc::new(move |ctx, arguments| match parse(&arguments) {
-        Ok(args) => {
-            let running = handler.run(ctx.clone(), args);
-            let finish = finish.clone();
-            Box::pin(async move { finish(&ctx, running.await).map_err(ToolError::into_failure) })
-        }
-        Err(why) => Box::pin(ready(Err(Failure::InvalidParams(why)))),
+    let handler = Arc::new((handler, finish));
+    Arc::new(move |ctx, arguments| {
+        let handler = handler.clone();
+        Box::pin(async move {
+            let (handler, finish) = &*handler;
+            let result = match parse(&arguments) {
+                Ok(args) => {
+                    let output = handler.run(ctx.clone(), args).await;
+                    finish(&ctx, output)
+                }
+                Err(why) => Err(ToolError::InvalidParams(why)),
+            };
+            result.map_err(ToolError::into_failure)
+        })
     })
 }
 

@@ -6,8 +6,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::ready;
-use ostler_protocol::call::Failure;
 use ostler_rpc::worker_v1 as wire;
 use ostler_types::CallKind;
 use parking_lot::{Mutex, RwLock};
@@ -335,16 +333,15 @@ where
     Running: Future<Output = Output> + Send + 'static,
     Output: IntoCompletion + Send + 'static,
 {
-    Arc::new(
-        move |ctx, arguments| match Completion::parse(ctx.target(), &arguments) {
-            Ok(completion) => {
-                let running = handler(ctx, completion);
-                Box::pin(async move {
-                    let values = running.await.into_completion();
-                    values.map_err(ToolError::into_failure)
-                })
-            }
-            Err(why) => Box::pin(ready(Err(Failure::InvalidParams(why)))),
-        },
-    )
+    let handler = Arc::new(handler);
+    Arc::new(move |ctx, arguments| {
+        let handler = handler.clone();
+        Box::pin(async move {
+            let result = match Completion::parse(ctx.target(), &arguments) {
+                Ok(completion) => handler(ctx, completion).await.into_completion(),
+                Err(why) => Err(ToolError::InvalidParams(why)),
+            };
+            result.map_err(ToolError::into_failure)
+        })
+    })
 }

@@ -52,8 +52,8 @@ INSERT INTO stays (horse, stall, arrived, nights, oats_kg) VALUES
     (6, 2, '1788-04-11', 1, 4.5);
 
 CREATE VIEW bill AS
-SELECT guests.name AS guest, horses.name AS horse, stays.arrived,
-       stays.nights, round(stays.nights * 1.5 + stays.oats_kg * 0.25, 2) AS shillings
+SELECT guests.name AS guest, horses.name AS horse, stays.arrived, stays.nights,
+       stays.nights * 18 + CAST(round(stays.oats_kg * 3) AS INTEGER) AS pence
 FROM stays
 JOIN horses ON horses.id = stays.horse
 JOIN guests ON guests.id = horses.owner;

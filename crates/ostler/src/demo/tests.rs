@@ -50,7 +50,7 @@ fn a_query_returns_rows_of_every_kind() {
         ]]
     );
     assert!(!found.truncated);
-    let found = query("SELECT guest, sum(shillings) FROM bill GROUP BY 1", 2).unwrap();
+    let found = query("SELECT guest, sum(pence) FROM bill GROUP BY 1", 2).unwrap();
     assert_eq!((found.rows.len(), found.truncated), (2, true));
 }
 

@@ -60,6 +60,15 @@ pub(crate) enum Stop {
     Drop,
 }
 
+/// How things stood when a call ended.
+pub(crate) struct Over {
+    pub outbox: Option<Arc<Outbox>>,
+    /// When its link was lost, if no link carries it.
+    pub lost: Instant,
+    pub kept: bool,
+    pub stop: Option<Stop>,
+}
+
 impl Call {
     pub fn new(
         id: CallId,
@@ -170,12 +179,17 @@ impl Call {
     }
 
     /// The handler is gone: whoever still holds its context reaches nobody.
-    pub fn over(&self) -> Option<Arc<Outbox>> {
+    pub fn over(&self) -> Over {
         let mut state = self.state.lock();
         state.asks.fail_all();
         state.waker = None;
-        state.stop.get_or_insert(Stop::Drop);
-        state.outbox.take()
+        let stop = state.stop.replace(Stop::Drop);
+        Over {
+            outbox: state.outbox.take(),
+            lost: state.lost,
+            kept: state.kept,
+            stop,
+        }
     }
 
     // ---- for the link ------------------------------------------------------------------
@@ -201,10 +215,6 @@ impl Call {
             state.asks.fail_all();
         });
         self.cancelled.notify_waiters();
-    }
-
-    pub fn stop_of(&self) -> Option<Stop> {
-        self.state.lock().stop
     }
 
     pub fn is_on(&self, outbox: &Arc<Outbox>) -> bool {

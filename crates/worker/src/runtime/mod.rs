@@ -1,6 +1,6 @@
 //! What runs between the author's handlers and the nodes.
 //!
-//! `worker` owns the links, each `link` is one task that reads frames and one `outbox` that
+//! `worker` owns the links, which have `shared` in common. Each `link` is one task that reads frames and one `outbox` that
 //! holds what waits to leave. `calls` knows every call of all links; a `call` is what its
 //! handler sees, a `run` the task that polls the handler.
 
@@ -11,4 +11,5 @@ pub(crate) mod call;
 pub(crate) mod calls;
 mod run;
 mod link;
+mod shared;
 pub(crate) mod worker;

@@ -85,7 +85,12 @@ impl Outbox {
 
     /// Whether chatter would have to wait, and so is dropped.
     pub fn is_busy(&self) -> bool {
-        self.state.lock().lanes.waiting_bytes() > CHATTER_BYTES_MAX
+        self.waiting_bytes() > CHATTER_BYTES_MAX
+    }
+
+    /// Bytes that wait for the node to take them.
+    pub fn waiting_bytes(&self) -> usize {
+        self.state.lock().lanes.waiting_bytes()
     }
 
     pub fn grant(&self, bytes: u64) {
@@ -100,7 +105,7 @@ impl Outbox {
 
     /// Ends the stream at once: the link is lost, and what waits cannot leave any more. Without
     /// this the transport would go on asking an outbox that nobody fills.
-    pub fn abandon(&self) {
+    fn abandon(&self) {
         self.update(|state| {
             state.lanes = Lanes::new(ROOM_MIN);
             state.closed = true;
@@ -128,6 +133,15 @@ impl Outbox {
         }
         state.waker = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+/// Whoever holds this keeps the outbox's stream open.
+pub(crate) struct Lifeline(pub Arc<Outbox>);
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 

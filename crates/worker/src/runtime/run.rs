@@ -77,6 +77,14 @@ impl Run {
         }
     }
 
+    /// What the handler holds is the author's too, and may panic when it goes.
+    fn drop_handler(&mut self) {
+        let handler = std::mem::replace(&mut self.handler, Box::pin(std::future::pending()));
+        if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {
+            tracing::error!(call = %self.call.id, "a handler panicked when it was dropped");
+        }
+    }
+
     fn pending(&mut self) {
         if !self.started {
             self.started = true;
@@ -97,6 +105,7 @@ impl Future for Run {
                 Poll::Pending
             }
             Poll::Ready(outcome) => {
+                this.drop_handler();
                 this.calls.end(&this.call, outcome);
                 Poll::Ready(())
             }

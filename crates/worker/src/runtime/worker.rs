@@ -1,32 +1,18 @@
 //! A worker: its Servers, its nodes, its end.
 
-use std::{
-    future::Future,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, try_join_all};
 use ostler_env::Env;
-use ostler_rpc::{
-    PROTOCOL_MAX, PROTOCOL_MIN,
-    convert::Writer,
-    worker_v1::{self as wire, from_worker::Frame},
-};
-use ostler_types::{BadName, InstanceEpoch, Secret, ServerName, TenantId, WorkerId};
-use parking_lot::Mutex;
-use prost::Message;
-use tokio::sync::watch;
+use ostler_types::{BadName, Secret};
+use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
-use tonic::{
-    metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
-};
+use tonic::transport::Channel;
 
 use super::{
-    calls::{Bounds, Calls},
+    calls::Calls,
     link,
-    outbox::Outbox,
+    shared::{Shared, dial_tcp},
 };
 use crate::server::Server;
 
@@ -35,15 +21,15 @@ pub type Dial = Arc<dyn Fn(String) -> BoxFuture<'static, Result<Channel, String>
 
 /// A worker process: serves Servers to the nodes it dials.
 pub struct Worker {
-    hubs: Vec<String>,
-    token: Option<Secret>,
-    id: Option<String>,
-    offers: Vec<(String, String, Server)>,
-    capacity: u32,
-    held_bytes_max: usize,
-    drain_max: Duration,
-    env: Option<Env>,
-    dial: Dial,
+    pub(super) hubs: Vec<String>,
+    pub(super) token: Option<Secret>,
+    pub(super) id: Option<String>,
+    pub(super) offers: Vec<(String, String, Server)>,
+    pub(super) capacity: u32,
+    pub(super) held_bytes_max: usize,
+    pub(super) drain_max: Duration,
+    pub(super) env: Option<Env>,
+    pub(super) dial: Dial,
 }
 
 /// Why a worker cannot run.
@@ -134,9 +120,20 @@ impl Worker {
         self
     }
 
-    /// Runs until the process is told to end (ctrl-c, SIGTERM).
+    /// Runs until the process is told to end (ctrl-c, SIGTERM). Told a second time, it does not
+    /// wait for running calls.
     pub async fn run(self) -> Result<(), WorkerError> {
-        self.run_until(end_signal()).await
+        let (first, told) = oneshot::channel();
+        let signals = async {
+            end_signal().await;
+            // Err: the worker has ended already.
+            let _ = first.send(());
+            end_signal().await;
+        };
+        tokio::select! {
+            ended = self.run_until(async { drop(told.await) }) => ended,
+            () = signals => Ok(()),
+        }
     }
 
     /// Runs until `shutdown` ends: then takes no more calls, finishes the running ones within
@@ -187,189 +184,6 @@ impl Drop for DropCalls {
     fn drop(&mut self) {
         self.0.drop_all();
     }
-}
-
-/// What all links of a worker have in common.
-pub(crate) struct Shared {
-    pub env: Env,
-    pub id: WorkerId,
-    pub bearer: Option<MetadataValue<Ascii>>,
-    pub offers: Vec<Offer>,
-    pub calls: Arc<Calls>,
-    epoch: InstanceEpoch,
-    capacity: u32,
-    dial: Dial,
-    phase: watch::Sender<Phase>,
-    /// One per link that stands; at most as many as nodes.
-    outboxes: Mutex<Vec<Weak<Outbox>>>,
-}
-
-pub(crate) struct Offer {
-    tenant: TenantId,
-    name: ServerName,
-    pub server: Server,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Serving,
-    /// No new calls; running ones finish.
-    Draining,
-    /// The links end.
-    Closing,
-}
-
-impl Shared {
-    fn new(worker: Worker) -> Result<Arc<Self>, WorkerError> {
-        let env = worker.env.unwrap_or_else(Env::system);
-        if worker.offers.is_empty() {
-            return Err(WorkerError::NoServer);
-        }
-        if !(1..=100_000).contains(&worker.capacity) {
-            return Err(WorkerError::BadCapacity);
-        }
-        let offers = worker.offers.into_iter().map(|(tenant, name, server)| {
-            Ok(Offer {
-                tenant: TenantId::parse(&tenant)?,
-                name: ServerName::parse(&name)?,
-                server,
-            })
-        });
-        let offers = offers.collect::<Result<Vec<_>, BadName>>()?;
-        let made_up = || format!("{}-{:08x}", offers[0].name, env.random_u64() as u32);
-        let id = WorkerId::parse(&worker.id.unwrap_or_else(made_up))?;
-        let bounds = Bounds {
-            capacity: worker.capacity as usize,
-            held_bytes_max: worker.held_bytes_max,
-        };
-        Ok(Arc::new(Self {
-            id,
-            bearer: worker.token.map(|token| bearer(&token)).transpose()?,
-            offers,
-            calls: Calls::new(env.clone(), bounds),
-            epoch: instance_epoch(&env),
-            capacity: worker.capacity,
-            dial: worker.dial,
-            phase: watch::Sender::new(Phase::Serving),
-            outboxes: Mutex::default(),
-            env,
-        }))
-    }
-
-    pub fn phase(&self) -> Phase {
-        *self.phase.borrow()
-    }
-
-    pub async fn dial(&self, hub: &str) -> Result<Channel, String> {
-        (self.dial)(hub.to_owned()).await
-    }
-
-    pub fn hello(
-        &self,
-        writer: &mut Writer<'_>,
-        calls: wire::KnownCalls,
-        calls_truncated: bool,
-    ) -> wire::Hello {
-        let offers = self.offers.iter().map(|offer| wire::ServerOffer {
-            tenant: offer.tenant.to_string(),
-            server: offer.name.to_string(),
-            catalog: writer.bytes(offer.server.catalog()),
-        });
-        wire::Hello {
-            protocol_min: PROTOCOL_MIN,
-            protocol_max: PROTOCOL_MAX,
-            worker_id: self.id.to_string(),
-            instance_epoch: self.epoch.0,
-            sdk: concat!("ostler-rust/", env!("CARGO_PKG_VERSION")).to_owned(),
-            servers: offers.collect(),
-            capacity: self.capacity,
-            calls: writer.bytes(calls.encode_to_vec().into()),
-            calls_truncated,
-        }
-    }
-
-    /// A link stands.
-    pub fn linked(&self, outbox: &Arc<Outbox>) {
-        let mut outboxes = self.outboxes.lock();
-        outboxes.retain(|known| known.strong_count() > 0);
-        outboxes.push(Arc::downgrade(outbox));
-        if self.phase() != Phase::Serving {
-            outbox.control(Frame::Leaving(wire::Leaving {}));
-        }
-    }
-
-    /// A pause before the next attempt; shorter when the worker is about to end.
-    pub async fn pause(&self, span: Duration) {
-        let mut phase = self.phase.subscribe();
-        let closing = phase.wait_for(|phase| *phase == Phase::Closing);
-        tokio::select! {
-            () = self.env.sleep(span) => {}
-            _ = closing => {}
-        }
-    }
-
-    fn drain(&self) {
-        self.calls.drain();
-        let outboxes = self.outboxes.lock();
-        self.phase.send_replace(Phase::Draining);
-        for outbox in outboxes.iter().filter_map(Weak::upgrade) {
-            outbox.control(Frame::Leaving(wire::Leaving {}));
-        }
-    }
-
-    fn close(&self) {
-        self.calls.drop_all();
-        let outboxes = self.outboxes.lock();
-        self.phase.send_replace(Phase::Closing);
-        for outbox in outboxes.iter().filter_map(Weak::upgrade) {
-            outbox.close();
-        }
-    }
-}
-
-/// Grows from start to start of a process, also when the clock stands still in between.
-fn instance_epoch(env: &Env) -> InstanceEpoch {
-    let noise = env.random_u64() & 0xffff;
-    InstanceEpoch((env.wall().0 << 16) | noise)
-}
-
-fn bearer(token: &Secret) -> Result<MetadataValue<Ascii>, WorkerError> {
-    let value = format!("Bearer {}", token.expose());
-    let mut value = MetadataValue::try_from(value).map_err(|_| WorkerError::BadToken)?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// Large enough that the calls a node may have out fill less than half of it (design 4.1).
-const STREAM_WINDOW: u32 = 2 << 20;
-const DIAL_MAX: Duration = Duration::from_secs(5);
-/// Frees the connection of a node that vanished without a word; links notice earlier.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
-
-async fn dial_tcp(hub: String) -> Result<Channel, String> {
-    let hub = match hub.contains("://") {
-        true => hub,
-        false => format!("http://{hub}"),
-    };
-    let endpoint = Endpoint::from_shared(hub).map_err(|why| chain(&why))?;
-    let endpoint = endpoint
-        .connect_timeout(DIAL_MAX)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(STREAM_WINDOW)
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(DIAL_MAX);
-    endpoint.connect().await.map_err(|why| chain(&why))
-}
-
-/// An error with all that caused it; tonic's own text alone says nothing.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(unix)]

@@ -86,6 +86,10 @@ async fn blocking(ctx: Ctx) -> Result<i64, ToolError> {
     ctx.run_blocking(|| 7).await
 }
 
+fn panic_early(_ctx: Ctx) -> std::future::Ready<()> {
+    panic!("before there is a future")
+}
+
 pub fn server() -> Server {
     Server::new("test", "1")
         .tool("add", "", add)
@@ -98,6 +102,7 @@ pub fn server() -> Server {
         .tool("mixed", "", mixed)
         .tool("who", "", who)
         .tool("blocking", "", blocking)
+        .tool("panic_early", "", panic_early)
 }
 
 async fn check(tool: &str, arguments: Value, wanted: &[&str]) {
@@ -158,6 +163,17 @@ async fn every_error_keeps_its_kind() {
             &[&format!("outcome 1 {wanted}")],
         )
         .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_its_call_only() {
+    let mut hub = Hub::new();
+    let (_running, mut link) = hub.start(hub.worker(server())).await;
+    for id in [1, 2] {
+        link.call(id, "panic_early", json!({})).await;
+        let wanted = format!("outcome {id} FAILURE_KIND_INTERNAL the handler panicked");
+        assert_eq!(link.said().await, wanted);
     }
 }
 

@@ -378,6 +378,12 @@ impl Running {
         drop(self.shutdown.take());
     }
 
+    /// Drops the worker without a word.
+    pub async fn abort(self) {
+        self.worker.abort();
+        assert!(self.worker.await.is_err());
+    }
+
     pub async fn ended(self) -> Result<(), WorkerError> {
         self.worker.await.unwrap()
     }

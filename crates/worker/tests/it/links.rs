@@ -135,6 +135,49 @@ async fn a_kept_call_runs_on_without_a_link_and_offers_its_outcome_until_recorde
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_outcome_between_hello_and_welcome_is_offered() {
+    let mut hub = Hub::new();
+    let (_running, mut link) = hub.start(hub.worker(server())).await;
+    link.call(1, "nap", json!({"ms": 1_000})).await;
+    assert_eq!(link.said().await, "started 1");
+    keep(&mut link, 1).await;
+    drop(link);
+    let mut link = hub.attached().await;
+    assert_eq!(link.known(), ["1 KNOWN_CALL_STATE_RUNNING"]);
+    Env::seeded(0).sleep(Duration::from_secs(3)).await;
+    link.welcome().await;
+    assert_eq!(link.said().await, format!("outcome 1 {RESTED}"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grace_that_ends_between_hello_and_welcome_is_told() {
+    let mut hub = Hub::new();
+    let (_running, mut link) = hub.start(hub.worker(server())).await;
+    link.call(1, "nap", json!({"ms": 60_000})).await;
+    assert_eq!(link.said().await, "started 1");
+    drop(link);
+    let mut link = hub.attached().await;
+    assert_eq!(link.known(), ["1 KNOWN_CALL_STATE_RUNNING"]);
+    Env::seeded(0).sleep(Duration::from_secs(3)).await;
+    link.welcome().await;
+    assert_eq!(link.said().await, "outcome 1 FAILURE_KIND_CANCELLED ");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_worker_leaves_nothing_running() {
+    let mut hub = Hub::new();
+    let env = Env::seeded(2);
+    let worker = hub.worker(server()).env(env.clone());
+    let (running, mut link) = hub.start(worker).await;
+    link.call(1, "nap", json!({"ms": 60_000})).await;
+    assert_eq!(link.said().await, "started 1");
+    keep(&mut link, 1).await;
+    running.abort().await;
+    assert_eq!(link.said().await, "end");
+    assert_eq!(env.tasks_alive_by_name(), []);
+}
+
+#[tokio::test(start_paused = true)]
 async fn open_questions_and_promises_are_said_again_on_a_new_link() {
     let mut hub = Hub::new();
     let (_running, mut link) = hub.start(hub.worker(server())).await;
@@ -252,6 +295,22 @@ async fn a_worker_that_ends_does_not_wait_for_ever() {
     assert_eq!(link.said().await, "end");
     drop(link);
     assert!(running.ended().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_ends_waits_no_longer_than_the_grace_for_a_node_that_is_gone() {
+    let mut hub = Hub::new();
+    let (mut running, mut link) = hub.start(hub.worker(server())).await;
+    link.call(1, "nap", json!({"ms": 300})).await;
+    assert_eq!(link.said().await, "started 1");
+    drop(link);
+    while hub.attached().await.known() != ["1 KNOWN_CALL_STATE_HELD"] {}
+    let clock = Env::seeded(0);
+    let asked = clock.now();
+    running.shut_down();
+    assert!(running.ended().await.is_ok());
+    let span = clock.now().since(asked);
+    assert!(span <= Duration::from_secs(2), "{span:?}");
 }
 
 #[tokio::test]

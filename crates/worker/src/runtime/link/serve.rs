@@ -1,4 +1,4 @@
-//! The link to one node: dial, greet, read frames, and begin again when it breaks.
+//! A link that stands: frames in, calls begun, changes told.
 
 use std::{
     pin::pin,
@@ -12,41 +12,40 @@ use std::{
 use futures_util::poll;
 use ostler_protocol::call::Failure;
 use ostler_rpc::{
-    FRAME_BYTES_MAX, PROTOCOL_MAX, PROTOCOL_MIN,
     convert::{self, BadFrame, Reader},
     frame::Frame as _,
-    transfer::{Assembler, AssemblerLimits, BadPart},
+    transfer::{Assembler, AssemblerLimits},
     worker_v1::{
         self as wire, RefusedReason, ToWorker, from_worker::Frame, to_worker::Frame as Inbound,
-        workers_client::WorkersClient,
     },
 };
 use ostler_types::{CallId, Instant, TraceContext};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tonic::{Code, Status, Streaming, transport::Channel};
+use tonic::Streaming;
 
-use super::{
-    call::{Call, Facts},
-    calls::{Known, send_outcome},
-    outbox::{Outbox, Outgoing},
-    run::Run,
-    watched::Watched,
-    worker::{Phase, Shared, WorkerError},
+use super::{LinkEnd, warn_refusal};
+use crate::{
+    ctx::{CallerAssertion, Ctx},
+    runtime::{
+        call::{Call, Facts},
+        calls::send_outcome,
+        outbox::{Lifeline, Outbox},
+        run::Run,
+        shared::Shared,
+        watched::Watched,
+    },
 };
-use crate::ctx::{CallerAssertion, Ctx};
 
-/// A node answers the `Hello` within this time.
-const WELCOME_MAX: Duration = Duration::from_secs(10);
 /// A node that says nothing for this many heartbeats is gone (two may be missed).
 const HEARTBEATS_MAX: u32 = 3;
 const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
-const RETRY_MIN: Duration = Duration::from_millis(100);
-const RETRY_MAX: Duration = Duration::from_secs(5);
 /// Taken-in bytes are acknowledged in portions of this size.
 const CONSUMED_BYTES: u64 = 64 << 10;
 /// Nesting of JSON in answers; nodes check it before.
 const JSON_DEPTH_MAX: usize = 128;
+/// Between two catalogs of a Server that keeps changing while the link is busy.
+const CHANGE_PAUSE: Duration = Duration::from_millis(100);
 
 const ASSEMBLER: AssemblerLimits = AssemblerLimits {
     payload_bytes_max: 16 << 20,
@@ -54,131 +53,12 @@ const ASSEMBLER: AssemblerLimits = AssemblerLimits {
     open_len_max: 100_000,
 };
 
-/// Why a link ended.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LinkEnd {
-    #[error("cannot reach the node: {0}")]
-    Dial(String),
-    #[error("the node refused the link: {0}")]
-    Refused(Status),
-    #[error("the link broke: {0}")]
-    Broken(Status),
-    #[error("the node ended the link")]
-    Closed,
-    #[error("the node fell silent")]
-    Silent,
-    #[error("the node breaks the protocol: {0}")]
-    Part(#[from] BadPart),
-    #[error("the node breaks the protocol: {0}")]
-    Frame(#[from] BadFrame),
-    #[error("the node breaks the protocol: {0}")]
-    Protocol(&'static str),
-}
-
-/// Keeps one node linked until the worker ends. An error only for a node that refuses this
-/// worker's credential from the start: nothing but a person can help then.
-pub(crate) async fn run(shared: Arc<Shared>, hub: String) -> Result<(), WorkerError> {
-    let mut welcomed = false;
-    let mut retries = 0;
-    while shared.phase() != Phase::Closing {
-        let end = match greet(&shared, &hub).await {
-            Ok((link, frames)) => {
-                (welcomed, retries) = (true, 0);
-                link.serve(frames).await
-            }
-            Err(end) => end,
-        };
-        match end {
-            _ if shared.phase() == Phase::Closing => break,
-            LinkEnd::Refused(status) if !welcomed && is_final(&status) => {
-                let why = status.message().to_owned();
-                return Err(WorkerError::Refused { hub, why });
-            }
-            end => tracing::warn!(%hub, why = %end, "link lost"),
-        }
-        shared.pause(retry_delay(&shared, retries)).await;
-        retries += 1;
-    }
-    Ok(())
-}
-
-fn is_final(status: &Status) -> bool {
-    matches!(
-        status.code(),
-        Code::Unauthenticated | Code::PermissionDenied | Code::InvalidArgument
-    )
-}
-
-/// Exponential, with jitter, so that the workers of a lost node do not all come at once.
-fn retry_delay(shared: &Shared, retries: u32) -> Duration {
-    let full = RETRY_MAX.min(RETRY_MIN * 2_u32.saturating_pow(retries.min(16)));
-    let share = (shared.env.random_u64() % 1000) as u32;
-    full / 2 + full / 2 * share / 1000
-}
-
-async fn greet(shared: &Arc<Shared>, hub: &str) -> Result<(Link, Streaming<ToWorker>), LinkEnd> {
-    let channel = shared.dial(hub).await.map_err(LinkEnd::Dial)?;
-    let Known {
-        calls,
-        truncated,
-        adrift,
-    } = shared.calls.known();
-    // Looked at before the catalogs are, so that no change falls in between.
-    let changes: Vec<_> = shared.offers.iter().map(|o| o.server.changes()).collect();
-    let outbox = Outbox::new();
-    outbox.hello(|writer| Frame::Hello(shared.hello(writer, calls, truncated)));
-    let attached = attach(shared, channel, outbox.clone());
-    let welcome = shared.env.now() + WELCOME_MAX;
-    let attached = shared.env.until(welcome, attached).await;
-    let (welcome, frames) = attached.ok_or(LinkEnd::Silent)??;
-    if !(PROTOCOL_MIN..=PROTOCOL_MAX).contains(&welcome.protocol) {
-        return Err(LinkEnd::Protocol("no common version"));
-    }
-    for refusal in &welcome.refusals {
-        warn_refusal(hub, refusal);
-    }
-    outbox.welcomed(welcome.byte_credit);
-    shared.calls.attach(&outbox, &adrift);
-    shared.linked(&outbox);
-    tracing::info!(%hub, worker = %shared.id, "linked");
-    let link = Link::new(shared.clone(), outbox, &welcome, changes);
-    Ok((link, frames))
-}
-
-async fn attach(
-    shared: &Shared,
-    channel: Channel,
-    outbox: Arc<Outbox>,
-) -> Result<(wire::Welcome, Streaming<ToWorker>), LinkEnd> {
-    let mut client = WorkersClient::new(channel)
-        .max_decoding_message_size(FRAME_BYTES_MAX)
-        .max_encoding_message_size(FRAME_BYTES_MAX);
-    let mut request = tonic::Request::new(Outgoing(outbox));
-    if let Some(token) = &shared.bearer {
-        request
-            .metadata_mut()
-            .insert("authorization", token.clone());
-    }
-    let response = client.attach(request).await.map_err(LinkEnd::Refused)?;
-    let mut frames = response.into_inner();
-    let first = frames.message().await.map_err(LinkEnd::Refused)?;
-    match first.ok_or(LinkEnd::Closed)?.frame {
-        Some(Inbound::Welcome(welcome)) => Ok((welcome, frames)),
-        _ => Err(LinkEnd::Protocol("the first frame is no welcome")),
-    }
-}
-
-fn warn_refusal(hub: &str, refusal: &wire::EntryRefusal) {
-    let wire::EntryRefusal {
-        kind, name, reason, ..
-    } = refusal;
-    tracing::warn!(%hub, kind, name, reason, "the node did not take an entry");
-}
-
 /// One link, from its `Welcome` on.
-struct Link {
+pub(super) struct Link {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
+    /// Dropped after `Drop` has set the calls adrift.
+    _lifeline: Lifeline,
     silence_max: Duration,
     /// When the node was last heard: nanoseconds of an `Instant`.
     heard: AtomicU64,
@@ -191,12 +71,13 @@ struct Link {
 }
 
 impl Link {
-    fn new(
+    pub fn new(
         shared: Arc<Shared>,
-        outbox: Arc<Outbox>,
+        lifeline: Lifeline,
         welcome: &wire::Welcome,
         changes: Vec<watch::Receiver<u64>>,
     ) -> Self {
+        let outbox = lifeline.0.clone();
         let heartbeat = Duration::from_millis(welcome.heartbeat_ms.into()).max(HEARTBEAT_MIN);
         let watched = shared.offers.iter().zip(0..).map(|(offer, index)| {
             let watched = Arc::new(Watched::new(outbox.clone(), index));
@@ -208,6 +89,7 @@ impl Link {
             heard: AtomicU64::new(shared.env.now().0),
             shared,
             outbox,
+            _lifeline: lifeline,
             silence_max: heartbeat * HEARTBEATS_MAX,
             assembler: Mutex::new(Assembler::new(ASSEMBLER)),
             consumed: AtomicU64::new(0),
@@ -216,9 +98,7 @@ impl Link {
         }
     }
 
-    async fn serve(self, frames: Streaming<ToWorker>) -> LinkEnd {
-        // Dropping this link, however it happens, leaves its calls adrift.
-        let _lost = Lost(&self);
+    pub async fn serve(self, frames: Streaming<ToWorker>) -> LinkEnd {
         // Each in a loop of its own: a frame does not pay for the timers of the others.
         tokio::select! {
             end = self.read(frames) => end,
@@ -260,6 +140,9 @@ impl Link {
         let tellers = offers.map(|((offer, index), changes)| async move {
             let mut changes = changes.clone();
             while changes.changed().await.is_ok() {
+                while self.outbox.is_busy() {
+                    self.shared.env.sleep(CHANGE_PAUSE).await;
+                }
                 let catalog = offer.server.catalog();
                 self.outbox.send(|writer| {
                     Frame::CatalogChanged(wire::CatalogChanged {
@@ -390,7 +273,7 @@ impl Link {
         };
         let (env, outbox) = (self.shared.env.clone(), self.outbox.clone());
         let call = Arc::new(Call::new(id, call.attempt, facts, env, outbox, answers));
-        self.shared.calls.begin(&call)?;
+        self.shared.calls.begin(&call, &self.outbox)?;
         let ctx = Ctx {
             call: call.clone(),
             server: server.clone(),
@@ -410,12 +293,10 @@ impl Link {
     }
 }
 
-struct Lost<'a>(&'a Link);
-
-impl Drop for Lost<'_> {
+/// However a link ends, it leaves its calls adrift.
+impl Drop for Link {
     fn drop(&mut self) {
-        self.0.shared.calls.lost(&self.0.outbox);
-        self.0.outbox.abandon();
+        self.shared.calls.lost(&self.outbox);
     }
 }
 

@@ -4,12 +4,9 @@
 //! remembered for a while, so that a node does not run it a second time (design: calls
 //! survive). A call whose link is lost is adrift until a new link names it.
 
-use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
-    convert::Infallible,
-    sync::Arc,
-    time::Duration,
-};
+mod state;
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use ostler_env::Env;
@@ -22,6 +19,7 @@ use ostler_types::{CallId, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use self::state::{EndedCall, Held, Live, State};
 use super::{
     call::{Call, Stop},
     outbox::Outbox,
@@ -36,14 +34,12 @@ const PLAIN_GRACE: Duration = Duration::from_secs(1);
 const HOLD_MAX: Duration = Duration::from_secs(600);
 /// Ended calls are named this long after their end; no node asks later.
 const ENDED_MAX: Duration = Duration::from_secs(60);
-/// Ended calls remembered: 48 bytes each.
-const ENDED_LEN_MAX: usize = 16_384;
 
 /// How much this worker takes on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     pub capacity: usize,
-    /// Bytes of outcomes held; while more are held no call is taken.
+    /// Bytes of outcomes held, or waiting on one link; while there are more no call is taken.
     pub held_bytes_max: usize,
 }
 
@@ -57,52 +53,12 @@ pub(crate) struct Calls {
     fewer: Notify,
 }
 
-#[derive(Default)]
-struct State {
-    /// At most `capacity` running ones, and held ones up to the bound in bytes.
-    calls: HashMap<CallId, Live>,
-    running: usize,
-    held_bytes: usize,
-    ended: VecDeque<EndedCall>,
-    /// When an ended call was last forgotten too early.
-    overflowed: Option<Instant>,
-    draining: bool,
-}
-
-enum Live {
-    Running(Arc<Call>),
-    Held(Held),
-}
-
-struct Held {
-    attempt: u32,
-    outcome: Ended,
-    outbox: Option<Arc<Outbox>>,
-    kept: bool,
-    since: Instant,
-}
-
-struct EndedCall {
-    id: CallId,
-    attempt: u32,
-    at: Instant,
-}
-
 /// What a `Hello` says about the calls of earlier links.
 pub(crate) struct Known {
     pub calls: wire::KnownCalls,
     pub truncated: bool,
     /// Those among them that the new link will carry, with their attempts.
     pub adrift: Vec<(CallId, u32)>,
-}
-
-/// What a held outcome costs beside its bytes.
-const HELD_COST: usize = 256;
-
-impl Held {
-    fn cost(&self) -> usize {
-        HELD_COST + self.outcome.as_ref().map_or(0, Bytes::len)
-    }
 }
 
 impl Calls {
@@ -119,12 +75,14 @@ impl Calls {
     // ---- the life of a call ------------------------------------------------------------
 
     /// Makes room for a call, or says why there is none.
-    pub fn begin(&self, call: &Arc<Call>) -> Result<(), RefusedReason> {
+    pub fn begin(&self, call: &Arc<Call>, outbox: &Outbox) -> Result<(), RefusedReason> {
+        let waiting_bytes = outbox.waiting_bytes();
         let mut state = self.state.lock();
         if state.draining {
             return Err(RefusedReason::Draining);
         }
-        if state.running >= self.bounds.capacity || state.held_bytes >= self.bounds.held_bytes_max {
+        let held_bytes = state.held_bytes.max(waiting_bytes);
+        if state.running >= self.bounds.capacity || held_bytes >= self.bounds.held_bytes_max {
             return Err(RefusedReason::Busy);
         }
         state.running += 1;
@@ -136,35 +94,33 @@ impl Calls {
 
     /// The handler is done: the outcome goes out, and stays if it must survive this link.
     pub fn end(&self, call: &Arc<Call>, outcome: Ended) {
-        let kept = call.is_kept();
-        let dropped = call.stop_of() == Some(Stop::Drop);
-        let stopped = call.stop_of().is_some();
-        let outbox = call.over();
+        // Held to the end, so that a link that comes or goes sees it before or after.
         let mut state = self.state.lock();
+        let over = call.over();
         if !state.is_running(call) {
             // Replaced by a newer attempt, which took its place.
             return;
         }
         state.calls.remove(&call.id);
         state.running -= 1;
-        if let (Some(outbox), false) = (&outbox, dropped) {
+        let told = over.stop != Some(Stop::Drop);
+        if let (Some(outbox), true) = (&over.outbox, told) {
             send_outcome(outbox, call.id, call.attempt, &outcome);
         }
         // A plain call that ended while adrift may still be asked for within its grace.
-        let waits = outbox.is_none() && !stopped;
+        let waits = over.outbox.is_none() && over.stop.is_none();
         let now = self.env.now();
-        if !dropped && (kept || waits) {
-            let attempt = call.attempt;
-            state.hold(
-                call.id,
-                Held {
-                    attempt,
-                    outcome,
-                    outbox,
-                    kept,
-                    since: now,
-                },
-            );
+        if told && (over.kept || waits) {
+            // The grace of a plain call began when its link was lost, not when it ended.
+            let lost = call.adrift_since().filter(|_| waits && !over.kept);
+            let held = Held {
+                attempt: call.attempt,
+                outcome,
+                outbox: over.outbox,
+                kept: over.kept,
+                since: lost.unwrap_or(now),
+            };
+            state.hold(call.id, held);
         } else {
             state.remember(call.id, call.attempt, now);
         }
@@ -274,6 +230,8 @@ impl Calls {
         for call in running {
             call.attach(outbox.clone());
         }
+        drop(state);
+        self.fewer.notify_waiters();
     }
 
     /// The link is gone; what it carried is adrift.
@@ -323,6 +281,7 @@ impl Calls {
             state.release(id, now);
         }
         drop(state);
+        self.fewer.notify_waiters();
         for call in plain.iter().filter(|call| !call.is_kept()) {
             call.stop(Stop::Cancel);
         }
@@ -344,6 +303,8 @@ impl Calls {
             tracing::warn!(call = %id, "an outcome was never recorded");
             state.release(id, now);
         }
+        drop(state);
+        self.fewer.notify_waiters();
     }
 
     /// No new calls from here on.
@@ -383,81 +344,6 @@ impl Calls {
         match self.state.lock().calls.get(&id) {
             Some(Live::Running(call)) if call.is_on(outbox) => Some(call.clone()),
             Some(Live::Running(_) | Live::Held(_)) | None => None,
-        }
-    }
-}
-
-impl Live {
-    fn adrift(&self) -> Option<(u32, KnownCallState)> {
-        match self {
-            Live::Running(call) if call.adrift_since().is_some() => {
-                Some((call.attempt, KnownCallState::Running))
-            }
-            Live::Held(held) if held.outbox.is_none() => Some((held.attempt, KnownCallState::Held)),
-            Live::Running(_) | Live::Held(_) => None,
-        }
-    }
-}
-
-impl Held {
-    fn is_on(&self, outbox: &Arc<Outbox>) -> bool {
-        self.outbox.as_ref().is_some_and(|o| Arc::ptr_eq(o, outbox))
-    }
-}
-
-impl State {
-    fn is_running(&self, call: &Arc<Call>) -> bool {
-        let live = self.calls.get(&call.id);
-        matches!(live, Some(Live::Running(running)) if Arc::ptr_eq(running, call))
-    }
-
-    /// A newer attempt of the same call took the place of an older one.
-    fn replaced(&mut self, before: Live) {
-        match before {
-            Live::Running(call) => {
-                self.running -= 1;
-                call.stop(Stop::Drop);
-            }
-            Live::Held(held) => self.held_bytes -= held.cost(),
-        }
-    }
-
-    fn hold(&mut self, id: CallId, held: Held) {
-        self.held_bytes += held.cost();
-        self.calls.insert(id, Live::Held(held));
-    }
-
-    /// Lets go of a held outcome.
-    fn release(&mut self, id: CallId, now: Instant) {
-        let Entry::Occupied(entry) = self.calls.entry(id) else {
-            return;
-        };
-        if let Live::Held(held) = entry.get() {
-            self.held_bytes -= held.cost();
-            let attempt = held.attempt;
-            entry.remove();
-            self.remember(id, attempt, now);
-        }
-    }
-
-    fn remember(&mut self, id: CallId, attempt: u32, now: Instant) {
-        if self.ended.len() >= ENDED_LEN_MAX {
-            self.ended.pop_front();
-            self.overflowed = Some(now);
-        }
-        self.ended.push_back(EndedCall {
-            id,
-            attempt,
-            at: now,
-        });
-    }
-
-    fn forget_old(&mut self, now: Instant) {
-        while let Some(first) = self.ended.front() {
-            if now.since(first.at) < ENDED_MAX {
-                return;
-            }
-            self.ended.pop_front();
         }
     }
 }
