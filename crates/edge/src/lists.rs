@@ -10,6 +10,7 @@ use ostler_protocol::{
     RequestId, Revision, cursor,
     fault::Fault,
     inbound::ListKind,
+    json::Raw,
     reply::{self, ServerCapabilities, Shape},
 };
 
@@ -25,6 +26,11 @@ pub fn snapshot(exchange: &Exchange) -> Result<Arc<Snapshot>, Fault> {
     } = exchange;
     let snapshot = edge.dispatcher.snapshot(caller, server);
     Ok(snapshot.map_err(Refusal::of_known_server)?)
+}
+
+/// Who answers while no worker of the Server is linked.
+pub fn nameless() -> Raw {
+    Raw::from_static(r#"{"name":"ostler","version":"0"}"#)
 }
 
 /// What to declare [CAP-1].

@@ -17,7 +17,6 @@ pub struct Metrics {
     pub connections_opened: Counter,
     pub connections_closed: Counter,
     pub accept_paused: Counter,
-    pub unmatched_responses: Counter,
     pub streams: StreamMetrics,
 }
 
@@ -65,10 +64,6 @@ impl Metrics {
             accept_paused: plain(
                 "ostler_edge_accept_paused_total",
                 "Pauses of the accept loop: no descriptors or no room.",
-            ),
-            unmatched_responses: plain(
-                "ostler_edge_unmatched_responses_total",
-                "Client responses that answered no open question.",
             ),
             streams: StreamMetrics::register(registry),
         }
@@ -161,5 +156,52 @@ pub struct OpenStream {
 impl OpenStream {
     pub fn ended(&self, reason: StreamEnd) {
         self.counters.ended[self.kind as usize][reason as usize].increment(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostler_env::Env;
+
+    use super::*;
+
+    fn value(env: &Env, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        env.metrics().value(name, labels)
+    }
+
+    #[test]
+    fn requests_and_refusals_are_counted_by_era_and_reason() {
+        let env = Env::seeded(1);
+        let metrics = Metrics::register(env.metrics());
+        metrics.answered(Era::Modern, 0.1);
+        metrics.answered(Era::Legacy, 0.1);
+        metrics.answered(Era::Legacy, 0.1);
+        metrics.refused(Reason::Origin);
+        let requests = |era| value(&env, "ostler_edge_requests_total", &[("era", era)]);
+        assert_eq!(
+            (requests("modern"), requests("legacy")),
+            (Some(1.0), Some(2.0))
+        );
+        let refused = |reason| value(&env, "ostler_edge_refused_total", &[("reason", reason)]);
+        assert_eq!((refused("origin"), refused("host")), (Some(1.0), Some(0.0)));
+    }
+
+    #[test]
+    fn each_stream_is_counted_when_it_opens_and_when_it_ends() {
+        let env = Env::seeded(1);
+        let metrics = Metrics::register(env.metrics());
+        let open = metrics.streams.open(StreamKind::Listen);
+        let opened = value(
+            &env,
+            "ostler_edge_streams_opened_total",
+            &[("kind", "listen")],
+        );
+        assert_eq!(opened, Some(1.0));
+        open.ended(StreamEnd::Gone);
+        let labels = [("kind", "listen"), ("reason", "gone")];
+        assert_eq!(
+            value(&env, "ostler_edge_streams_ended_total", &labels),
+            Some(1.0)
+        );
     }
 }

@@ -4,6 +4,7 @@
 //! outlives the request goes to `task`.
 
 mod call;
+mod flow;
 mod listen;
 mod tasks;
 

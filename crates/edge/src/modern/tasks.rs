@@ -77,7 +77,7 @@ fn with_shape(
     revision: Revision,
     write: impl FnOnce(&Shape<'_>) -> Bytes,
 ) -> Result<Bytes, Fault> {
-    let nameless = Raw::from_static(r#"{"name":"ostler","version":"0"}"#);
+    let nameless = lists::nameless();
     let snapshot = lists::snapshot(exchange).ok();
     let server_info = snapshot
         .as_ref()

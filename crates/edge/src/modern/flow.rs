@@ -1,0 +1,332 @@
+//! A modern call on its way: every event of the worker becomes the next thing to send.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use ostler_catalog::Declarations;
+use ostler_dispatch::{Admitted, CallControl, CallStream, NewCall};
+use ostler_protocol::{
+    RequestId,
+    call::{CallEvent, Executed, Failure, Outcome, Question},
+    facet::ClientFacet,
+    fault::Fault,
+    inbound::RequestMeta,
+    json::Raw,
+    listing::TaskSupport,
+    relay::Relay,
+    reply::{self, Shape},
+    task,
+};
+use ostler_task::{
+    CallFacts, End, InputRequired, KnownAnswers, RoundEvent, RoundStream, TaskError,
+};
+use ostler_types::{Instant, Timestamp};
+
+use super::call::Request;
+use crate::{Inner, rejection, routes::Exchange};
+
+/// Where the events of a call come from.
+enum Source {
+    Call(CallStream),
+    /// A parked call that this request came back for.
+    Round(RoundStream),
+    Over,
+}
+
+/// One call and the response it gets.
+pub struct Flow {
+    exchange: Exchange,
+    id: RequestId,
+    server_info: Raw,
+    relay: Relay,
+    facts: CallFacts,
+    known: KnownAnswers,
+    /// When a task-capable call becomes a task.
+    task_at: Option<Instant>,
+    source: Source,
+}
+
+/// The next thing to send.
+pub enum Step {
+    Notify(Bytes),
+    Done(Done),
+}
+
+/// The last message.
+pub enum Done {
+    Result(Bytes),
+    Fault(Fault),
+}
+
+/// What a flow waits for.
+enum Heard {
+    Call(CallEvent),
+    Round(Option<Result<RoundEvent, TaskError>>),
+    TaskTime,
+}
+
+impl Flow {
+    /// A flow that has no call yet. Without declarations nothing special is known of its target.
+    pub fn new(
+        exchange: Exchange,
+        request: Request,
+        server_info: Raw,
+        declarations: Option<&Declarations>,
+    ) -> Self {
+        let RequestMeta {
+            facet,
+            log_level,
+            progress_token,
+            ..
+        } = request.meta;
+        let facts = CallFacts {
+            revision: request.revision,
+            kind: request.kind,
+            target: request.target,
+            arguments: request.arguments,
+            facet,
+            replay_safe: declarations.is_some_and(|declared| declared.replay_safe),
+            task_support: declarations.is_some_and(|declared| declared.task != TaskSupport::None),
+            timeout: declarations.and_then(|declared| declared.timeout),
+        };
+        let edge = &exchange.edge;
+        // A task-capable call of a client that can follow one becomes a task after a short hold.
+        let may_become_task = facts.task_support && facet.tasks;
+        Self {
+            task_at: may_become_task.then(|| edge.env.now() + edge.config.task_after),
+            id: request.id,
+            server_info,
+            relay: Relay::new(request.revision, progress_token, log_level),
+            known: KnownAnswers::default(),
+            source: Source::Over,
+            facts,
+            exchange,
+        }
+    }
+
+    /// Starts the call, with the answers that are known from the start.
+    pub fn start(&mut self, admitted: Admitted, known: KnownAnswers) {
+        let Exchange { edge, caller, .. } = &self.exchange;
+        let call = NewCall {
+            id: edge.dispatcher.mint_call_id(self.exchange.shard()),
+            arguments: self.facts.arguments.clone(),
+            facet: self.facet(),
+            wants_progress: self.relay.wants_progress(),
+            answers: Vec::new(),
+        };
+        let call = edge
+            .dispatcher
+            .start(caller, admitted, call, CallControl::new());
+        self.known = known;
+        self.source = Source::Call(call);
+    }
+
+    /// Follows a call that was parked, for this round.
+    pub fn follow(&mut self, round: RoundStream) {
+        self.source = Source::Round(round);
+    }
+
+    fn facet(&self) -> ClientFacet {
+        self.facts.facet
+    }
+
+    /// The next step and the flow again: owned, so that a response can go on with it as a stream.
+    pub async fn next(mut self) -> (Self, Step) {
+        loop {
+            let step = match self.hear().await {
+                Heard::TaskTime => self.task_time().await,
+                Heard::Call(event) => self.on_call(event).await,
+                Heard::Round(event) => self.on_round(event),
+            };
+            if let Some(step) = step {
+                return (self, step);
+            }
+        }
+    }
+
+    async fn hear(&mut self) -> Heard {
+        let env = &self.exchange.edge.env;
+        let task_time = async {
+            match self.task_at {
+                Some(at) => env.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let event = async {
+            match &mut self.source {
+                Source::Call(call) => Heard::Call(call.next().await),
+                Source::Round(round) => Heard::Round(round.next().await),
+                Source::Over => Heard::Round(None),
+            }
+        };
+        tokio::select! {
+            biased;
+            event = event => event,
+            () = task_time => Heard::TaskTime,
+        }
+    }
+
+    async fn on_call(&mut self, event: CallEvent) -> Option<Step> {
+        match event {
+            CallEvent::Started | CallEvent::Kept => None,
+            CallEvent::Progress(progress) => self.relay.progress(&progress).map(Step::Notify),
+            CallEvent::Log(log) => self.relay.log(&log).map(Step::Notify),
+            CallEvent::Ask(questions) => self.ask(questions).await.map(Step::Done),
+            CallEvent::BecomeTask if self.facet().tasks => Some(self.become_task().await),
+            // A client that cannot follow a task waits for the end.
+            CallEvent::BecomeTask => None,
+            CallEvent::Outcome(outcome) => Some(Step::Done(self.outcome(&outcome))),
+        }
+    }
+
+    fn on_round(&mut self, event: Option<Result<RoundEvent, TaskError>>) -> Option<Step> {
+        match event {
+            Some(Ok(RoundEvent::Progress(progress))) => {
+                self.relay.progress(&progress).map(Step::Notify)
+            }
+            Some(Ok(RoundEvent::Log(log))) => self.relay.log(&log).map(Step::Notify),
+            Some(Ok(RoundEvent::End(end))) => Some(Step::Done(self.end(end))),
+            Some(Err(error)) => Some(Step::Done(Done::Fault(error.into()))),
+            None => Some(Step::Done(Done::Fault(Fault::Draining))),
+        }
+    }
+
+    async fn task_time(&mut self) -> Option<Step> {
+        self.task_at = None;
+        match &self.source {
+            Source::Call(_) => Some(self.become_task().await),
+            Source::Round(round) => {
+                round.request_task();
+                None
+            }
+            Source::Over => None,
+        }
+    }
+
+    /// Feeds what is known or cannot be asked; parks the call for the rest [MR-1].
+    async fn ask(&mut self, questions: Vec<Question>) -> Option<Done> {
+        let split = ostler_task::split(
+            self.facts.revision,
+            &self.facet(),
+            questions,
+            &mut self.known,
+        );
+        let Source::Call(call) = std::mem::replace(&mut self.source, Source::Over) else {
+            return Some(Done::Fault(Fault::Internal("only a call asks".to_string())));
+        };
+        call.answer(split.answers);
+        if split.ask.is_empty() {
+            self.source = Source::Call(call);
+            return None;
+        }
+        let Exchange {
+            edge,
+            caller,
+            server,
+        } = &self.exchange;
+        let known = std::mem::take(&mut self.known);
+        let parked = edge
+            .tasks
+            .park(caller, server, call, self.facts.clone(), split.ask, known)
+            .await;
+        Some(match parked {
+            Ok(end) => self.end(end),
+            Err(error) => Done::Fault(error.into()),
+        })
+    }
+
+    async fn become_task(&mut self) -> Step {
+        let Source::Call(call) = std::mem::replace(&mut self.source, Source::Over) else {
+            return Step::Done(Done::Fault(Fault::Internal(
+                "only a call becomes a task".to_string(),
+            )));
+        };
+        let Exchange {
+            edge,
+            caller,
+            server,
+        } = &self.exchange;
+        let known = std::mem::take(&mut self.known);
+        let created = edge
+            .tasks
+            .create(caller, server, call, self.facts.clone(), known, Vec::new())
+            .await;
+        Step::Done(match created {
+            Ok(end) => self.end(end),
+            Err(error) => Done::Fault(error.into()),
+        })
+    }
+
+    fn shape(&self) -> Shape<'_> {
+        Shape {
+            revision: self.facts.revision,
+            server_info: &self.server_info,
+        }
+    }
+
+    pub fn end(&self, end: End) -> Done {
+        match end {
+            End::InputRequired(InputRequired {
+                questions,
+                request_state,
+            }) => Done::Result(reply::input_required(
+                &self.shape(),
+                &self.id,
+                &questions,
+                &request_state,
+            )),
+            End::Task(view) => Done::Result(task::created(&self.shape(), &self.id, &view)),
+            End::Outcome(outcome) => self.outcome(&outcome),
+            End::Rerun(_) => Done::Fault(Fault::WorkerLost {
+                executed: Executed::Unknown,
+            }),
+        }
+    }
+
+    fn outcome(&self, outcome: &Outcome) -> Done {
+        let CallFacts { kind, target, .. } = &self.facts;
+        let result = outcome.as_ref().map_err(Failure::clone);
+        let result =
+            result.and_then(|result| reply::call_result(&self.shape(), &self.id, *kind, result));
+        match result {
+            Ok(body) => Done::Result(body),
+            // Lacking scopes have a status of their own while there is one to give.
+            Err(Failure::NeedsScope(scopes)) => Done::Fault(Fault::Forbidden { scopes }),
+            Err(failure) => match reply::tool_error_text(self.facts.revision, *kind, &failure) {
+                Some(text) => Done::Result(reply::tool_error(&self.shape(), &self.id, &text)),
+                None => Done::Fault(Fault::of_call(failure, *kind, target)),
+            },
+        }
+    }
+
+    /// The last message as a whole response.
+    pub fn response(&self, done: Done) -> Response {
+        match done {
+            Done::Result(body) => rejection::json(StatusCode::OK, body),
+            Done::Fault(fault) => rejection::call_failed(self.facts.revision, &self.id, &fault),
+        }
+    }
+
+    /// The last message on a stream, whose status is settled.
+    pub fn message(&self, done: Done) -> Bytes {
+        match done {
+            Done::Result(body) => body,
+            Done::Fault(Fault::Forbidden { scopes }) => {
+                let CallFacts { kind, target, .. } = &self.facts;
+                let outcome = Err(Failure::NeedsScope(scopes));
+                reply::outcome(&self.shape(), &self.id, *kind, target, &outcome)
+            }
+            Done::Fault(fault) => reply::error(self.facts.revision, Some(&self.id), &fault),
+        }
+    }
+
+    pub fn edge(&self) -> Arc<Inner> {
+        self.exchange.edge.clone()
+    }
+
+    pub fn valid_until(&self) -> Option<Timestamp> {
+        self.exchange.caller.identity.valid_until
+    }
+}
