@@ -9,6 +9,7 @@ use ostler_protocol::{
     RequestId, Revision,
     call::{CallEvent, LogLevel},
     facet::ClientFacet,
+    fault::Fault,
     inbound::ClientError,
     json::Raw,
 };
@@ -92,6 +93,9 @@ impl<W: Workers> Clone for HeldSession<W> {
 
 /// How long a message waits for room in the session's mailbox and for its commit.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Subscriptions are part of the session's row.
+const URI_BYTES_MAX: usize = 2 << 10;
 
 impl<W: Workers> HeldSession<W> {
     pub(crate) fn new(
@@ -199,6 +203,10 @@ impl<W: Workers> HeldSession<W> {
 
     /// `resources/subscribe`: for what this caller may read.
     pub async fn subscribe(&self, uri: String) -> Result<(), SessionError> {
+        if uri.len() > URI_BYTES_MAX {
+            let problem = format!("a subscribed uri must have at most {URI_BYTES_MAX} bytes");
+            return Err(SessionError::Refused(Fault::InvalidParams(problem)));
+        }
         let server = &self.handle.facts.server;
         let updates = self.resources.watch(&self.caller, server, &uri);
         let updates = updates.map_err(|refusal| SessionError::Refused(refusal.into()))?;
@@ -229,8 +237,11 @@ impl<W: Workers> HeldSession<W> {
     pub async fn resume(&self, last_event_id: &str) -> Result<StreamReader, SessionError> {
         let Handle { keys, binding, .. } = &*self.handle;
         let cursor = event_id::decode(keys, binding, last_event_id);
-        let gap = SessionError::ResumeGap { oldest: None };
-        self.join(Join::Resume(cursor.ok_or(gap)?)).await
+        let Some(cursor) = cursor else {
+            self.handle.resume_gaps.increment(1);
+            return Err(SessionError::ResumeGap { oldest: None });
+        };
+        self.join(Join::Resume(cursor)).await
     }
 
     fn pair(&self) -> (stream::Writer, StreamReader) {

@@ -13,7 +13,7 @@ use ostler_auth::{KeyRing, Purpose, decode_id, encode_id};
 use ostler_dispatch::{Dispatcher, workers::Workers};
 use ostler_env::Env;
 use ostler_hub::Hub;
-use ostler_protocol::inbound::Initialize;
+use ostler_protocol::{fault::Fault, inbound::Initialize, json::Raw};
 use ostler_store::{Owner, Store};
 use ostler_types::{Caller, Instant, ServerId, SessionId};
 use tokio::sync::Notify;
@@ -107,6 +107,7 @@ impl<W: Workers> Sessions<W> {
         if shared.draining.load(Ordering::Acquire) {
             return Err(SessionError::Draining);
         }
+        check_size(init)?;
         let owner = Owner::new(&server.tenant, caller.principal());
         shared.quota.take(shared, &owner).await?;
         let created = self.open(caller, server, init).await;
@@ -130,7 +131,7 @@ impl<W: Workers> Sessions<W> {
             principal: caller.principal(),
             revision: init.negotiated,
             capabilities: &init.capabilities,
-            client_info: &init.client_info,
+            client_info: &storable(&init.client_info),
             now: shared.env.wall(),
         });
         let id = actor::mint_id(shared);
@@ -228,6 +229,28 @@ impl<W: Workers> Sessions<W> {
                 drop(held.address.control(message()));
             }
         }
+    }
+}
+
+/// What a client says of itself is written again with each change of its session.
+const CAPABILITIES_BYTES_MAX: usize = 64 << 10;
+/// For people only. Beyond this (pictures, as a rule) it is not kept.
+const CLIENT_INFO_BYTES_MAX: usize = 8 << 10;
+
+fn check_size(init: &Initialize) -> Result<(), SessionError> {
+    match init.capabilities.bytes().len() <= CAPABILITIES_BYTES_MAX {
+        true => Ok(()),
+        false => {
+            let problem = format!("capabilities must have at most {CAPABILITIES_BYTES_MAX} bytes");
+            Err(SessionError::Refused(Fault::InvalidParams(problem)))
+        }
+    }
+}
+
+fn storable(client_info: &Raw) -> Raw {
+    match client_info.bytes().len() <= CLIENT_INFO_BYTES_MAX {
+        true => client_info.clone(),
+        false => Raw::empty_object(),
     }
 }
 

@@ -219,6 +219,7 @@ fn handle<W: Workers>(
         )),
         departures: Arc::new(Departures::default()),
         stream_buffer_bytes_max: shared.config.stream_buffer_bytes_max,
+        resume_gaps: shared.metrics.resume_gaps.clone(),
     })
 }
 

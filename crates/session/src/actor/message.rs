@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use metrics::Counter;
 use ostler_actor::{Address, Reply};
 use ostler_auth::KeyRing;
 use ostler_dispatch::{CallStream, workers::Workers};
@@ -105,4 +106,6 @@ pub(crate) struct Handle<W: Workers> {
     pub book: Arc<Book>,
     pub departures: Arc<Departures>,
     pub stream_buffer_bytes_max: usize,
+    /// Counts event ids that are none.
+    pub resume_gaps: Counter,
 }

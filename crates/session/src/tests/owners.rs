@@ -1,5 +1,8 @@
 //! Whose session it is, and how many one may have.
 
+use ostler_protocol::{inbound::Initialize, json::Raw};
+use ostler_store::{KeyPrefix, Table};
+
 use super::world::*;
 use crate::{Config, SessionError};
 
@@ -103,4 +106,39 @@ async fn expired_sessions_do_not_count() {
         .await
         .expect("swept");
     world.open().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_session_keeps_of_its_client_is_bounded() {
+    let world = World::new();
+    let long = format!(
+        "{{\"experimental\":{{\"x\":\"{}\"}}}}",
+        "x".repeat(64 << 10)
+    );
+    let long = Raw::parse(long.into(), 64).unwrap();
+    let refused = Initialize {
+        capabilities: long.clone(),
+        ..initialize()
+    };
+    let error = world.sessions.create(&ann(), &server(), &refused).await;
+    assert!(matches!(error, Err(SessionError::Refused(_))), "{error:?}");
+
+    let shortened = Initialize {
+        client_info: long,
+        ..initialize()
+    };
+    let id = world
+        .sessions
+        .create(&ann(), &server(), &shortened)
+        .await
+        .expect("opened");
+    let held = world.hold(&id).await;
+    let uri = format!("mem://{}", "x".repeat(2 << 10));
+    let error = held.subscribe(uri).await;
+    assert!(matches!(error, Err(SessionError::Refused(_))), "{error:?}");
+    let rows = world
+        .store
+        .scan(&KeyPrefix::table(Table::Sessions), None, 9)
+        .await;
+    assert!(rows.expect("scanned")[0].1.payload.len() < 1_024);
 }

@@ -146,3 +146,48 @@ async fn a_slow_reader_is_cut_and_loses_no_event() {
         .count();
     assert_eq!((asked, seen.last().unwrap().as_str()), (10, "done"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn every_count_moves() {
+    let world = World::with(Config {
+        chatter_per_second_max: 1,
+        ..Config::default()
+    });
+    let held = world.hold(&world.open().await).await;
+    let (mut reader, attempt, first) = world.adopt_kept(&held, 1).await;
+    attempt.say(progress(1.0));
+    attempt.say(progress(2.0));
+    attempt.say(ask("a"));
+    next(&mut reader).await;
+    let question = request_id(&next(&mut reader).await);
+    let bad = ostler_protocol::json::Raw::from_static(r#"{"action":"perhaps"}"#);
+    held.answer(question, Ok(bad)).await.expect("taken");
+    attempt.end(text("done"));
+    rest(reader).await;
+    drop(held.resume(&first).await.expect("resumed"));
+    drop(
+        held.resume("never-issued-and-therefore-counted-by-nobody")
+            .await,
+    );
+
+    let check = |name: &str, labels: &[(&str, &str)], expected: f64| {
+        assert_eq!(world.metric(name, labels), expected, "{name} {labels:?}");
+    };
+    check("ostler_session_created_total", &[], 1.0);
+    check("ostler_session_calls_total", &[("step", "adopted")], 1.0);
+    check("ostler_session_calls_total", &[("step", "recorded")], 1.0);
+    check("ostler_session_events_stored_total", &[], 3.0);
+    check("ostler_session_chatter_dropped_total", &[], 1.0);
+    check("ostler_session_questions_total", &[("fate", "asked")], 1.0);
+    check(
+        "ostler_session_answers_rejected_total",
+        &[("fate", "invalid")],
+        1.0,
+    );
+    check(
+        "ostler_session_resumes_total",
+        &[("outcome", "replayed")],
+        1.0,
+    );
+    check("ostler_session_resumes_total", &[("outcome", "gap")], 1.0);
+}

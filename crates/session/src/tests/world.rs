@@ -109,7 +109,7 @@ pub(super) fn ann() -> Caller {
     caller("acme", "ann", "c1")
 }
 
-fn initialize() -> Initialize {
+pub(super) fn initialize() -> Initialize {
     let capabilities = Raw::from_static(r#"{"elicitation":{}}"#);
     let negotiated = Revision::V2025_11_25;
     Initialize {
