@@ -111,14 +111,13 @@ impl Calls {
         let waits = over.outbox.is_none() && over.stop.is_none();
         let now = self.env.now();
         if told && (over.kept || waits) {
-            // The grace of a plain call began when its link was lost, not when it ended.
-            let lost = call.adrift_since().filter(|_| waits && !over.kept);
             let held = Held {
                 attempt: call.attempt,
                 outcome,
                 outbox: over.outbox,
                 kept: over.kept,
-                since: lost.unwrap_or(now),
+                // The grace of a plain call began when its link was lost, not when it ended.
+                since: if over.kept { now } else { over.lost },
             };
             state.hold(call.id, held);
         } else {
