@@ -156,19 +156,14 @@ impl Door {
     /// Sends and reads the head; the rest can be read event by event. Dropping it closes the
     /// connection.
     pub async fn open(&self, request: &Request) -> Live {
+        self.begin(request).await.head().await
+    }
+
+    /// Sends and reads nothing yet. Dropping it closes the connection.
+    pub async fn begin(&self, request: &Request) -> Sent {
         let mut wire = Wire::dial(self.address).await;
         wire.send(&request.to_bytes()).await;
-        let head = soon("the head of a response", wire.head()).await;
-        let (status, headers) = head.expect("the server answers");
-        Live {
-            wire,
-            parser: Parser::default(),
-            response: Response {
-                status,
-                headers,
-                body: Vec::new(),
-            },
-        }
+        Sent(wire)
     }
 
     /// Sends these bytes and gives the statuses of all responses until the server closes.
@@ -179,11 +174,26 @@ impl Door {
         let _ = wire.socket.shutdown().await;
         soon("the end of a connection", wire.responses()).await
     }
+}
 
-    /// Connects, sends, and breaks off at once.
-    pub async fn abort(&self, bytes: &[u8]) {
-        let mut wire = Wire::dial(self.address).await;
-        wire.send(bytes).await;
+/// A request that was sent.
+#[derive(Debug)]
+pub struct Sent(Wire);
+
+impl Sent {
+    /// The head of its response.
+    pub async fn head(mut self) -> Live {
+        let head = soon("the head of a response", self.0.head()).await;
+        let (status, headers) = head.expect("the server answers");
+        Live {
+            wire: self.0,
+            parser: Parser::default(),
+            response: Response {
+                status,
+                headers,
+                body: Vec::new(),
+            },
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod worker;
 mod node;
 
 pub use crate::{
-    http::{Door, Live, Request, Response},
+    http::{Door, Live, Request, Response, Sent},
     legacy::Session,
     message::{Modern, TASKS, m_ok},
     node::{Access, TestNode},

@@ -1,29 +1,14 @@
 //! What a client of 2025-11-25 does with a node (protocol.md 3).
 
-use ostler_testkit::{Live, Script, Session, TestNode, TestWorker};
+use ostler_testkit::{Live, Session};
 use serde_json::{Value, json};
 
-async fn world() -> (TestNode, Script, TestWorker) {
-    let node = TestNode::anonymous().await;
-    let script = Script::new();
-    let worker = node.worker(&script).await;
-    (node, script, worker)
-}
-
-fn text(result: &Value) -> &str {
-    result["content"][0]["text"].as_str().unwrap_or_default()
-}
-
-/// Ends the session so that the node has nothing left, then the node.
-async fn end(session: Session, node: TestNode) {
-    assert_eq!(session.delete().await.status, 204);
-    node.stop().await;
-}
+use crate::world::{World, text};
 
 #[tokio::test]
 async fn a_session_is_opened_used_and_ended() {
-    let (node, _script, _worker) = world().await;
-    let session = Session::open(&node.door(), json!({})).await;
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({})).await;
     let opened = &session.initialized;
     assert_eq!(opened["protocolVersion"], "2025-11-25");
     assert_eq!(opened["serverInfo"]["name"], "testkit");
@@ -48,13 +33,13 @@ async fn a_session_is_opened_used_and_ended() {
     assert_eq!(session.delete().await.status, 404);
     assert_eq!(session.ask(4, "ping", json!({})).await.status, 404);
     assert_eq!(session.listen().await.finish().await.status, 404);
-    node.stop().await;
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn lists_reads_gets_and_completions_are_answered() {
-    let (node, _script, _worker) = world().await;
-    let session = Session::open(&node.door(), json!({})).await;
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({})).await;
     let greet = json!({"name": "greet", "arguments": {"name": "Anna"}});
     let complete = json!({"ref": {"type": "ref/prompt", "name": "greet"},
         "argument": {"name": "name", "value": "an"}});
@@ -99,14 +84,14 @@ async fn lists_reads_gets_and_completions_are_answered() {
             assert_eq!(result[modern], Value::Null, "{method}: {result}");
         }
     }
-    end(session, node).await;
+    world.end(session).await;
 }
 
 /// [SSE-1] to [SSE-3], [P-7].
 #[tokio::test]
 async fn progress_comes_on_a_primed_stream_before_the_result() {
-    let (node, _script, _worker) = world().await;
-    let session = Session::open(&node.door(), json!({})).await;
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({})).await;
     let params = json!({"name": "progress", "arguments": {"count": 3},
         "_meta": {"progressToken": 7}});
     let response = session.ask(1, "tools/call", params).await;
@@ -126,14 +111,14 @@ async fn progress_comes_on_a_primed_stream_before_the_result() {
         events.last().unwrap().id.is_some(),
         "the final event can be resumed from"
     );
-    end(session, node).await;
+    world.end(session).await;
 }
 
 /// [P-4].
 #[tokio::test]
 async fn logs_come_from_the_level_of_the_session_on() {
-    let (node, _script, _worker) = world().await;
-    let session = Session::open(&node.door(), json!({})).await;
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({})).await;
     for (level, wanted) in [("debug", 3), ("info", 2), ("error", 1)] {
         session
             .result(level, "logging/setLevel", json!({"level": level}))
@@ -146,7 +131,7 @@ async fn logs_come_from_the_level_of_the_session_on() {
             response.text()
         );
     }
-    end(session, node).await;
+    world.end(session).await;
 }
 
 /// The next request of the server on a stream.
@@ -159,8 +144,8 @@ async fn asked(live: &mut Live, method: &str) -> Value {
 /// [S2C-1] to [S2C-3].
 #[tokio::test]
 async fn a_question_is_a_request_on_the_stream_of_its_call() {
-    let (node, _script, _worker) = world().await;
-    let session = Session::open(&node.door(), json!({"elicitation": {}})).await;
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({"elicitation": {}})).await;
     let call = session.call("c", "interview", json!({"name": "x", "rounds": 2}));
     let mut live = session.door.open(&call).await;
     for round in 1..=2 {
@@ -179,14 +164,14 @@ async fn a_question_is_a_request_on_the_stream_of_its_call() {
         None,
         "the stream ends after the result [SSE-12]"
     );
-    end(session, node).await;
+    world.end(session).await;
 }
 
 #[tokio::test]
 async fn several_questions_are_several_requests() {
-    let (node, _script, _worker) = world().await;
+    let world = World::open().await;
     let can = json!({"elicitation": {}, "sampling": {}, "roots": {}});
-    let session = Session::open(&node.door(), can).await;
+    let session = Session::open(&world.door(), can).await;
     let mut live = session
         .door
         .open(&session.call(1, "ask_several", json!({})))
@@ -203,34 +188,34 @@ async fn several_questions_are_several_requests() {
         assert_eq!(session.answer(&request, answer).await.status, 202);
     }
     assert_eq!(text(&live.message().await["result"]), "decline, hi, 1");
-    end(session, node).await;
+    world.end(session).await;
 }
 
 /// [CAN-1].
 #[tokio::test]
 async fn a_cancelled_request_is_cancelled_at_its_worker_and_not_answered() {
-    let (node, script, _worker) = world().await;
-    let session = Session::open(&node.door(), json!({})).await;
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({})).await;
     let call = session.call(5, "hold", json!({"gate": "g"}));
     let running = session.door.send(&call);
     let cancel = async {
-        script.seen("started:g").await;
+        world.script.seen("started:g").await;
         let told = session
             .notify("notifications/cancelled", json!({"requestId": 5}))
             .await;
         assert_eq!(told.status, 202);
     };
     let (response, ()) = tokio::join!(running, cancel);
-    script.seen("cancelled:g").await;
+    world.script.seen("cancelled:g").await;
     assert!(!response.text().contains("result"), "{response:?}");
-    end(session, node).await;
+    world.end(session).await;
 }
 
 /// [SSE-7], [SSE-10], [LC-1], [R-3].
 #[tokio::test]
 async fn changes_come_on_the_standalone_stream() {
-    let (node, _script, _worker) = world().await;
-    let session = Session::open(&node.door(), json!({})).await;
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({})).await;
     let mut live = session.listen().await;
     assert!(live.event().await.unwrap().is_priming());
     let change = json!({"name": "change", "arguments": {"text": "added"}});
@@ -261,5 +246,5 @@ async fn changes_come_on_the_standalone_stream() {
         next["method"], "notifications/tools/list_changed",
         "no update any more"
     );
-    end(session, node).await;
+    world.end(session).await;
 }

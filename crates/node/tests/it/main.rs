@@ -1,4 +1,12 @@
 //! A whole node over real HTTP and real gRPC on loopback.
 
+mod world;
 mod modern;
 mod legacy;
+mod eras;
+mod probes;
+mod gating;
+mod disconnect;
+mod resume;
+mod states;
+mod strangers;

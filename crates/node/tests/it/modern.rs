@@ -1,19 +1,9 @@
 //! What a modern client does with a node (protocol.md 5).
 
-use ostler_testkit::{Live, Modern, Script, TASKS, TestNode, TestWorker, m_ok};
+use ostler_testkit::{Live, Modern, TASKS, m_ok};
 use serde_json::{Value, json};
 
-/// A node with a worker behind its bare `/mcp`.
-async fn world() -> (TestNode, Script, TestWorker) {
-    let node = TestNode::anonymous().await;
-    let script = Script::new();
-    let worker = node.worker(&script).await;
-    (node, script, worker)
-}
-
-fn text(result: &Value) -> &str {
-    result["content"][0]["text"].as_str().unwrap_or_default()
-}
+use crate::world::{World, text};
 
 fn names<'v>(result: &'v Value, list: &str, key: &str) -> Vec<&'v str> {
     let entries = result[list].as_array().expect("a list");
@@ -25,9 +15,9 @@ fn names<'v>(result: &'v Value, list: &str, key: &str) -> Vec<&'v str> {
 
 #[tokio::test]
 async fn discover_says_what_is_served() {
-    let (node, _script, _worker) = world().await;
+    let world = World::open().await;
     let found = Modern::new("server/discover", json!({}))
-        .result(&node.door())
+        .result(&world.door())
         .await;
     let versions = found["supportedVersions"].as_array().unwrap();
     assert!(versions.contains(&json!("2026-07-28")), "{found}");
@@ -44,12 +34,12 @@ async fn discover_says_what_is_served() {
     assert!(found["ttlMs"].is_u64() && found["cacheScope"].is_string());
     let info = &found["_meta"]["io.modelcontextprotocol/serverInfo"];
     assert_eq!(info["name"], "testkit");
-    node.stop().await;
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn lists_are_complete_and_in_order() {
-    let (node, _script, _worker) = world().await;
+    let world = World::open().await;
     let rows = [
         ("tools/list", "tools", "name", "echo"),
         ("prompts/list", "prompts", "name", "plain"),
@@ -62,31 +52,29 @@ async fn lists_are_complete_and_in_order() {
         ),
     ];
     for (method, list, key, first) in rows {
-        let result = Modern::new(method, json!({})).result(&node.door()).await;
+        let result = Modern::new(method, json!({})).result(&world.door()).await;
         assert_eq!(names(&result, list, key)[0], first, "{method}");
         assert_eq!(result["resultType"], "complete", "{method}");
         assert!(
             result["ttlMs"].is_u64() && result["cacheScope"].is_string(),
             "{method}"
         );
-        let again = Modern::new(method, json!({})).result(&node.door()).await;
+        let again = Modern::new(method, json!({})).result(&world.door()).await;
         assert_eq!(again[list], result[list], "{method}");
     }
-    node.stop().await;
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn long_lists_come_in_pages() {
-    let node = TestNode::with(|config| config.edge.limits.page_entries_max = 4).await;
-    let script = Script::new();
-    let _worker = node.worker(&script).await;
+    let world = World::with(|config| config.edge.limits.page_entries_max = 4).await;
     let (mut all, mut cursor) = (Vec::new(), None::<Value>);
     loop {
         let mut list = Modern::new("tools/list", json!({}));
         if let Some(cursor) = cursor.take() {
             list = list.param("cursor", cursor);
         }
-        let page = list.result(&node.door()).await;
+        let page = list.result(&world.door()).await;
         let found = names(&page, "tools", "name");
         assert!(found.len() <= 4);
         all.extend(found.into_iter().map(str::to_owned));
@@ -100,13 +88,13 @@ async fn long_lists_come_in_pages() {
     once.dedup();
     assert_eq!(once.len(), all.len());
     assert!(all.contains(&"echo".to_owned()) && all.contains(&"degrade".to_owned()));
-    node.stop().await;
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn calls_reads_gets_and_completions_are_answered() {
-    let (node, _script, _worker) = world().await;
-    let door = node.door();
+    let world = World::open().await;
+    let door = world.door();
     let called = m_ok().result(&door).await;
     assert_eq!(
         (text(&called), &called["resultType"]),
@@ -128,13 +116,13 @@ async fn calls_reads_gets_and_completions_are_answered() {
         .await;
     assert_eq!(completed["completion"]["values"], json!(["anna", "anton"]));
     assert_eq!(completed["resultType"], "complete");
-    node.stop().await;
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn failures_keep_their_kind() {
-    let (node, _script, _worker) = world().await;
-    let door = node.door();
+    let world = World::open().await;
+    let door = world.door();
     let failed = Modern::call("fail", json!({})).result(&door).await;
     assert_eq!(
         (text(&failed), &failed["isError"]),
@@ -145,23 +133,23 @@ async fn failures_keep_their_kind() {
     let crash = Modern::call("crash", json!({})).send(&door).await;
     assert_eq!((crash.status, crash.code()), (200, -32603));
     assert!(!crash.text().contains("on purpose"), "{}", crash.text());
-    node.stop().await;
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn a_large_result_arrives_whole() {
-    let (node, _script, _worker) = world().await;
+    let world = World::open().await;
     let count = 3 << 20;
     let called = Modern::call("big", json!({"count": count}));
-    assert_eq!(text(&called.result(&node.door()).await).len(), count);
-    node.stop().await;
+    assert_eq!(text(&called.result(&world.door()).await).len(), count);
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn progress_and_logs_come_before_the_result_on_the_same_stream() {
-    let (node, _script, _worker) = world().await;
+    let world = World::open().await;
     let call = Modern::call("progress", json!({"count": 3})).meta("progressToken", "tok");
-    let response = call.send(&node.door()).await;
+    let response = call.send(&world.door()).await;
     let messages = response.messages();
     let steps = messages
         .iter()
@@ -179,13 +167,13 @@ async fn progress_and_logs_come_before_the_result_on_the_same_stream() {
             .iter()
             .all(|event| event.id.is_none() && event.retry_ms.is_none())
     );
-    node.stop().await;
+    world.stop().await;
 }
 
 /// [P-5].
 #[tokio::test]
 async fn logs_come_only_when_asked_for_and_from_the_level_on() {
-    let (node, _script, _worker) = world().await;
+    let world = World::open().await;
     for (level, wanted) in [
         (None, 0),
         (Some("debug"), 3),
@@ -196,7 +184,7 @@ async fn logs_come_only_when_asked_for_and_from_the_level_on() {
         if let Some(level) = level {
             call = call.meta("io.modelcontextprotocol/logLevel", level);
         }
-        let response = call.send(&node.door()).await;
+        let response = call.send(&world.door()).await;
         let logs = match response.is_stream() {
             true => response.messages().len() - 1,
             false => 0,
@@ -204,14 +192,14 @@ async fn logs_come_only_when_asked_for_and_from_the_level_on() {
         assert_eq!(logs, wanted, "{level:?}: {}", response.text());
         assert_eq!(text(&response.json()["result"]), "logged");
     }
-    node.stop().await;
+    world.stop().await;
 }
 
 /// [MR-1] to [MR-9].
 #[tokio::test]
 async fn a_question_ends_the_response_and_the_retry_goes_on() {
-    let (node, _script, _worker) = world().await;
-    let door = node.door();
+    let world = World::open().await;
+    let door = world.door();
     let call = Modern::call("interview", json!({"name": "x", "rounds": 2}))
         .can(json!({"elicitation": {}}));
     let first = call.result(&door).await;
@@ -229,13 +217,13 @@ async fn a_question_ends_the_response_and_the_retry_goes_on() {
         (text(&third), &third["resultType"]),
         ("x: one two", &json!("complete"))
     );
-    node.stop().await;
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn several_questions_travel_in_one_result() {
-    let (node, _script, _worker) = world().await;
-    let door = node.door();
+    let world = World::open().await;
+    let door = world.door();
     let call = Modern::call("ask_several", json!({}))
         .can(json!({"elicitation": {}, "sampling": {}, "roots": {}}));
     let first = call.result(&door).await;
@@ -252,13 +240,13 @@ async fn several_questions_travel_in_one_result() {
     });
     let done = call.retry(&first, answers).result(&door).await;
     assert_eq!(text(&done), r#"accept {"name":"Anna"}, hi, 1"#);
-    node.stop().await;
+    world.stop().await;
 }
 
 /// [MR-8].
 #[tokio::test]
 async fn answers_may_come_with_the_first_request() {
-    let (node, _script, _worker) = world().await;
+    let world = World::open().await;
     let call = Modern::call("transfer", json!({"amount": 5}))
         .can(json!({"elicitation": {}}))
         .param(
@@ -268,32 +256,32 @@ async fn answers_may_come_with_the_first_request() {
                 "unknown": 5,
             }),
         );
-    let done = call.result(&node.door()).await;
+    let done = call.result(&world.door()).await;
     assert_eq!(text(&done), r#"5: accept {"ok":true}"#);
-    node.stop().await;
+    world.stop().await;
 }
 
 /// [MR-1].
 #[tokio::test]
 async fn a_prompt_may_ask_too() {
-    let (node, _script, _worker) = world().await;
-    let door = node.door();
+    let world = World::open().await;
+    let door = world.door();
     let get =
         Modern::new("prompts/get", json!({"name": "context"})).can(json!({"elicitation": {}}));
     let first = get.result(&door).await;
     let answers = json!({"context": {"action": "accept", "content": {"context": "c"}}});
     let got = get.retry(&first, answers).result(&door).await;
     assert_eq!(got["messages"][0]["content"]["text"], r#"Context: "c""#);
-    node.stop().await;
+    world.stop().await;
 }
 
 fn on_task(method: &str, task: &Value) -> Modern {
     Modern::new(method, json!({"taskId": task["taskId"]})).can_follow(json!({}))
 }
 
-async fn task_until(node: &TestNode, task: &Value, status: &str) -> Value {
+async fn task_until(world: &World, task: &Value, status: &str) -> Value {
     loop {
-        let seen = on_task("tasks/get", task).result(&node.door()).await;
+        let seen = on_task("tasks/get", task).result(&world.door()).await;
         if seen["status"] == status {
             return seen;
         }
@@ -306,9 +294,9 @@ async fn task_until(node: &TestNode, task: &Value, status: &str) -> Value {
 /// protocol.md 7, [TK-1], [TK-5].
 #[tokio::test]
 async fn a_task_is_created_followed_and_finished() {
-    let (node, script, _worker) = world().await;
+    let world = World::open().await;
     let call = Modern::call("job", json!({"gate": "g"})).can_follow(json!({}));
-    let task = call.result(&node.door()).await;
+    let task = call.result(&world.door()).await;
     assert_eq!(
         (&task["resultType"], &task["status"]),
         (&json!("task"), &json!("working"))
@@ -317,39 +305,39 @@ async fn a_task_is_created_followed_and_finished() {
         task["ttlMs"].is_u64() && task["createdAt"].is_string(),
         "{task}"
     );
-    let working = on_task("tasks/get", &task).result(&node.door()).await;
+    let working = on_task("tasks/get", &task).result(&world.door()).await;
     assert_eq!(
         (&working["resultType"], &working["status"]),
         (&json!("complete"), &json!("working"))
     );
-    script.open("g");
-    let done = task_until(&node, &task, "completed").await;
+    world.script.open("g");
+    let done = task_until(&world, &task, "completed").await;
     assert_eq!(text(&done["result"]), "passed g");
-    node.stop().await;
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn a_cancelled_task_is_cancelled_at_its_worker() {
-    let (node, script, _worker) = world().await;
+    let world = World::open().await;
     let call = Modern::call("job", json!({"gate": "g"})).can_follow(json!({}));
-    let task = call.result(&node.door()).await;
+    let task = call.result(&world.door()).await;
     for _ in 0..2 {
-        let ack = on_task("tasks/cancel", &task).result(&node.door()).await;
+        let ack = on_task("tasks/cancel", &task).result(&world.door()).await;
         assert_eq!(ack["resultType"], "complete");
         assert_eq!(ack["taskId"], Value::Null);
     }
-    script.seen("cancelled:g").await;
-    task_until(&node, &task, "cancelled").await;
-    node.stop().await;
+    world.script.seen("cancelled:g").await;
+    task_until(&world, &task, "cancelled").await;
+    world.stop().await;
 }
 
 #[tokio::test]
 async fn a_task_asks_and_takes_its_answer_by_update() {
-    let (node, _script, _worker) = world().await;
+    let world = World::open().await;
     let call =
         Modern::call("job_asks", json!({"amount": 3})).can_follow(json!({"elicitation": {}}));
-    let task = call.result(&node.door()).await;
-    let waiting = task_until(&node, &task, "input_required").await;
+    let task = call.result(&world.door()).await;
+    let waiting = task_until(&world, &task, "input_required").await;
     assert_eq!(
         waiting["inputRequests"]["confirm"]["params"]["message"],
         "Transfer 3?"
@@ -357,18 +345,18 @@ async fn a_task_asks_and_takes_its_answer_by_update() {
     let answers = json!({"confirm": {"action": "accept", "content": {"ok": true}},
         "junk": {"ignored": true}});
     let ack = on_task("tasks/update", &task).param("inputResponses", answers);
-    assert_eq!(ack.result(&node.door()).await["resultType"], "complete");
-    let done = task_until(&node, &task, "completed").await;
+    assert_eq!(ack.result(&world.door()).await["resultType"], "complete");
+    let done = task_until(&world, &task, "completed").await;
     assert_eq!(text(&done["result"]), r#"3: accept {"ok":true}"#);
-    node.stop().await;
+    world.stop().await;
 }
 
-async fn listen(node: &TestNode, filter: Value) -> Live {
+async fn listen(world: &World, filter: Value) -> Live {
     let listen = Modern::new("subscriptions/listen", json!({"notifications": filter}));
     let mut live = listen
         .id("L")
         .can_follow(json!({}))
-        .open(&node.door())
+        .open(&world.door())
         .await;
     let first = live.message().await;
     assert_eq!(
@@ -391,13 +379,13 @@ fn tagged<'m>(message: &'m Value) -> &'m str {
 /// [L-1] to [L-4], [R-5].
 #[tokio::test]
 async fn a_listen_tells_of_lists_resources_and_tasks_it_asked_for() {
-    let (node, script, _worker) = world().await;
-    let door = node.door();
+    let world = World::open().await;
+    let door = world.door();
     let call = Modern::call("job", json!({"gate": "g"})).can_follow(json!({}));
     let task = call.result(&door).await;
-    let mut tools = listen(&node, json!({"toolsListChanged": true})).await;
-    let mut resource = listen(&node, json!({"resourceSubscriptions": ["mem://text"]})).await;
-    let mut tasks = listen(&node, json!({"taskIds": [task["taskId"]]})).await;
+    let mut tools = listen(&world, json!({"toolsListChanged": true})).await;
+    let mut resource = listen(&world, json!({"resourceSubscriptions": ["mem://text"]})).await;
+    let mut tasks = listen(&world, json!({"taskIds": [task["taskId"]]})).await;
     Modern::call("change", json!({"text": "added"}))
         .result(&door)
         .await;
@@ -411,7 +399,7 @@ async fn a_listen_tells_of_lists_resources_and_tasks_it_asked_for() {
     let updated = resource.message().await;
     assert_eq!(tagged(&updated), "notifications/resources/updated");
     assert_eq!(updated["params"]["uri"], "mem://text");
-    script.open("g");
+    world.script.open("g");
     let told = tasks.message().await;
     assert_eq!(tagged(&told), "notifications/tasks");
     assert_eq!(told["params"]["status"], "completed", "{told}");
@@ -420,15 +408,15 @@ async fn a_listen_tells_of_lists_resources_and_tasks_it_asked_for() {
         "added"
     );
     drop((tools, resource, tasks));
-    node.stop().await;
+    world.stop().await;
 }
 
 /// [L-6].
 #[tokio::test]
 async fn a_draining_node_ends_a_listen_with_its_result() {
-    let (node, _script, _worker) = world().await;
-    let live = listen(&node, json!({"toolsListChanged": true})).await;
-    let (_, response) = tokio::join!(node.stop(), live.finish());
+    let world = World::open().await;
+    let live = listen(&world, json!({"toolsListChanged": true})).await;
+    let (_, response) = tokio::join!(world.stop(), live.finish());
     let last = response.json();
     assert_eq!(last["id"], "L");
     assert_eq!(last["result"]["resultType"], "complete");

@@ -7,12 +7,30 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub fn offer(server: Server) -> Server {
+use super::{
+    Script,
+    plain::{self, Gate},
+};
+
+pub fn offer(server: Server, script: &Script) -> Server {
+    let script = script.clone();
+    let ask_then_hold = move |ctx: Ctx, args: Gate| {
+        let script = script.clone();
+        async move {
+            ctx.elicit("go", "Go on?", form("go", "boolean")).await?;
+            plain::wait_at(&script, &ctx, &args.gate).await
+        }
+    };
     let task = Declarations::new().task(TaskSupport::Optional);
     let job_asks = Tool::new("job_asks", "Asks as a task.", job_asks);
     let prefer = Tool::new("degrade", "Goes on without an answer.", degrade);
     server
         .tool("transfer", "Asks before it transfers.", transfer)
+        .tool(
+            "ask_then_hold",
+            "Asks, then waits at a gate.",
+            ask_then_hold,
+        )
         .tool("interview", "Asks again and again.", interview)
         .tool("visit", "Sends the user to a page.", visit)
         .tool("sample", "Asks the model.", sample)

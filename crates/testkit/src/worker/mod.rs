@@ -38,7 +38,7 @@ impl Script {
             server: Server::new("testkit", "1.0.0").instructions("For tests."),
         };
         let server = plain::offer(script.server.clone(), &script);
-        let server = asking::offer(server);
+        let server = asking::offer(server, &script);
         script.server = reading::offer(server, &script);
         script
     }

@@ -21,8 +21,8 @@ struct Text {
 }
 
 #[derive(Deserialize, JsonSchema)]
-struct Gate {
-    gate: String,
+pub(super) struct Gate {
+    pub(super) gate: String,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -126,7 +126,6 @@ fn waiting(server: Server, script: &Script) -> Server {
         .with(required.declare(declare(TaskSupport::Required)))
 }
 
-/// Notes `started:`, then `cancelled:` or `passed:` with the gate's name.
 fn hold(
     script: &Script,
     begin: fn(&Ctx),
@@ -139,18 +138,23 @@ fn hold(
         let script = script.clone();
         Box::pin(async move {
             begin(&ctx);
-            script.note(format!("started:{gate}"));
-            tokio::select! {
-                () = script.pass(&gate) => {
-                    script.note(format!("passed:{gate}"));
-                    Ok(format!("passed {gate}"))
-                }
-                () = ctx.cancelled() => {
-                    script.note(format!("cancelled:{gate}"));
-                    Err(ToolError::Cancelled)
-                }
-            }
+            wait_at(&script, &ctx, &gate).await
         })
+    }
+}
+
+/// Notes `started:`, then `cancelled:` or `passed:` with the gate's name.
+pub(super) async fn wait_at(script: &Script, ctx: &Ctx, gate: &str) -> Result<String, ToolError> {
+    script.note(format!("started:{gate}"));
+    tokio::select! {
+        () = script.pass(gate) => {
+            script.note(format!("passed:{gate}"));
+            Ok(format!("passed {gate}"))
+        }
+        () = ctx.cancelled() => {
+            script.note(format!("cancelled:{gate}"));
+            Err(ToolError::Cancelled)
+        }
     }
 }
 
