@@ -1,39 +1,40 @@
 //! How many sessions a principal has [SES-6].
 //!
 //! Counted in memory, because a count in the store would be read and written by each opening.
-//! A session that expires in the store is not seen here; so at the limit the count is taken
-//! anew from the store's index, at most every few seconds.
+//! A session that expires in the store is not seen here, so counts only drift upwards; when
+//! somebody is at the limit all are taken anew from the store's index, at most every few seconds.
 
 use std::{collections::HashMap, time::Duration};
 
 use ostler_dispatch::workers::Workers;
-use ostler_store::{Key, Owner, StoreError, Table};
-use ostler_types::{Instant, Shard};
+use ostler_store::{KeyPrefix, Owner, Store, StoreError, Table};
+use ostler_types::Instant;
 use parking_lot::Mutex;
 
-use crate::{SessionError, sessions::Shared};
+use crate::{
+    SessionError,
+    record::{self, Kind},
+    sessions::Shared,
+};
 
 pub(crate) struct Quota {
     sessions_max: usize,
-    counts: Mutex<HashMap<Owner, Count>>,
+    /// Principals with sessions, about 150 bytes each; `None` until first counted.
+    counts: Mutex<Option<HashMap<Owner, usize>>>,
+    /// When all were last counted; held while that goes on.
+    counted: tokio::sync::Mutex<Option<Instant>>,
 }
 
-#[derive(Clone, Copy)]
-struct Count {
-    sessions: usize,
-    counted_at: Instant,
-}
-
-/// A principal at its limit makes us count no more often than this.
 const RECOUNT_PAUSE: Duration = Duration::from_secs(10);
-/// Principals remembered; beyond, all are forgotten and counted anew when they come again.
-const PRINCIPALS_MAX: usize = 100_000;
+/// Rows read at once.
+const PAGE_LEN: usize = 4_096;
 
 impl Quota {
     pub fn new(sessions_max: usize) -> Self {
         Quota {
             sessions_max,
             counts: Mutex::default(),
+            counted: tokio::sync::Mutex::default(),
         }
     }
 
@@ -43,72 +44,75 @@ impl Quota {
         shared: &Shared<W>,
         owner: &Owner,
     ) -> Result<(), SessionError> {
-        let now = shared.env.now();
-        let known = self.counts.lock().get(owner).copied();
-        let recount = match known {
-            None => true,
-            Some(count) => {
-                let old = now.since(count.counted_at) >= RECOUNT_PAUSE;
-                count.sessions >= self.sessions_max && old
-            }
-        };
-        if recount {
-            let sessions = count(shared, owner, self.sessions_max).await;
-            let sessions = sessions.map_err(|_| SessionError::Storage)?;
-            self.set(owner, sessions, now);
+        if self.add(owner) {
+            return Ok(());
         }
-        self.add_one(owner, now)
+        self.count_anew(shared)
+            .await
+            .map_err(|_| SessionError::Storage)?;
+        match self.add(owner) {
+            true => Ok(()),
+            false => Err(SessionError::TooManySessions),
+        }
     }
 
     /// A session ended, or was not opened after all.
     pub fn give_back(&self, owner: &Owner) {
-        if let Some(count) = self.counts.lock().get_mut(owner) {
-            count.sessions = count.sessions.saturating_sub(1);
+        let mut counts = self.counts.lock();
+        let Some(counts) = &mut *counts else {
+            return;
+        };
+        if let Some(sessions) = counts.get_mut(owner) {
+            *sessions = sessions.saturating_sub(1);
+            if *sessions == 0 {
+                counts.remove(owner);
+            }
         }
     }
 
-    fn set(&self, owner: &Owner, sessions: usize, now: Instant) {
+    /// False at the limit, and before the first count.
+    fn add(&self, owner: &Owner) -> bool {
         let mut counts = self.counts.lock();
-        if counts.len() >= PRINCIPALS_MAX {
-            counts.clear();
-        }
-        let count = Count {
-            sessions,
-            counted_at: now,
+        let Some(counts) = &mut *counts else {
+            return false;
         };
-        counts.insert(owner.clone(), count);
+        let sessions = counts.get(owner).copied().unwrap_or(0);
+        let room = sessions < self.sessions_max;
+        if room {
+            counts.insert(owner.clone(), sessions + 1);
+        }
+        room
     }
 
-    fn add_one(&self, owner: &Owner, now: Instant) -> Result<(), SessionError> {
-        let mut counts = self.counts.lock();
-        let unknown = Count {
-            sessions: 0,
-            counted_at: now,
-        };
-        let count = counts.entry(owner.clone()).or_insert(unknown);
-        if count.sessions >= self.sessions_max {
-            return Err(SessionError::TooManySessions);
+    /// One count at a time; who waited for it uses its result. What is opened meanwhile may be
+    /// missed: a few sessions too many are no harm.
+    async fn count_anew<W: Workers>(&self, shared: &Shared<W>) -> Result<(), StoreError> {
+        let mut counted = self.counted.lock().await;
+        let now = shared.env.now();
+        if counted.is_none_or(|at| now.since(at) >= RECOUNT_PAUSE) {
+            let counts = count(&shared.store).await?;
+            *self.counts.lock() = Some(counts);
+            *counted = Some(now);
         }
-        count.sessions += 1;
         Ok(())
     }
 }
 
-/// The sessions in the store's index, up to `len_max`.
-async fn count<W: Workers>(
-    shared: &Shared<W>,
-    owner: &Owner,
-    len_max: usize,
-) -> Result<usize, StoreError> {
-    let mut sessions = 0;
-    for shard in 0..=u8::MAX {
-        let prefix = Key::new(Table::Principals, Shard(shard), &owner.tenant);
-        let prefix = prefix.bytes(&owner.principal).prefix();
-        // More than a page in one of 256 shards is far beyond any limit that makes sense.
-        sessions += shared.store.scan(&prefix, None, len_max).await?.len();
-        if sessions >= len_max {
-            break;
+/// All sessions in the store's index, by whose they are.
+async fn count(store: &Store) -> Result<HashMap<Owner, usize>, StoreError> {
+    let (mut counts, mut after) = (HashMap::new(), None);
+    let prefix = KeyPrefix::table(Table::Principals);
+    loop {
+        let rows = store.scan(&prefix, after.as_ref(), PAGE_LEN).await?;
+        for (_, record) in rows
+            .iter()
+            .filter(|(_, record)| record::is(record, Kind::Index))
+        {
+            *counts.entry(record.owner.clone()).or_default() += 1;
         }
+        if rows.len() < PAGE_LEN {
+            return Ok(counts);
+        }
+        after = rows.into_iter().next_back().map(|(key, _)| key);
     }
-    Ok(sessions)
 }

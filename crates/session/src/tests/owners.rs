@@ -106,6 +106,7 @@ async fn expired_sessions_do_not_count() {
         .await
         .expect("swept");
     world.open().await;
+    assert_eq!(world.try_open().await, Err(SessionError::TooManySessions));
 }
 
 #[tokio::test(start_paused = true)]
