@@ -68,7 +68,7 @@ pub(crate) async fn run(shared: Arc<Shared>, hub: String) -> Result<(), WorkerEr
                 let why = status.message().to_owned();
                 return Err(WorkerError::Refused { hub, why });
             }
-            end => tracing::warn!(%hub, why = %end, "link lost"),
+            end => tracing::warn!(%hub, why = %end, "not linked"),
         }
         shared.pause(retry_delay(&shared, retries)).await;
         retries += 1;
