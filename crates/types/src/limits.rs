@@ -41,8 +41,6 @@ pub struct Limits {
     pub ask_rounds_max: u32,
     /// One outcome of a worker, in bytes.
     pub outcome_bytes_max: usize,
-    /// Items of one result's content.
-    pub content_items_max: usize,
     /// Kept events of one stream.
     pub stream_events_max: usize,
     /// Entries of one page of a list.
@@ -74,7 +72,6 @@ impl Default for Limits {
             tasks_per_principal_max: 1_000,
             ask_rounds_max: 16,
             outcome_bytes_max: 16 << 20,
-            content_items_max: 10_000,
             stream_events_max: 1_024,
             page_entries_max: 1_000,
             request_state_bytes_max: 32 << 10,

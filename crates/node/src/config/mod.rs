@@ -214,7 +214,6 @@ fn read_limits<'t>(limits: &mut Limits, reader: &mut Reader<'t>, top: &mut Secti
     );
     s.set(reader, "ask_rounds_max", &mut limits.ask_rounds_max);
     s.set(reader, "outcome_bytes_max", &mut limits.outcome_bytes_max);
-    s.set(reader, "content_items_max", &mut limits.content_items_max);
     s.set(reader, "page_entries_max", &mut limits.page_entries_max);
     s.set(
         reader,
