@@ -19,5 +19,9 @@ async fn main() -> Result<(), WorkerError> {
     let hub = std::env::args().nth(1);
     let worker = Worker::new(hub.as_deref().unwrap_or("http://127.0.0.1:7070"));
     let server = Server::new("echo", "1.0.0").tool("echo", "Says it again.", echo);
-    worker.capacity(4096).serve("default", "default", server).run().await
+    worker
+        .capacity(4096)
+        .serve("default", "default", server)
+        .run()
+        .await
 }
