@@ -1,4 +1,7 @@
-use std::{sync::Arc, task::Wake};
+use std::{
+    sync::Arc,
+    task::{Wake, Waker},
+};
 
 use ostler_protocol::{
     Raw,

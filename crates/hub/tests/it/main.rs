@@ -12,3 +12,4 @@ mod payloads;
 mod flow;
 mod watches;
 mod ends;
+mod chaos;

@@ -95,7 +95,15 @@ impl Rig {
     }
 
     pub fn with(configure: impl FnOnce(&mut Config)) -> Rig {
-        let env = Env::seeded(1);
+        Self::made(1, configure)
+    }
+
+    pub fn seeded(seed: u64) -> Rig {
+        Self::made(seed, |_| ())
+    }
+
+    fn made(seed: u64, configure: impl FnOnce(&mut Config)) -> Rig {
+        let env = Env::seeded(seed);
         let key = mint(&env, CredentialKind::Worker);
         let other_key = mint(&env, CredentialKind::Worker);
         let tenant = Serves::Tenant(TenantId::parse("acme").unwrap());
@@ -418,8 +426,13 @@ impl Worker {
 
     /// The next frame that is not a ping (it is answered), a grant or a part (it is kept).
     pub async fn next(&mut self) -> To {
+        self.next_unless_ended().await.expect("the link stands")
+    }
+
+    /// `None` when the hub has ended the link.
+    pub async fn next_unless_ended(&mut self) -> Option<To> {
         loop {
-            match self.raw_next().await.unwrap().expect("the link stands") {
+            match self.raw_next().await.ok()?? {
                 To::Ping(wire::Ping { nonce }) => self.send(From::Pong(wire::Pong { nonce })).await,
                 To::Grant(_) => {}
                 To::Part(part) => {
@@ -427,7 +440,7 @@ impl Worker {
                     let bytes = wire::ToWorker::from(To::Part(part)).encoded_len() as u64;
                     self.send(From::Consumed(wire::Consumed { bytes })).await;
                 }
-                frame => return frame,
+                frame => return Some(frame),
             }
         }
     }

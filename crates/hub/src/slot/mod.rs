@@ -3,9 +3,11 @@
 //!
 //! The lock is held for a few instructions and never while another one is taken.
 
+mod state;
+
 use std::{
     collections::VecDeque,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use ostler_protocol::call::{Answer, CallEvent, Question};
@@ -16,58 +18,13 @@ use crate::{
     attempt::{AttemptEnd, AttemptEvent},
     config::Config,
     machine::{CallTimes, Ended, Unowned},
+    slot::state::{CancelOrder, GivenAnswers, Keep, State, chatter_bytes, question_bytes, wake},
 };
 
 pub(crate) struct Slot {
     pub call: CallId,
     pub attempt: u32,
     state: Mutex<State>,
-}
-
-struct State {
-    events: VecDeque<CallEvent>,
-    chatter_len: usize,
-    chatter_bytes: usize,
-    end: Option<AttemptEnd>,
-    ended: Option<Ended>,
-    /// The owner has taken the end.
-    end_taken: bool,
-    waker: Option<Waker>,
-    /// The `Call` frame has left for the transport.
-    handed: bool,
-    started: bool,
-    became_task: bool,
-    keep: Keep,
-    cancel: Option<CancelOrder>,
-    /// Questions that nobody has answered yet.
-    open: Vec<Question>,
-    answers: VecDeque<GivenAnswers>,
-    answers_given: u64,
-    deadline: Instant,
-    owned: bool,
-    unowned: Option<Unowned>,
-    /// It takes one place of the worker's capacity.
-    takes_room: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Keep {
-    No,
-    Asked,
-    Kept,
-}
-
-struct CancelOrder {
-    reason: String,
-    at: Instant,
-}
-
-/// Answers that the worker may not have taken in yet.
-struct GivenAnswers {
-    number: u64,
-    answers: Vec<Answer>,
-    /// On which link, and where in its stream, they left.
-    left: Option<Position>,
 }
 
 /// A place in what was sent on a link.
@@ -390,137 +347,6 @@ impl Slot {
             unowned.offered = true;
         }
     }
-}
-
-impl State {
-    fn new(origin: Origin) -> State {
-        let (started, deadline, unowned) = match origin {
-            Origin::Started { deadline } => (true, deadline, None),
-            Origin::Named { at } => {
-                let (since, offered) = (at, false);
-                (false, Instant(u64::MAX), Some(Unowned { since, offered }))
-            }
-        };
-        State {
-            events: VecDeque::new(),
-            chatter_len: 0,
-            chatter_bytes: 0,
-            end: None,
-            ended: None,
-            end_taken: false,
-            waker: None,
-            handed: !started,
-            started: false,
-            became_task: false,
-            keep: if started { Keep::No } else { Keep::Kept },
-            cancel: None,
-            open: Vec::new(),
-            answers: VecDeque::new(),
-            answers_given: 0,
-            deadline,
-            owned: started,
-            unowned,
-            takes_room: true,
-        }
-    }
-
-    fn is_kept(&self) -> bool {
-        self.keep != Keep::No
-    }
-
-    fn push(&mut self, event: CallEvent) {
-        if self.ended.is_none() {
-            self.events.push_back(event);
-        }
-    }
-
-    fn pop(&mut self) -> Option<CallEvent> {
-        let event = self.events.pop_front()?;
-        if is_chatter(&event) {
-            self.chatter_len -= 1;
-            self.chatter_bytes -= chatter_bytes(&event);
-        }
-        Some(event)
-    }
-
-    /// Drops the oldest chatter beyond the bound; never anything else.
-    fn trim(&mut self, config: &Config) -> usize {
-        let mut dropped = 0;
-        while self.chatter_len > config.chatter_len_max
-            || self.chatter_bytes > config.chatter_bytes_max
-        {
-            let Some(oldest) = self.events.iter().position(is_chatter) else {
-                break;
-            };
-            if let Some(event) = self.events.remove(oldest) {
-                self.chatter_len -= 1;
-                self.chatter_bytes -= chatter_bytes(&event);
-                dropped += 1;
-            }
-        }
-        dropped
-    }
-
-    /// Open, or answered with an answer that is still on its way.
-    fn knows(&self, question: &Question) -> bool {
-        let given = self.answers.iter().flat_map(|given| &given.answers);
-        self.open.contains(question) || given.into_iter().any(|answer| answer.key == question.key)
-    }
-
-    fn forget_taken(&mut self, taken: Position) {
-        let arrived = |left: &Position| left.link == taken.link && left.bytes <= taken.bytes;
-        self.answers
-            .retain(|given| !given.left.is_some_and(|left| arrived(&left)));
-    }
-
-    fn tell_again(&mut self) {
-        self.events.clear();
-        (self.chatter_len, self.chatter_bytes) = (0, 0);
-        let flags = [
-            (self.started, CallEvent::Started),
-            (self.keep == Keep::Kept, CallEvent::Kept),
-            (self.became_task, CallEvent::BecomeTask),
-        ];
-        let told = flags
-            .into_iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, event)| event);
-        self.events.extend(told);
-        if !self.open.is_empty() {
-            self.events.push_back(CallEvent::Ask(self.open.clone()));
-        }
-    }
-}
-
-/// Wakes the owner after the lock is gone, so that it does not run into it.
-fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
-    let waker = state.waker.take();
-    drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
-    }
-}
-
-fn is_chatter(event: &CallEvent) -> bool {
-    matches!(event, CallEvent::Progress(_) | CallEvent::Log(_))
-}
-
-fn chatter_bytes(event: &CallEvent) -> usize {
-    match event {
-        CallEvent::Progress(progress) => 64 + progress.message.as_ref().map_or(0, String::len),
-        CallEvent::Log(log) => {
-            64 + log.data.bytes().len() + log.logger.as_ref().map_or(0, String::len)
-        }
-        CallEvent::Started
-        | CallEvent::Kept
-        | CallEvent::Ask(_)
-        | CallEvent::BecomeTask
-        | CallEvent::Outcome(_) => 0,
-    }
-}
-
-fn question_bytes(question: &Question) -> usize {
-    64 + question.key.len() + question.params.bytes().len()
 }
 
 #[cfg(test)]
