@@ -10,3 +10,6 @@ mod disconnect;
 mod resume;
 mod states;
 mod strangers;
+mod hostile;
+mod restart;
+mod fleet;

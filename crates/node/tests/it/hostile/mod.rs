@@ -1,0 +1,101 @@
+//! The hostile corpus: what a broken or malicious client sends, and what it gets. Every entry of
+//! `corpus.jsonl` is run here, run elsewhere, or named with the reason why not.
+
+mod http;
+mod h2;
+mod headers;
+mod jsonrpc;
+
+use std::collections::BTreeSet;
+
+use ostler_testkit::{Door, Request, m_ok};
+use serde_json::Value;
+
+use crate::world::{World, text};
+
+/// An entry's id, what is sent, and the status and JSON-RPC code that come back. Code 0: a result
+/// or no JSON-RPC.
+type Case = (&'static str, Request, u16, i64);
+
+/// Sends each, and after each what is right.
+async fn check(world: &World, door: &Door, cases: Vec<Case>) {
+    for (entry, request, status, code) in cases {
+        let response = door.send(&request).await;
+        let about = format!("{entry} {:?}: {}", request.headers, response.text());
+        assert_eq!(response.status, status, "{about}");
+        let is_json = response.header("content-type") == Some("application/json");
+        let told = if is_json { response.code() } else { 0 };
+        assert_eq!(told, code, "{about}");
+        healthy(door).await;
+    }
+    for tool in ["delete_all"] {
+        assert_eq!(world.script.count(tool), 0, "{tool} was called");
+    }
+}
+
+/// Whatever was sent before, what is right is served.
+async fn healthy(door: &Door) {
+    assert_eq!(text(&m_ok().result(door).await), "hi");
+}
+
+/// Entries that other tests of this binary run.
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "RPC-040",
+        "probes::initialize_is_forgiving_to_the_lost_and_strict_to_the_living",
+    ),
+    ("RPC-043", "strangers::a_foreign_tool_is_an_unknown_one"),
+    (
+        "RPC-048",
+        "strangers::a_cursor_of_another_tenant_is_refused",
+    ),
+    (
+        "RPC-051",
+        "states::a_state_serves_only_its_principal_tool_and_arguments",
+    ),
+    (
+        "RPC-052",
+        "states::a_state_serves_only_its_principal_tool_and_arguments",
+    ),
+    (
+        "RPC-053",
+        "states::a_state_used_twice_gives_the_same_and_does_nothing_twice",
+    ),
+    (
+        "RPC-055",
+        "gating::a_modern_client_is_told_what_it_would_have_to_declare",
+    ),
+    ("RPC-058", "strangers::a_foreign_task_is_an_unknown_one"),
+];
+
+/// Entries that are not run, and why.
+const SKIPPED: &[(&str, &str)] = &[("HTTP-042", "this node speaks no TLS")];
+
+#[test]
+fn no_entry_of_the_corpus_is_forgotten() {
+    let corpus = include_str!("corpus.jsonl").lines();
+    let entries = corpus.map(|line| serde_json::from_str::<Value>(line).expect("JSON lines"));
+    let wanted: BTreeSet<String> = entries
+        .map(|entry| entry["id"].as_str().expect("an id").to_owned())
+        .collect();
+    let nowhere = Door {
+        address: "127.0.0.1:1".parse().unwrap(),
+        path: "/mcp".to_owned(),
+        key: None,
+    };
+    let tables = [
+        http::table(&nowhere),
+        headers::table(&nowhere),
+        jsonrpc::table(&nowhere),
+    ];
+    let tables = tables.iter().flatten().map(|(entry, ..)| *entry);
+    let singles = [http::SINGLE, h2::SINGLE, jsonrpc::SINGLE].concat();
+    let elsewhere = ELSEWHERE.iter().chain(SKIPPED).map(|(entry, _)| *entry);
+    let run: BTreeSet<String> = tables
+        .chain(singles)
+        .chain(elsewhere)
+        .map(str::to_owned)
+        .collect();
+    let missing: Vec<_> = wanted.symmetric_difference(&run).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

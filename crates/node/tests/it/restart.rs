@@ -1,0 +1,144 @@
+//! A node that crashes and comes back on the same data: what was acknowledged is still true
+//! (promises.md 4.2, design.md 4.2).
+
+use std::time::Duration;
+
+use ostler_testkit::{Modern, Script, Session, TestNode, TestWorker};
+use serde_json::{Value, json};
+
+use crate::world::text;
+
+/// A stored node whose responses become streams at once, and its worker, which dials again.
+async fn world() -> (TestNode, Script, TestWorker) {
+    let change = |config: &mut ostler_node::Config| {
+        config.edge.stream_after = Duration::from_millis(20);
+    };
+    let node = TestNode::stored_with(change).await;
+    let script = Script::new();
+    let worker = node.worker(&script).await;
+    (node, script, worker)
+}
+
+/// Killed and started again on the same data and ports; its worker is back.
+async fn crash(node: TestNode) -> TestNode {
+    let node = node.kill().await.restart().await;
+    node.reaches("ostler_hub_links_opened_total", &[], 1.0)
+        .await;
+    node
+}
+
+#[tokio::test]
+async fn a_kept_call_runs_through_a_crash_and_its_end_is_told() {
+    let (node, script, _worker) = world().await;
+    let session = Session::open(&node.door(), json!({})).await;
+    let mut live = session
+        .door
+        .open(&session.call("c", "hold", json!({"gate": "g"})))
+        .await;
+    let priming = live.event().await.unwrap().id.unwrap();
+    script.seen("started:g").await;
+    let node = crash(node).await;
+    assert_eq!(
+        session.result(1, "ping", json!({})).await,
+        json!({}),
+        "the session lives"
+    );
+    let mut resumed = session.resume(&priming).await;
+    assert_eq!(resumed.head().status, 200);
+    script.open("g");
+    let last = resumed.message().await;
+    assert_eq!(
+        (&last["id"], text(&last["result"])),
+        (&json!("c"), "passed g"),
+        "{last}"
+    );
+    assert_eq!(resumed.event().await, None);
+    let again = session.resume(&priming).await.finish().await;
+    assert_eq!(again.messages(), [last], "told again as it was");
+    assert_eq!(
+        (script.count("started:g"), script.count("passed:g")),
+        (1, 1)
+    );
+    assert_eq!(session.delete().await.status, 204);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn what_ended_before_a_crash_is_replayed_after_it() {
+    let (node, _script, _worker) = world().await;
+    let session = Session::open(&node.door(), json!({})).await;
+    let before = session.door.send(&session.call(1, "log", json!({}))).await;
+    let events = before.events();
+    let priming = events[0].id.clone().unwrap();
+    let ended = Session::open(&node.door(), json!({})).await;
+    assert_eq!(ended.delete().await.status, 204);
+    let node = crash(node).await;
+    let after = session.resume(&priming).await.finish().await;
+    assert_eq!(after.messages().last(), before.messages().last());
+    assert_eq!(
+        ended.ask(1, "ping", json!({})).await.status,
+        404,
+        "what was ended stays so"
+    );
+    let echo = json!({"name": "echo", "arguments": {"text": "hi"}});
+    assert_eq!(text(&session.result(2, "tools/call", echo).await), "hi");
+    assert_eq!(session.delete().await.status, 204);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_question_is_asked_again_after_a_crash_and_answered() {
+    let (node, _script, _worker) = world().await;
+    let session = Session::open(&node.door(), json!({"elicitation": {}})).await;
+    let mut live = session
+        .door
+        .open(&session.call("c", "transfer", json!({"amount": 2})))
+        .await;
+    let priming = live.event().await.unwrap().id.unwrap();
+    let question = live.message().await;
+    let node = crash(node).await;
+    let mut resumed = session.resume(&priming).await;
+    assert_eq!(resumed.message().await, question);
+    let yes = json!({"action": "accept", "content": {"ok": true}});
+    assert_eq!(session.answer(&question, yes).await.status, 202);
+    let last = resumed.message().await;
+    assert_eq!(text(&last["result"]), r#"2: accept {"ok":true}"#, "{last}");
+    assert_eq!(session.delete().await.status, 204);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_parked_call_waits_through_a_crash() {
+    let (node, _script, _worker) = world().await;
+    let call = Modern::call("transfer", json!({"amount": 3})).can(json!({"elicitation": {}}));
+    let asked = call.result(&node.door()).await;
+    let node = crash(node).await;
+    let answers = json!({"confirm": {"action": "accept", "content": {"ok": true}}});
+    let done = call.retry(&asked, answers).send(&node.door()).await.json();
+    assert_eq!(text(&done["result"]), r#"3: accept {"ok":true}"#, "{done}");
+    node.stop().await;
+}
+
+async fn task(node: &TestNode, created: &Value) -> Value {
+    let get = Modern::new("tasks/get", json!({"taskId": created["taskId"]}));
+    get.can_follow(json!({})).result(&node.door()).await
+}
+
+#[tokio::test]
+async fn a_task_runs_through_a_crash() {
+    let (node, script, _worker) = world().await;
+    let job = |gate: &str| Modern::call("job", json!({"gate": gate})).can_follow(json!({}));
+    let done = job("done").result(&node.door()).await;
+    let runs = job("runs").result(&node.door()).await;
+    script.open("done");
+    while task(&node, &done).await["status"] != "completed" {}
+    script.seen("started:runs").await;
+    let node = crash(node).await;
+    assert_eq!(text(&task(&node, &done).await["result"]), "passed done");
+    assert_eq!(task(&node, &runs).await["status"], "working");
+    script.open("runs");
+    while task(&node, &runs).await["status"] == "working" {}
+    assert_eq!(text(&task(&node, &runs).await["result"]), "passed runs");
+    assert_eq!(script.count("passed:runs"), 1);
+    node.stop().await;
+}
