@@ -4,10 +4,36 @@ Usage: python client.py URL legacy|modern|restart
 """
 
 import asyncio
+import contextlib
+import json
 import sys
 
+import httpx2
 import mcp_types as types
 from mcp.client import Client
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.message import ClientMessageMetadata
+
+
+class Observed:
+    """An HTTP client's hook: which sessions it names, how often it initializes, whether it resumes."""
+
+    def __init__(self):
+        self.sessions = set()
+        self.initialized = 0
+        self.resumed = 0
+
+    async def __call__(self, request):
+        session = request.headers.get("mcp-session-id")
+        self.sessions.update({session} - {None})
+        self.resumed += "last-event-id" in request.headers
+        if request.method == "POST":
+            self.initialized += json.loads(await request.aread()).get("method") == "initialize"
+
+    def check_one_session_resumed(self):
+        assert len(self.sessions) == 1, f"another session: {self.sessions}"
+        assert self.initialized == 1, f"initialized {self.initialized} times"
+        assert self.resumed > 0, "no Last-Event-ID"
 
 
 async def elicit(_context, _params):
@@ -42,21 +68,39 @@ async def check(client, mode):
     assert "x1" in messages[0].content.text and "x2" in messages[0].content.text
 
 
-async def outlive(client):
+async def outlive(client, observed):
     assert client.protocol_version == "2025-11-25"
-    call = asyncio.create_task(client.call_tool("slow_compute", {"seconds": 6, "label": "kept"}))
-    await asyncio.sleep(2)
-    print("READY", flush=True)
-    result = await call
+    ready = []
+
+    async def on_event(_id):
+        if not ready:
+            print("READY", flush=True)
+        ready.append(True)
+
+    params = types.CallToolRequestParams(name="slow_compute", arguments={"seconds": 6, "label": "kept"})
+    # `call_tool` tells nobody of event ids, the request below it does.
+    result = await client.session.send_request(
+        types.CallToolRequest(params=params),
+        types.CallToolResult,
+        metadata=ClientMessageMetadata(on_resumption_token_update=on_event),
+    )
     assert "kept" in result.content[0].text, result
     assert len((await client.list_tools()).tools) > 10
+    observed.check_one_session_resumed()
 
 
 async def main():
     url, mode = sys.argv[1:]
     era = "auto" if mode == "modern" else "legacy"
-    async with Client(url, mode=era, elicitation_callback=elicit, sampling_callback=sample) as client:
-        await (outlive(client) if mode == "restart" else check(client, mode))
+    observed = Observed()
+    # A stream is silent while its call runs, apart from heartbeats.
+    http = httpx2.AsyncClient(event_hooks={"request": [observed]}, timeout=httpx2.Timeout(30))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(http)
+        transport = streamable_http_client(url, http_client=http)
+        client = Client(transport, mode=era, elicitation_callback=elicit, sampling_callback=sample)
+        await stack.enter_async_context(client)
+        await (outlive(client, observed) if mode == "restart" else check(client, mode))
     print("OK")
 
 

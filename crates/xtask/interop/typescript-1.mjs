@@ -1,9 +1,10 @@
 // The official TypeScript SDK 1.x: connect, list, call, read, get, answer; or resume over a restart.
-// Usage: node typescript-1.mjs URL [restart]
+// Usage: node typescript-1.mjs URL legacy|restart
 import assert from 'node:assert/strict';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { CreateMessageRequestSchema, ElicitRequestSchema } from '@modelcontextprotocol/sdk/types.js';
+import { checkOneSessionResumed, observedFetch } from './observed.mjs';
 
 const [url, mode] = process.argv.slice(2);
 const client = new Client({ name: 'interop', version: '1' }, { capabilities: { elicitation: {}, sampling: {} } });
@@ -14,13 +15,13 @@ client.setRequestHandler(CreateMessageRequestSchema, async () => ({
   role: 'assistant', model: 'none', content: { type: 'text', text: 'forty-two' },
 }));
 const transport = new StreamableHTTPClientTransport(new URL(url), {
+  fetch: observedFetch,
   reconnectionOptions: { initialReconnectionDelay: 200, maxReconnectionDelay: 1000, reconnectionDelayGrowFactor: 1.5, maxRetries: 30 },
 });
 await client.connect(transport);
 assert.equal(transport.protocolVersion, '2025-11-25');
 
 if (mode === 'restart') {
-  const session = transport.sessionId;
   let told = false;
   const result = await client.callTool({ name: 'slow_compute', arguments: { seconds: 6, label: 'kept' } }, undefined, {
     timeout: 60_000,
@@ -32,7 +33,7 @@ if (mode === 'restart') {
   assert.match(result.content[0].text, /kept/);
   const { tools } = await client.listTools();
   assert.ok(tools.length > 10);
-  assert.equal(transport.sessionId, session);
+  checkOneSessionResumed();
 } else {
   const { tools } = await client.listTools();
   assert.equal(tools[0].name, 'test_simple_text');

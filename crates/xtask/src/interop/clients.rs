@@ -1,14 +1,14 @@
 //! Real clients: the official SDKs and the Inspector, as people run them.
 
 use std::{
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Command,
+    time::Duration,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 
-use super::{folder, node::Fixture, node_js, npm, python};
+use super::{child, folder, node::Fixture, node_js, npm, python};
 use crate::shell;
 
 /// What the clients do.
@@ -19,6 +19,15 @@ pub enum Round {
     /// Outlive a node that is killed during a call.
     Restart,
 }
+
+impl Round {
+    fn has(self, mode: &str) -> bool {
+        (mode == "restart") == (self == Round::Restart)
+    }
+}
+
+/// How long a client may take, with its node killed and started on a busy machine.
+const CLIENT_MAX: Duration = Duration::from_secs(120);
 
 /// One client program, ready to be started with a URL.
 struct Client {
@@ -32,20 +41,22 @@ pub fn run(round: Round) -> anyhow::Result<()> {
     let clients = clients()?;
     let mut fixture = Fixture::start("clients-node")?;
     for client in &clients {
-        for mode in client
-            .modes
-            .iter()
-            .filter(|mode| (**mode == "restart") == (round == Round::Restart))
-        {
-            client
-                .check(&mut fixture, mode)
+        for mode in client.modes.iter().filter(|mode| round.has(mode)) {
+            let checked = client.check(&mut fixture, mode);
+            fixture
+                .explain(checked)
                 .with_context(|| format!("{} ({mode})", client.name))?;
             println!("client {} ({mode}): passed", client.name);
         }
     }
     if round == Round::Plain {
-        inspector(&fixture.url()).context("MCP Inspector")?;
-        println!("client inspector --cli: passed");
+        for era in ["legacy", "modern"] {
+            let checked = inspector(&fixture.url(), era);
+            fixture
+                .explain(checked)
+                .with_context(|| format!("Inspector ({era})"))?;
+            println!("client Inspector ({era}): passed");
+        }
     }
     Ok(())
 }
@@ -87,11 +98,13 @@ fn source(name: &str) -> PathBuf {
     shell::root().join("crates/xtask/interop").join(name)
 }
 
-/// Copies a script beside the packages it imports.
+/// Copies a script, and what it shares with others, beside the packages it imports.
 fn script(folder: &Path, name: &str) -> anyhow::Result<String> {
-    let copy = folder.join(name);
-    std::fs::copy(source(name), &copy).with_context(|| format!("copying {name}"))?;
-    Ok(copy.display().to_string())
+    for file in [name, "observed.mjs"] {
+        std::fs::copy(source(file), folder.join(file))
+            .with_context(|| format!("copying {file}"))?;
+    }
+    Ok(folder.join(name).display().to_string())
 }
 
 /// Builds the client of rmcp, which is a package of its own: its dependencies are not ours.
@@ -118,73 +131,78 @@ fn rmcp() -> anyhow::Result<PathBuf> {
 
 impl Client {
     fn check(&self, fixture: &mut Fixture, mode: &str) -> anyhow::Result<()> {
-        let mut child = Command::new(&self.program)
-            .args(&self.script)
-            .args([&fixture.url(), mode])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let said = follow(&mut child, |line| match line {
-            "READY" => fixture.kill_and_restart(),
+        let mut command = Command::new(&self.program);
+        command.args(&self.script).args([&fixture.url(), mode]);
+        let mut last = String::new();
+        let status = child::run(&mut command, CLIENT_MAX, |line| {
+            last = line.to_owned();
+            match line {
+                "READY" => fixture.kill_and_restart(),
+                _ => Ok(()),
+            }
+        })?;
+        ensure!(status.success() && last == "OK", "it ended with {status}");
+        match mode {
+            "restart" => check_survival(fixture),
             _ => Ok(()),
-        });
-        let status = child.wait()?;
-        ensure!(status.success() && said? == "OK", "it ended with {status}");
-        Ok(())
+        }
     }
 }
 
-/// Hears each line of a child; gives the last.
-fn follow(
-    child: &mut Child,
-    mut hear: impl FnMut(&str) -> anyhow::Result<()>,
-) -> anyhow::Result<String> {
-    let output = child.stdout.take().context("stdout is a pipe")?;
-    let mut last = String::new();
-    for line in BufReader::new(output).lines() {
-        last = line?;
-        hear(&last)?;
+/// The node that was started last found the session and the call, and made neither anew.
+fn check_survival(fixture: &Fixture) -> anyhow::Result<()> {
+    for (metric, wanted) in [
+        ("ostler_hub_calls_adopted_total", 1),
+        ("ostler_session_created_total", 0),
+    ] {
+        let found = fixture.metric(metric)?;
+        ensure!(found == wanted, "{metric} is {found}, not {wanted}");
     }
-    Ok(last)
+    Ok(())
 }
 
-/// `mcp-inspector --cli`: each command is one session.
-fn inspector(url: &str) -> anyhow::Result<()> {
+/// `mcp-inspector --cli`: each command is a connection of its own.
+fn inspector(url: &str, era: &str) -> anyhow::Result<()> {
     let folder = npm("inspector", &["@modelcontextprotocol/inspector@2.12.0"])?;
     let rows: &[(&[&str], &str)] = &[
-        (&["--method", "tools/list"], "test_simple_text"),
+        (&["tools/list", "--strict"], "test_simple_text"),
         (
-            &["--method", "tools/call", "--tool-name", "test_simple_text"],
-            "This is a simple text response",
+            &[
+                "tools/call",
+                "--tool-name",
+                "greet",
+                "--tool-arg",
+                "name=Ada",
+            ],
+            "Hello, Ada!",
         ),
         (
-            &["--method", "resources/read", "--uri", "test://static-text"],
+            &["resources/read", "--uri", "test://static-text"],
             "static text resource",
         ),
         (
-            &[
-                "--method",
-                "prompts/get",
-                "--prompt-name",
-                "test_simple_prompt",
-            ],
+            &["prompts/get", "--prompt-name", "test_simple_prompt"],
             "simple prompt",
         ),
     ];
     for (arguments, expected) in rows {
-        let output = Command::new(folder.join("node_modules/.bin/mcp-inspector"))
+        let mut command = Command::new(folder.join("node_modules/.bin/mcp-inspector"));
+        command
             .env("PATH", path_with_node()?)
-            .args(["--cli", url, "--transport", "http"])
-            .args(*arguments)
-            .stdin(Stdio::null())
-            .output()?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        if !output.status.success() || !text.contains(expected) {
-            bail!(
-                "{arguments:?}: {text}{}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-        }
+            // It leaves files in the home folder, which may hold a person's own.
+            .env("HOME", &folder)
+            .args(["--cli", url, "--transport", "http", "--protocol-era", era])
+            .arg("--method")
+            .args(*arguments);
+        let mut text = String::new();
+        let status = child::run(&mut command, CLIENT_MAX, |line| {
+            text.extend([line, "\n"]);
+            Ok(())
+        })?;
+        ensure!(
+            status.success() && text.contains(expected),
+            "{arguments:?} ended with {status}: {text}"
+        );
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! What is needed is fetched by package name into `target/interop`. Every check starts its own node
 //! and fixture worker on free ports, and ends them.
 
+mod child;
 mod node;
 mod suite;
 mod clients;
@@ -13,7 +14,14 @@ use anyhow::{Context, ensure};
 
 use crate::shell;
 
+const PARTS: &[&str] = &["suite", "clients", "restart"];
+
 pub fn run(only: &[&str]) -> anyhow::Result<()> {
+    let unknown = only.iter().find(|name| !PARTS.contains(name));
+    ensure!(
+        unknown.is_none(),
+        "unknown part {unknown:?}; there are {PARTS:?}"
+    );
     let wants = |name| only.is_empty() || only.contains(&name);
     shell::run("cargo", &["build", "--locked", "--package", "ostler"])?;
     if wants("suite") {

@@ -1,0 +1,67 @@
+//! Programs that end when we say so.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, sync_channel},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+
+/// A child of ours; dropping it kills it.
+pub struct Guarded(pub Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Runs a program to its end and hears every line that it prints. It is killed when it takes
+/// longer than `limit`, and when hearing fails.
+pub fn run(
+    command: &mut Command,
+    limit: Duration,
+    mut hear: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<ExitStatus> {
+    let program = command.get_program().to_string_lossy().to_string();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = Guarded(child.with_context(|| format!("starting {program}"))?);
+    let lines = lines(child.0.stdout.take().context("stdout is a pipe")?);
+    let end = now() + limit;
+    loop {
+        match lines.recv_timeout(end.saturating_duration_since(now())) {
+            Ok(line) => hear(&line?)?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(child.0.wait()?),
+            Err(RecvTimeoutError::Timeout) => bail!("it did not end within {limit:?}"),
+        }
+    }
+}
+
+/// Reads in a thread, because reading a pipe knows no time limit. It ends with the child.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "no other crate of ours is in here, and the thread ends with its pipe"
+)]
+fn lines(output: ChildStdout) -> Receiver<std::io::Result<String>> {
+    let (send, receive) = sync_channel(64);
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            if send.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this watches real processes in real time"
+)]
+pub fn now() -> Instant {
+    Instant::now()
+}
