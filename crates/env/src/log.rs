@@ -1,6 +1,6 @@
 //! Logs: to standard error, as text for people or as JSON lines for machines.
 
-use std::fmt;
+use std::{fmt, io::IsTerminal};
 
 use tracing_subscriber::{EnvFilter, fmt as lines, util::SubscriberInitExt};
 
@@ -39,7 +39,11 @@ impl std::error::Error for LogError {}
 /// `target=level`.
 pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(filter).map_err(|why| LogError::Filter(why.to_string()))?;
-    let lines = lines().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = lines()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // Colours are noise in a file.
+        .with_ansi(std::io::stderr().is_terminal());
     let set = match format {
         Format::Text => lines.finish().try_init(),
         Format::Json => lines.json().flatten_event(true).finish().try_init(),
