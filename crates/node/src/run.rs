@@ -1,6 +1,6 @@
 //! Running a node: start everything, wait for a reason to stop, drain.
 
-use std::{future::Future, path::PathBuf};
+use std::{future::Future, path::PathBuf, time::Duration};
 
 use ostler_env::{Env, JoinHandle};
 use ostler_store::Janitor;
@@ -14,6 +14,9 @@ use crate::{
     wiring::Node,
     worker_port,
 };
+
+/// How long workers may take to go when they are told to.
+const PARTING: Duration = Duration::from_secs(1);
 
 /// How a node ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +175,10 @@ impl Node {
         self.sessions.close().await;
         self.tasks.stop().await;
         self.hub.drain();
+        // Workers link elsewhere by themselves, if they are given the time.
+        self.env
+            .until(self.env.now() + PARTING, self.hub.drained())
+            .await;
         self.hub.close().await;
         ends.workers.cancel();
         for helper in &running.helpers {
@@ -185,7 +192,7 @@ impl Node {
 
 /// Every task has an owner that awaits it; ports that do not close in a second are left behind.
 async fn finish(env: &Env, running: Running) {
-    let limit = env.now() + std::time::Duration::from_secs(1);
+    let limit = env.now() + PARTING;
     let ended = async {
         let _ = running.workers.await;
         let _ = running.admin.await;

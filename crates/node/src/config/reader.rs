@@ -156,11 +156,12 @@ impl<'t> Section<'t> {
                 return Vec::new();
             }
         };
-        let tables = items.into_iter().filter_map(|item| match item.span() {
-            span => match item.into_inner() {
+        let tables = items.into_iter().filter_map(|item| {
+            let span = item.span();
+            match item.into_inner() {
                 DeValue::Table(table) => Some(Section::new(name.clone(), span, table)),
                 _ => None,
-            },
+            }
         });
         tables.collect()
     }
