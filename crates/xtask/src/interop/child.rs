@@ -65,3 +65,39 @@ fn lines(output: ChildStdout) -> Receiver<std::io::Result<String>> {
 pub fn now() -> Instant {
     Instant::now()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(script: &str, limit: Duration) -> (Vec<String>, anyhow::Result<ExitStatus>) {
+        let mut heard = Vec::new();
+        let ended = run(Command::new("sh").args(["-c", script]), limit, |line| {
+            heard.push(line.to_owned());
+            anyhow::ensure!(line != "bad", "heard what is bad");
+            Ok(())
+        });
+        (heard, ended)
+    }
+
+    #[test]
+    fn every_line_is_heard_and_the_end_is_told() {
+        let (heard, ended) = check("echo a; echo b; exit 3", Duration::from_secs(60));
+        assert_eq!(heard, ["a", "b"]);
+        assert_eq!(ended.unwrap().code(), Some(3));
+    }
+
+    #[test]
+    fn a_program_that_goes_on_is_killed_at_the_limit() {
+        let (_, ended) = check("exec tail -f /dev/null", Duration::from_millis(50));
+        let why = ended.unwrap_err().to_string();
+        assert!(why.contains("did not end"), "{why}");
+    }
+
+    #[test]
+    fn a_program_that_says_what_is_bad_is_killed() {
+        let (heard, ended) = check("echo bad; exec tail -f /dev/null", Duration::from_secs(60));
+        assert_eq!(heard, ["bad"]);
+        assert!(ended.is_err());
+    }
+}

@@ -2,16 +2,22 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::Write,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::{folder, node::Fixture, node_js, npm};
+use super::{child, folder, node::Fixture, node_js, npm};
 
 const SUITE: &str = "@modelcontextprotocol/conformance@0.2.0-alpha.12";
+
+/// How long one run may take; on two idle cores each takes some seconds.
+const RUN_MAX: Duration = Duration::from_secs(600);
 
 /// What is run: a name for the report and the suite's arguments.
 const RUNS: &[(&str, &[&str])] = &[
@@ -39,18 +45,20 @@ pub fn run() -> anyhow::Result<()> {
     let suite = npm("suite", &[SUITE])?
         .join("node_modules/@modelcontextprotocol/conformance/dist/index.js");
     let fixture = Fixture::start("suite-node")?;
+    let verdict = run_all(&node_js, &suite, &fixture.url());
+    fixture.explain(verdict)
+}
+
+fn run_all(node_js: &Path, suite: &Path, url: &str) -> anyhow::Result<()> {
     let mut faults = Vec::new();
     for (name, arguments) in RUNS {
-        faults.extend(run_one(&node_js, &suite, &fixture.url(), name, arguments)?);
+        faults.extend(run_one(node_js, suite, url, name, arguments)?);
     }
     for fault in &faults {
         eprintln!("suite: {fault}");
     }
-    ensure!(
-        faults.is_empty(),
-        "the conformance suite found {} faults",
-        faults.len()
-    );
+    let count = faults.len();
+    ensure!(count == 0, "the conformance suite found {count} faults");
     Ok(())
 }
 
@@ -61,16 +69,16 @@ fn run_one(
     name: &str,
     arguments: &[&str],
 ) -> anyhow::Result<Vec<String>> {
-    let out = folder("suite-results")?.join(name);
+    let results = folder("suite-results")?;
+    let (out, log) = (results.join(name), results.join(format!("{name}.log")));
     let _ = std::fs::remove_dir_all(&out);
-    let output = Command::new(node_js)
-        .arg(suite)
-        .args(["server", "--url", url, "-o"])
-        .arg(&out)
-        .args(arguments)
-        .output()
-        .context("starting the suite")?;
-    let report = Report::read(&out)?;
+    let mut said = File::create(&log)?;
+    let mut command = Command::new(node_js);
+    command.arg(suite).args(["server", "--url", url, "-o"]);
+    command.arg(&out).args(arguments).stderr(said.try_clone()?);
+    let status = child::run(&mut command, RUN_MAX, |line| Ok(writeln!(said, "{line}")?))
+        .with_context(|| format!("the suite's run {name}"))?;
+    let report = Report::read(&out).with_context(|| format!("see {}", log.display()))?;
     println!("suite {name}: {report}");
     let mut faults: Vec<String> = report
         .faults
@@ -78,13 +86,13 @@ fn run_one(
         .map(|fault| format!("{name}: {fault}"))
         .collect();
     if report.passed == 0 {
-        faults.push(format!(
-            "{name}: no check ran: {}",
-            String::from_utf8_lossy(&output.stderr)
-        ));
+        faults.push(format!("{name}: no check ran, see {}", log.display()));
     }
-    if !output.status.success() && faults.is_empty() {
-        faults.push(format!("{name}: the runner ended with {}", output.status));
+    if !status.success() && faults.is_empty() {
+        faults.push(format!(
+            "{name}: it ended with {status}, see {}",
+            log.display()
+        ));
     }
     Ok(faults)
 }
