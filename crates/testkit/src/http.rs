@@ -244,6 +244,9 @@ impl Live {
     }
 }
 
+/// Read at once, at most.
+const READ_BYTES: usize = 8 << 10;
+
 /// A connection and what was read ahead on it.
 #[derive(Debug)]
 struct Wire {
@@ -271,9 +274,8 @@ impl Wire {
 
     /// More bytes; `false` at the end. A reset is an end.
     async fn more(&mut self) -> bool {
-        let mut piece = [0; 8192];
-        let read = self.socket.read(&mut piece).await.unwrap_or(0);
-        self.ahead.extend_from_slice(&piece[..read]);
+        self.ahead.reserve(READ_BYTES);
+        let read = self.socket.read_buf(&mut self.ahead).await.unwrap_or(0);
         read > 0
     }
 

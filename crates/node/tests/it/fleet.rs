@@ -58,6 +58,53 @@ async fn a_lost_worker_takes_only_its_own_calls_with_it() {
     node.stop().await;
 }
 
+/// design.md 4.2: only what is declared idempotent is run again, once.
+#[tokio::test]
+async fn an_idempotent_call_of_a_lost_worker_runs_again_at_another() {
+    let node = TestNode::anonymous().await;
+    let script = Script::new();
+    let first = node.worker_of("first", "default", "default", &script).await;
+    let door = node.door();
+    let again = Modern::call("hold_again", json!({"gate": "again"})).to(&door);
+    let once = Modern::call("hold", json!({"gate": "once"})).to(&door);
+    let (again, once) = (door.begin(&again).await, door.begin(&once).await);
+    script.seen("started:again").await;
+    script.seen("started:once").await;
+    let other = Script::new();
+    let _second = node.worker_of("second", "default", "default", &other).await;
+    first.kill().await;
+    other.seen("started:again").await;
+    other.open("again");
+    let done = again.head().await.finish().await.json();
+    assert_eq!(text(&done["result"]), "passed again", "{done}");
+    let lost = once.head().await.finish().await.json();
+    assert_eq!(lost["error"]["code"], -31003, "{lost}");
+    assert_eq!(lost["error"]["data"]["executed"], "unknown", "{lost}");
+    assert_eq!(other.count("started:once"), 0);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_outlives_the_worker_of_its_calls() {
+    let node = TestNode::anonymous().await;
+    let script = Script::new();
+    let worker = node.worker(&script).await;
+    let session = Session::open(&node.door(), json!({})).await;
+    let sent = session
+        .door
+        .begin(&session.call(1, "hold", json!({"gate": "g"})))
+        .await;
+    script.seen("started:g").await;
+    worker.kill().await;
+    let lost = sent.head().await.finish().await;
+    assert_eq!((lost.status, lost.code()), (200, -31003), "{}", lost.text());
+    let _worker = node.worker(&script).await;
+    let echo = json!({"name": "echo", "arguments": {"text": "hi"}});
+    assert_eq!(text(&session.result(2, "tools/call", echo).await), "hi");
+    assert_eq!(session.delete().await.status, 204);
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn a_draining_node_finishes_what_it_accepted() {
     let world = World::open().await;

@@ -248,3 +248,42 @@ async fn changes_come_on_the_standalone_stream() {
     );
     world.end(session).await;
 }
+
+/// [SSE-10]: queued and coalesced while nobody listens.
+#[tokio::test]
+async fn changes_wait_for_the_next_standalone_stream() {
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({})).await;
+    let uri = json!({"uri": "mem://text"});
+    session.result(1, "resources/subscribe", uri.clone()).await;
+    let touch = json!({"name": "touch", "arguments": {"text": "mem://text"}});
+    session.result(2, "tools/call", touch.clone()).await;
+    let mut live = session.listen().await;
+    let updated = live.message().await;
+    assert_eq!(
+        updated["method"], "notifications/resources/updated",
+        "{updated}"
+    );
+    assert_eq!(updated["params"], uri);
+    drop(live);
+    world.end(session).await;
+}
+
+/// [CAP-3].
+#[tokio::test]
+async fn only_what_is_offered_can_be_subscribed_to() {
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({})).await;
+    for uri in ["mem://nowhere", "", "x"] {
+        let refused = session
+            .ask(uri, "resources/subscribe", json!({"uri": uri}))
+            .await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (200, -32002),
+            "{uri:?}: {}",
+            refused.text()
+        );
+    }
+    world.end(session).await;
+}

@@ -367,7 +367,7 @@ async fn listen(world: &World, filter: Value) -> Live {
 }
 
 /// Every notification of a listen names it [L-3].
-fn tagged<'m>(message: &'m Value) -> &'m str {
+fn tagged(message: &Value) -> &str {
     let meta = &message["params"]["_meta"];
     assert_eq!(
         meta["io.modelcontextprotocol/subscriptionId"], "L",

@@ -18,18 +18,18 @@ struct Seen {
 async fn open(session: &Session, name: &str) -> (Live, Seen) {
     let call = session.call(name, "interview", json!({"name": name, "rounds": ROUNDS}));
     let mut live = session.door.open(&call).await;
-    let priming = live.event().await.unwrap();
+    let priming = live.event().await.expect("a stream begins");
     assert!(priming.is_priming(), "{priming:?}");
     let seen = Seen {
         name: name.to_owned(),
-        priming: priming.id.unwrap(),
+        priming: priming.id.expect("a priming event has an id"),
         questions: Vec::new(),
     };
     (live, seen)
 }
 
 async fn answer(session: &Session, live: &mut Live, seen: &mut Seen) {
-    let event = live.event().await.unwrap();
+    let event = live.event().await.expect("the stream goes on");
     let request = event.json();
     let round = seen.questions.len() + 1;
     assert_eq!(

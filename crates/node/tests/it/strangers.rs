@@ -128,6 +128,26 @@ async fn a_foreign_tenant_is_an_unknown_one() {
     world.stop().await;
 }
 
+/// The worker is told who calls by the platform, never by the client [AU-15].
+#[tokio::test]
+async fn a_worker_sees_the_caller_that_was_proven() {
+    let world = World::tenants().await;
+    let wanted = ["a/a1", "a/a2", "b/b1"];
+    for (door, wanted) in world.principals().iter().zip(wanted) {
+        let forged = Modern::call("whoami", json!({}))
+            .meta("tenant", "b")
+            .meta("subject", "b1");
+        let result = forged.result(door).await;
+        assert_eq!(crate::world::text(&result), wanted);
+        let session = Session::open(door, json!({})).await;
+        let params = json!({"name": "whoami", "arguments": {}});
+        let result = session.result(1, "tools/call", params).await;
+        assert_eq!(crate::world::text(&result), wanted);
+        assert_eq!(session.delete().await.status, 204);
+    }
+    world.stop().await;
+}
+
 /// RPC-043: a tool of another tenant's Server.
 #[tokio::test]
 async fn a_foreign_tool_is_an_unknown_one() {

@@ -117,11 +117,14 @@ fn waiting(server: Server, script: &Script) -> Server {
     let hold = hold(script, |_| {});
     let job = self::hold(script, |ctx| ctx.become_task());
     let required = self::hold(script, |ctx| ctx.become_task());
+    let again = self::hold(script, |_| {});
+    let again = Tool::new("hold_again", "Waits at a gate; may run twice.", again);
     let declare = |support| Declarations::new().task(support);
     let job = Tool::new("job", "Waits at a gate as a task.", job);
     let required = Tool::new("job_only", "Is a task or nothing.", required);
     server
         .tool("hold", "Waits at a gate.", hold)
+        .with(again.declare(Declarations::new().idempotent()))
         .with(job.declare(declare(TaskSupport::Optional)))
         .with(required.declare(declare(TaskSupport::Required)))
 }

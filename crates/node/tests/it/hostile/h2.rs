@@ -47,9 +47,10 @@ struct Peer(TcpStream);
 
 impl Peer {
     async fn dial(world: &World) -> Self {
-        let mut socket = TcpStream::connect(world.door().address).await.unwrap();
-        socket.write_all(PREFACE).await.unwrap();
-        socket.write_all(&frame(SETTINGS, 0, 0, b"")).await.unwrap();
+        let socket = TcpStream::connect(world.door().address).await;
+        let mut socket = socket.expect("a node listens");
+        let start = [PREFACE, &frame(SETTINGS, 0, 0, b"")].concat();
+        socket.write_all(&start).await.expect("the node reads it");
         Self(socket)
     }
 
