@@ -9,7 +9,8 @@ use crate::cli::Check;
 
 pub fn run(arguments: &Check) -> anyhow::Result<ExitCode> {
     let path = arguments.config.display();
-    let text = std::fs::read_to_string(&arguments.config).with_context(|| format!("reading {path}"))?;
+    let text =
+        std::fs::read_to_string(&arguments.config).with_context(|| format!("reading {path}"))?;
     match Config::parse(&text) {
         Ok(_) => {
             println!("{path}: good");

@@ -25,7 +25,10 @@ pub async fn run(arguments: Dev) -> anyhow::Result<ExitCode> {
 
 #[cfg(feature = "demo")]
 async fn demo(hub: String, arguments: Dev) {
-    let options = crate::demo::Options { hub, sqlite: arguments.sqlite };
+    let options = crate::demo::Options {
+        hub,
+        sqlite: arguments.sqlite,
+    };
     if let Err(error) = crate::demo::run(options).await {
         tracing::error!(error = %format!("{error:#}"), "the demo worker ended");
     }
@@ -63,8 +66,15 @@ mod tests {
 
     #[test]
     fn the_settings_are_json() {
-        let text = welcome(SocketAddr::from(([127, 0, 0, 1], 1)), SocketAddr::from(([127, 0, 0, 1], 2)));
-        let settings: Vec<&str> = text.lines().map(str::trim).filter(|line| line.starts_with('{')).collect();
+        let text = welcome(
+            SocketAddr::from(([127, 0, 0, 1], 1)),
+            SocketAddr::from(([127, 0, 0, 1], 2)),
+        );
+        let settings: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with('{'))
+            .collect();
         assert_eq!(settings.len(), 3);
         for settings in settings {
             serde_json::from_str::<serde_json::Value>(settings).expect("valid JSON");

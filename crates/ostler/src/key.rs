@@ -22,13 +22,18 @@ pub fn run(arguments: &Key) -> anyhow::Result<ExitCode> {
     let key = mint(&Env::system(), kind);
     eprintln!("This is the only time the key is shown:");
     println!("{}", key.shown.expose());
-    eprintln!("\nPut this under the tenant in ostler.toml:\n\n{}", entry(&tenant, new, &key.id, &key.hash));
+    eprintln!(
+        "\nPut this under the tenant in ostler.toml:\n\n{}",
+        entry(&tenant, new, &key.id, &key.hash)
+    );
     Ok(ExitCode::SUCCESS)
 }
 
 fn entry(tenant: &TenantId, new: &NewKey, id: &str, hash: &str) -> String {
     let table = if new.worker { "worker" } else { "key" };
-    let mut text = format!("[[tenant]]\nname = \"{tenant}\"\n\n[[tenant.{table}]]\nid = \"{id}\"\nhash = \"{hash}\"\n");
+    let mut text = format!(
+        "[[tenant]]\nname = \"{tenant}\"\n\n[[tenant.{table}]]\nid = \"{id}\"\nhash = \"{hash}\"\n"
+    );
     let mut line = |key: &str, value: String| {
         writeln!(text, "{key} = {value}").expect("writing to a string works");
     };
@@ -55,11 +60,26 @@ mod tests {
                 tenant: "acme".to_string(),
                 worker,
                 subject: (!worker).then(|| "alice \"the\" first".to_string()),
-                scopes: if worker { Vec::new() } else { vec!["a:b".to_string()] },
-                servers: if worker { vec!["tickets".to_string()] } else { Vec::new() },
+                scopes: if worker {
+                    Vec::new()
+                } else {
+                    vec!["a:b".to_string()]
+                },
+                servers: if worker {
+                    vec!["tickets".to_string()]
+                } else {
+                    Vec::new()
+                },
             };
             let tenant = TenantId::parse("acme").unwrap();
-            let key = mint(&Env::seeded(1), if worker { CredentialKind::Worker } else { CredentialKind::Client });
+            let key = mint(
+                &Env::seeded(1),
+                if worker {
+                    CredentialKind::Worker
+                } else {
+                    CredentialKind::Client
+                },
+            );
             let config = ostler_node::Config::parse(&entry(&tenant, &new, &key.id, &key.hash));
             assert!(config.is_ok(), "{config:?}");
         }

@@ -18,7 +18,10 @@ pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
         config.allow_anonymous().map_err(anyhow::Error::msg)?;
     }
     init_log(&config)?;
-    let source = arguments.config.map(|path| Source { path, anonymous: arguments.anonymous });
+    let source = arguments.config.map(|path| Source {
+        path,
+        anonymous: arguments.anonymous,
+    });
     let node = Node::build(config, Env::system()).await?;
     let addresses = node.addresses()?;
     tracing::info!(edge = %addresses.edge, workers = %addresses.workers, admin = %addresses.admin, "serving");
