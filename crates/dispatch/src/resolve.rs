@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ostler_auth::Permit;
 use ostler_catalog::{Declarations, Prompt, Snapshot, Target, Tool};
 use ostler_hub::Hub;
-use ostler_protocol::{Raw, listing::TaskSupport};
+use ostler_protocol::Raw;
 use ostler_types::{CallKind, ServerId, WorkerId};
 
 use crate::{admission::Room, refusal::Refusal, workers::Workers};
@@ -53,17 +53,15 @@ pub(crate) enum Resolved {
     Tool(Arc<Tool>),
     Prompt(Arc<Prompt>),
     Resource(Target),
-    Completion(Arc<[WorkerId]>),
+    Completion(Completion),
 }
 
-static NOTHING_DECLARED: Declarations = Declarations {
-    requires: Vec::new(),
-    scopes: Vec::new(),
-    idempotent: false,
-    replay_safe: false,
-    timeout: None,
-    task: TaskSupport::None,
-};
+/// Values for the arguments of `subject`, from those of its workers that complete.
+#[derive(Debug, Clone)]
+pub(crate) struct Completion {
+    subject: Box<Resolved>,
+    workers: Arc<[WorkerId]>,
+}
 
 impl Resolved {
     pub(crate) fn tool(&self) -> Option<&Arc<Tool>> {
@@ -73,12 +71,13 @@ impl Resolved {
         }
     }
 
+    /// A completion says something of its subject, so it needs what that one needs.
     pub(crate) fn declarations(&self) -> &Declarations {
         match self {
             Self::Tool(tool) => &tool.declarations,
             Self::Prompt(prompt) => &prompt.declarations,
             Self::Resource(target) => target.declarations(),
-            Self::Completion(_) => &NOTHING_DECLARED,
+            Self::Completion(completion) => completion.subject.declarations(),
         }
     }
 
@@ -88,7 +87,7 @@ impl Resolved {
             Self::Tool(tool) => tool.workers(),
             Self::Prompt(prompt) => prompt.workers(),
             Self::Resource(target) => target.workers(),
-            Self::Completion(workers) => workers,
+            Self::Completion(completion) => &completion.workers,
         }
     }
 }
@@ -128,32 +127,37 @@ fn not_found(snapshot: &Snapshot, kind: CallKind, target: &str) -> Refusal {
     }
 }
 
-/// Who completes for the `ref` of a `completion/complete` [P-2]: those of the workers that serve
-/// what it names.
-fn completion(snapshot: &Snapshot, reference: &str) -> Option<Arc<[WorkerId]>> {
+/// What the `ref` of a `completion/complete` names [P-2], if somebody completes for it.
+fn completion(snapshot: &Snapshot, reference: &str) -> Option<Completion> {
+    let subject = subject(snapshot, reference)?;
+    let completers = snapshot.completers().iter();
+    let serving = completers.filter(|worker| subject.workers().contains(worker));
+    let workers: Arc<[_]> = serving.cloned().collect();
+    // Without anybody who serves it now, who completes is not known either.
+    let may_complete = !workers.is_empty() || subject.workers().is_empty();
+    may_complete.then(|| Completion {
+        workers,
+        subject: Box::new(subject),
+    })
+}
+
+fn subject(snapshot: &Snapshot, reference: &str) -> Option<Resolved> {
     if !snapshot.capabilities.completions {
         return None;
     }
     let reference: serde_json::Value = serde_json::from_str(reference).ok()?;
-    let serving = match reference["type"].as_str()? {
-        "ref/prompt" => snapshot
-            .prompt(reference["name"].as_str()?)?
-            .workers()
-            .clone(),
+    match reference["type"].as_str()? {
+        "ref/prompt" => {
+            let prompt = snapshot.prompt(reference["name"].as_str()?)?;
+            Some(Resolved::Prompt(prompt.clone()))
+        }
         "ref/resource" => {
             let uri = reference["uri"].as_str()?;
-            let template = snapshot
-                .template(uri)
-                .map(|template| template.workers().clone());
-            template.or_else(|| Some(snapshot.resource(uri)?.workers().clone()))?
+            let template = snapshot.template(uri).cloned().map(Target::Template);
+            template
+                .or_else(|| snapshot.resource(uri))
+                .map(Resolved::Resource)
         }
-        _ => return None,
-    };
-    let completers = snapshot.completers().iter();
-    Some(
-        completers
-            .filter(|worker| serving.contains(worker))
-            .cloned()
-            .collect(),
-    )
+        _ => None,
+    }
 }

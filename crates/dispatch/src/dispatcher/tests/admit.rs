@@ -85,17 +85,61 @@ async fn unknown_and_foreign_servers_look_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scope_that_the_tool_needs_must_be_held() {
+async fn a_scope_that_the_target_needs_must_be_held() {
     let world = world();
-    let scopes = vec!["admin".to_owned()];
-    let forbidden = Refusal::Forbidden { scopes };
-    assert_eq!(world.admit(CallKind::Tool, "scoped").err(), Some(forbidden));
     let admin = world.caller("acme", &["admin"]);
-    let admitted = world
-        .dispatcher
-        .admit(&admin, &world.calc, CallKind::Tool, "scoped");
-    assert!(admitted.is_ok());
-    assert_eq!(world.refused("forbidden"), 1.0);
+    let forbidden = Refusal::Forbidden {
+        scopes: vec!["admin".to_owned()],
+    };
+    let scoped = [
+        (CallKind::Tool, "scoped"),
+        (CallKind::Prompt, "secret"),
+        (CallKind::Resource, "mem://secret/1"),
+        // A completion says something of what it completes for, so it needs as much.
+        (
+            CallKind::Completion,
+            r#"{"type":"ref/prompt","name":"secret"}"#,
+        ),
+        (
+            CallKind::Completion,
+            r#"{"type":"ref/resource","uri":"mem://secret/{x}"}"#,
+        ),
+        (
+            CallKind::Completion,
+            r#"{"type":"ref/resource","uri":"mem://secret/1"}"#,
+        ),
+    ];
+    for (kind, target) in scoped {
+        let refusal = world.admit(kind, target).err();
+        assert_eq!(refusal.as_ref(), Some(&forbidden), "{target}");
+        let dispatcher = &world.dispatcher;
+        let admitted = dispatcher.admit(&admin, &world.calc, kind, target);
+        assert!(admitted.is_ok(), "{target}: {:?}", admitted.err());
+    }
+    assert_eq!(world.refused("forbidden"), scoped.len() as f64);
+}
+
+/// Another worker completes for other entries; waiting for one that does would be in vain.
+#[tokio::test(start_paused = true)]
+async fn a_completion_that_nobody_there_answers_is_unknown() {
+    let world = world();
+    let mut other = super::world::offer(true);
+    other.prompts.clear();
+    let a = ostler_types::WorkerId::parse("a").unwrap();
+    world.catalogs.register(&world.calc, &a, other);
+    let (kind, target) = (
+        CallKind::Completion,
+        r#"{"type":"ref/prompt","name":"greet"}"#,
+    );
+    let unknown = Refusal::UnknownTarget {
+        kind,
+        target: target.to_owned(),
+    };
+    assert_eq!(world.admit(kind, target).err(), Some(unknown));
+    let b = ostler_types::WorkerId::parse("b").unwrap();
+    world.catalogs.remove(&world.calc, &b);
+    // Who serves the prompt has left for a moment, and may complete when it is back.
+    assert_eq!(world.admit(kind, target).err(), Some(Refusal::NoWorker));
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,12 +82,18 @@ pub(super) fn offer(completions: bool) -> Offer {
                 |_| {},
             ),
         ],
-        prompts: vec![entry(json!({"name": "greet"}), |_| {})],
+        prompts: vec![
+            entry(json!({"name": "greet"}), |_| {}),
+            entry(json!({"name": "secret"}), scoped),
+        ],
         resources: vec![entry(json!({"uri": "mem://r", "name": "r"}), |_| {})],
-        templates: vec![entry(
-            json!({"uriTemplate": "mem://t/{x}", "name": "t"}),
-            |_| {},
-        )],
+        templates: vec![
+            entry(json!({"uriTemplate": "mem://t/{x}", "name": "t"}), |_| {}),
+            entry(
+                json!({"uriTemplate": "mem://secret/{x}", "name": "s"}),
+                scoped,
+            ),
+        ],
         completions,
         logging: false,
         resource_watch: false,
