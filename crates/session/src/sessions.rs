@@ -46,6 +46,8 @@ pub(crate) struct Shared<W: Workers> {
     supervisor: Supervisor<SessionKey>,
     quota: Quota,
     draining: AtomicBool,
+    /// Nothing wakes any more.
+    closing: AtomicBool,
     /// Told each time an actor has ended.
     ended: Notify,
 }
@@ -92,6 +94,7 @@ impl<W: Workers> Sessions<W> {
             directory: Directory::new(env, "session"),
             supervisor: Supervisor::new(env, "session", Importance::Ordinary),
             draining: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             ended: Notify::new(),
         }))
     }
@@ -202,9 +205,11 @@ impl<W: Workers> Sessions<W> {
 
     /// Puts every live session to sleep and waits for it. Calls stay kept at their workers.
     pub async fn close(&self) {
+        let Shared { env, ended, .. } = &*self.0;
         self.0.draining.store(true, Ordering::Release);
+        self.0.closing.store(true, Ordering::Release);
         loop {
-            let ended = self.0.ended.notified();
+            let ended = ended.notified();
             tokio::pin!(ended);
             // Listen first, look second: no end can fall in between.
             ended.as_mut().enable();
@@ -212,7 +217,8 @@ impl<W: Workers> Sessions<W> {
             if self.0.directory.is_empty() {
                 return;
             }
-            ended.await;
+            // Not for ever: an activation under way was not told, and tells of no end.
+            env.until(env.now() + STOP_AGAIN, ended).await;
         }
     }
 
@@ -324,6 +330,14 @@ impl<W: Workers> Shared<W> {
         })
     }
 
+    /// Once the node closes, nothing wakes; while it only drains, calls go on.
+    pub(crate) fn check_open(&self) -> Result<(), SessionError> {
+        match self.closing.load(Ordering::Acquire) {
+            true => Err(SessionError::Draining),
+            false => Ok(()),
+        }
+    }
+
     fn mark_used(&self, held: &Handle<W>) {
         let now = self.env.now();
         held.book.mark_used(now);
@@ -341,5 +355,7 @@ impl<W: Workers> Shared<W> {
 
 /// What a waiting session costs beyond its actor.
 const TASK_BYTES_MAX: usize = 1_024;
+/// When those that are still live are told again to stop.
+const STOP_AGAIN: Duration = Duration::from_millis(100);
 const RESTARTS_MAX: u32 = 6;
 const RESTART_PAUSE: Duration = Duration::from_millis(250);

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use ostler_actor::{
@@ -70,6 +71,9 @@ pub(crate) struct NewCall {
 /// Control items waiting for one actor: one rebind per link of a worker, one hint per
 /// follower, one stop.
 const CONTROL_LEN_MAX: usize = 16;
+
+/// When those that are still live are told again to stop.
+const STOP_AGAIN: Duration = Duration::from_millis(100);
 
 /// Rows read at once at a start.
 const PAGE_LEN: usize = 256;
@@ -374,10 +378,11 @@ impl Inner {
                 .iter()
                 .filter_map(|id| self.directory.find(id))
             {
-                // A full lane is asked again when the next actor has ended.
+                // A full lane is told again.
                 drop(held.address.control(Control::Stop));
             }
-            ended.await;
+            // Not for ever: an activation under way was not told, and tells of no end.
+            self.env.until(self.env.now() + STOP_AGAIN, ended).await;
         }
     }
 }

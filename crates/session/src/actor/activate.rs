@@ -53,6 +53,7 @@ pub(crate) async fn wake<W: Workers>(
     slot: Slot<SessionKey, Handle<W>>,
     caller: Option<&Caller>,
 ) -> Result<Handle<W>, SessionError> {
+    shared.check_open()?;
     let mut row = read(shared, slot.key()).await?;
     row.epoch += 1;
     row.set_used(shared.env.wall());

@@ -210,3 +210,51 @@ async fn closing_leaves_nothing_running() {
     world.pass(Duration::from_millis(10)).await;
     assert_eq!(world.env.tasks_alive_by_name(), []);
 }
+
+/// Closes while a session is just waking: its row is not stored yet.
+async fn close_while_waking(store_resumes: bool) {
+    let mut world = World::new();
+    let id = world.open().await;
+    world.restart().await;
+    world.store.pause();
+    let (ann, server) = (ann(), server());
+    let hold = world.sessions.hold(&ann, &server, &id);
+    let hold = tokio::time::timeout(Duration::from_millis(50), hold);
+    let close = tokio::time::timeout(Duration::from_secs(60), world.sessions.close());
+    let resume = async {
+        world.pass(Duration::from_millis(20)).await;
+        if store_resumes {
+            world.store.resume();
+        }
+    };
+    let (held, closed, ()) = tokio::join!(hold, close, resume);
+    assert_eq!(held.is_ok(), store_resumes);
+    assert_eq!(closed, Ok(()), "closed in time");
+    assert_eq!(world.sessions.live(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_hang_on_a_session_that_is_waking() {
+    close_while_waking(false).await;
+    close_while_waking(true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_wakes_once_the_node_closes() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    world.restart().await;
+    world.sessions.close().await;
+    assert!(
+        world.sessions.rebind(attempt.call()).await,
+        "its worker keeps it"
+    );
+    assert_eq!(
+        world.hold_error(&ann(), &server(), &id).await,
+        SessionError::Draining
+    );
+    assert_eq!(world.sessions.live(), 0);
+}
