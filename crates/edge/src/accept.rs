@@ -27,7 +27,10 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, metrics::Metrics};
+use crate::{
+    config::Config,
+    metrics::{Closed, Metrics},
+};
 
 /// Half-open peers are given up after so long without an acknowledgement.
 const USER_TIMEOUT: Duration = Duration::from_secs(20);
@@ -86,6 +89,7 @@ impl Acceptor {
             limits.connections_per_address_max,
         ) else {
             // Closed right away: a queue of connections we cannot serve helps nobody.
+            self.metrics.connection_closed(Closed::Full);
             return;
         };
         let connection = Connection {
@@ -96,11 +100,11 @@ impl Acceptor {
         let abort = abort.clone();
         self.env.spawn("edge.connection", async move {
             connection.acceptor.metrics.connections_opened.increment(1);
-            tokio::select! {
-                () = abort.cancelled() => {}
-                () = connection.serve(socket) => {}
-            }
-            connection.acceptor.metrics.connections_closed.increment(1);
+            let closed = tokio::select! {
+                () = abort.cancelled() => Closed::Served,
+                closed = connection.serve(socket) => closed,
+            };
+            connection.acceptor.metrics.connection_closed(closed);
             drop(place);
         });
     }
@@ -126,18 +130,19 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(&self, socket: TcpStream) {
+    async fn serve(&self, socket: TcpStream) -> Closed {
         if let Err(error) = tune(&socket) {
             tracing::debug!(%error, peer = %self.peer, "socket options were not taken");
         }
         let result = match self.is_http2(&socket).await {
             Some(true) => self.serve_http2(socket).await,
             Some(false) => self.serve_http1(socket).await,
-            None => return,
+            None => return Closed::Silent,
         };
         if let Err(error) = result {
             tracing::debug!(%error, peer = %self.peer, "connection ended");
         }
+        Closed::Served
     }
 
     /// Looks at the first bytes without taking them; `None` when none came in time.
@@ -213,7 +218,10 @@ fn config_keep_alive(config: &Config) -> Duration {
 
 fn tune(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT))
+    // Elsewhere a vanished peer is found by the write of a keep-alive comment, later.
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    Ok(())
 }
 
 /// HTTP/2 streams run as named tasks.

@@ -10,9 +10,9 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body::Frame;
-use ostler_env::Env;
+use ostler_auth::Authenticator;
 use ostler_protocol::sse;
-use ostler_types::Timestamp;
+use ostler_types::Identity;
 
 use crate::{
     heartbeat::{Beat, Wheel},
@@ -23,16 +23,16 @@ use crate::{
 pub struct EventStream<S> {
     source: Option<S>,
     beat: Arc<Beat>,
-    env: Env,
-    /// The credential's end: the stream ends then [L-10].
-    valid_until: Option<Timestamp>,
+    authenticator: Arc<Authenticator>,
+    /// Whose stream it is: it ends when the credential does, by time or by a reload [L-10].
+    identity: Arc<Identity>,
     open: OpenStream,
 }
 
 /// What every stream of an edge shares.
 #[derive(Clone)]
 pub struct Streams {
-    pub env: Env,
+    pub authenticator: Arc<Authenticator>,
     pub wheel: Arc<Wheel>,
     pub metrics: StreamMetrics,
 }
@@ -40,15 +40,15 @@ pub struct Streams {
 impl Streams {
     /// A body that ends when `source` does or the credential expires. Dropping the body drops
     /// `source`, which is how a broken socket is told apart from an end.
-    pub fn body<S>(&self, kind: StreamKind, source: S, valid_until: Option<Timestamp>) -> Body
+    pub fn body<S>(&self, kind: StreamKind, source: S, identity: &Arc<Identity>) -> Body
     where
         S: Stream<Item = Bytes> + Send + 'static,
     {
         Body::new(EventStream {
             source: Some(Box::pin(source)),
             beat: self.wheel.join(),
-            env: self.env.clone(),
-            valid_until,
+            authenticator: self.authenticator.clone(),
+            identity: identity.clone(),
             open: self.metrics.open(kind),
         })
     }
@@ -56,7 +56,7 @@ impl Streams {
 
 impl<S> EventStream<S> {
     fn is_expired(&self) -> bool {
-        self.valid_until.is_some_and(|end| self.env.wall() >= end)
+        !self.authenticator.is_current(&self.identity)
     }
 
     fn end(

@@ -80,7 +80,7 @@ impl Edge {
         let metrics = Metrics::register(parts.env.metrics());
         let config = Arc::new(parts.config);
         let streams = Streams {
-            env: parts.env.clone(),
+            authenticator: parts.authenticator.clone(),
             wheel: Wheel::start(&parts.env, config.keep_alive),
             metrics: metrics.streams.clone(),
         };

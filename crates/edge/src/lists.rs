@@ -62,6 +62,10 @@ pub fn page(
     let limit = exchange.edge.config.limits.page_entries_max;
     let page = snapshot.page(kind, revision, after.as_deref(), limit);
     let next = page.next.map(|key| marks.write(kind, key));
+    // "No tools" would be kept by clients that list once; "nobody is here" is asked again.
+    if page.entries.is_empty() && snapshot.workers().is_empty() {
+        return Err(Fault::NoWorker);
+    }
     let shape = Shape {
         revision,
         server_info: &snapshot.server_info,

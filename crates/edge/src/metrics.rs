@@ -15,7 +15,7 @@ pub struct Metrics {
     seconds: [Histogram; 2],
     refused: Arc<[(Reason, Counter)]>,
     pub connections_opened: Counter,
-    pub connections_closed: Counter,
+    connections_closed: [Counter; 3],
     pub accept_paused: Counter,
     pub streams: StreamMetrics,
 }
@@ -57,13 +57,17 @@ impl Metrics {
                 "ostler_edge_connections_opened_total",
                 "Client connections accepted.",
             ),
-            connections_closed: plain(
-                "ostler_edge_connections_closed_total",
-                "Client connections ended.",
-            ),
+            connections_closed: CLOSES.map(|reason| {
+                let labels = [("reason", reason)];
+                registry.counter(
+                    "ostler_edge_connections_closed_total",
+                    "Client connections ended, or not taken.",
+                    &labels,
+                )
+            }),
             accept_paused: plain(
                 "ostler_edge_accept_paused_total",
-                "Pauses of the accept loop: no descriptors or no room.",
+                "Pauses of the accept loop: the system gives no more sockets.",
             ),
             streams: StreamMetrics::register(registry),
         }
@@ -74,11 +78,28 @@ impl Metrics {
         self.seconds[era as usize].record(seconds);
     }
 
+    pub fn connection_closed(&self, reason: Closed) {
+        self.connections_closed[reason as usize].increment(1);
+    }
+
     pub fn refused(&self, reason: Reason) {
         let (_, counter) = &self.refused[reason as usize];
         counter.increment(1);
     }
 }
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// It was served to its end, however it came.
+    Served,
+    /// Its first byte did not come in time.
+    Silent,
+    /// There was no place for it.
+    Full,
+}
+
+const CLOSES: [&str; 3] = ["served", "silent", "full"];
 
 /// Why a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,6 +18,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ostler_auth::AuthError;
 use ostler_protocol::{
     Era,
+    fault::Fault,
     inbound::{self, Inbound},
 };
 use ostler_types::{Caller, ServerId, ServerName, Shard, TenantId, TraceContext};
@@ -138,8 +139,12 @@ async fn post(
     let fields = fields::Fields(headers);
     let (era, response) = match inbound::parse(&fields, body, &edge.config.limits) {
         Err(rejected) => {
-            edge.metrics.refused(rejection::reason(&rejected.fault));
             tracing::debug!(reason = %rejected.fault, "message refused");
+            let in_session = matches!(rejected.fault, Fault::InvalidParams(_));
+            if in_session && rejected.era == Some(Era::Legacy) {
+                return Ok(legacy::refuse(exchange, headers, rejected).await);
+            }
+            edge.metrics.refused(rejection::reason(&rejected.fault));
             return Ok(rejection::rejected(&rejected));
         }
         Ok(Inbound::ModernNotification { .. }) => (Era::Modern, accepted()),
@@ -153,10 +158,10 @@ async fn post(
         Ok(Inbound::Initialize(initialize)) => {
             (Era::Legacy, legacy::open(exchange, initialize).await)
         }
-        Ok(Inbound::InSession(message)) => {
-            exchange.trace(None, headers);
-            (Era::Legacy, legacy::deliver(exchange, message).await)
-        }
+        Ok(Inbound::InSession(message)) => (
+            Era::Legacy,
+            legacy::deliver(exchange, message, headers).await,
+        ),
     };
     edge.metrics
         .answered(era, edge.env.now().since(start).as_secs_f64());
@@ -171,7 +176,7 @@ impl Exchange {
     }
 
     /// The body's trace context goes before that of the HTTP request.
-    fn trace(&mut self, body: Option<TraceContext>, headers: &HeaderMap) {
+    pub fn trace(&mut self, body: Option<TraceContext>, headers: &HeaderMap) {
         self.caller.trace = body.or_else(|| fields::trace(headers)).map(Arc::new);
     }
 }

@@ -87,7 +87,10 @@ pub fn check_param_headers<H: Headers>(
 
 fn check_param<H: Headers>(headers: &H, rule: &ParamRule, arguments: &Raw) -> Result<(), Fault> {
     let name = format!("Mcp-Param-{}", rule.header);
-    let value = mirrored_value(rule, arguments)?;
+    let Some(value) = mirrored_value(rule, arguments)? else {
+        // The schema says what is wrong with it, in words that the model reads [T-8].
+        return Ok(());
+    };
     let lines = headers
         .params()
         .filter(|(suffix, _)| suffix.eq_ignore_ascii_case(&rule.header));
@@ -132,32 +135,29 @@ impl Mirrored {
     }
 }
 
-/// The argument a rule is about; absent and `null` are the same. An argument that no header could
-/// mirror is the body's fault, not the header's: -32602.
-fn mirrored_value(rule: &ParamRule, arguments: &Raw) -> Result<Option<Mirrored>, Fault> {
+/// The argument a rule is about; absent and `null` are the same. `None` for one of the wrong type. An
+/// integer that no header could mirror is the body's fault, not the header's: -32602.
+fn mirrored_value(rule: &ParamRule, arguments: &Raw) -> Result<Option<Option<Mirrored>>, Fault> {
     let mut steps = rule.path.iter();
     let value = steps.try_fold(arguments.clone(), |at, name| at.get(name));
     let Some(value) = value.filter(|raw| raw.kind() != Kind::Null) else {
-        return Ok(None);
+        return Ok(Some(None));
     };
-    let (mirrored, expected) = match rule.kind {
-        ParamKind::String => (
-            value.text().map(|text| Mirrored::Text(text.into_owned())),
-            "a string",
-        ),
-        ParamKind::Integer => (
-            safe_integer(value.as_str()).map(Mirrored::Integer),
-            "an integer within ±(2^53-1)",
-        ),
-        ParamKind::Boolean => (value.boolean().map(Mirrored::Boolean), "a boolean"),
+    let mirrored = match rule.kind {
+        ParamKind::String => value.text().map(|text| Mirrored::Text(text.into_owned())),
+        ParamKind::Boolean => value.boolean().map(Mirrored::Boolean),
+        ParamKind::Integer if value.kind() != Kind::Number => None,
+        ParamKind::Integer => match safe_integer(value.as_str()) {
+            Some(integer) => Some(Mirrored::Integer(integer)),
+            None => {
+                let path = rule.path.join(".");
+                return Err(Fault::InvalidParams(format!(
+                    "argument {path} must be an integer within ±(2^53-1)"
+                )));
+            }
+        },
     };
-    let path = rule.path.join(".");
-    match mirrored {
-        Some(mirrored) => Ok(Some(mirrored)),
-        None => Err(Fault::InvalidParams(format!(
-            "argument {path} must be {expected}"
-        ))),
-    }
+    Ok(mirrored.map(Some))
 }
 
 /// What a client may write for an integer: decimal, no leading zeros, at most zeros after a point.

@@ -15,6 +15,7 @@ pub mod fault;
 // Inbound.
 pub mod inbound;
 pub mod headers;
+pub mod trace;
 pub mod schema_rules;
 // Outbound.
 pub mod reply;

@@ -35,6 +35,10 @@ pub struct Limits {
     pub listens_per_principal_max: usize,
     /// Resources one session or one listen may subscribe to.
     pub subscriptions_max: usize,
+    /// Resources watched at the workers at once, all tenants; many may listen to one.
+    pub watches_max: usize,
+    /// Resources of one tenant watched at once.
+    pub watches_per_tenant_max: usize,
     /// Unfinished tasks and parked calls of one principal.
     pub tasks_per_principal_max: usize,
     /// Rounds of questions one call may ask.
@@ -59,16 +63,18 @@ impl Default for Limits {
             json_depth_max: 64,
             id_bytes_max: 1 << 10,
             connections_max: 18_000,
-            connections_per_address_max: 18_000,
+            connections_per_address_max: 9_000,
             requests_max: 8_192,
             calls_max: 8_192,
-            calls_per_tenant_max: 8_192,
+            calls_per_tenant_max: 4_096,
             call_timeout: Duration::from_secs(300),
             sessions_per_principal_max: 10_000,
             streams_per_session_max: 16,
             stream_buffer_bytes_max: 256 << 10,
             listens_per_principal_max: 1_024,
             subscriptions_max: 1_000,
+            watches_max: 10_000,
+            watches_per_tenant_max: 2_500,
             tasks_per_principal_max: 1_000,
             ask_rounds_max: 16,
             outcome_bytes_max: 16 << 20,

@@ -10,16 +10,19 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use ostler_protocol::{
-    Era, RequestId, Revision,
+    Era, RequestId,
     fault::Fault,
-    inbound::{InSession, Initialize, LegacyMessage, LegacyMethod, LegacyNotification, Rejected},
+    inbound::{
+        self, InSession, Initialize, LegacyMessage, LegacyMethod, LegacyNotification, Rejected,
+    },
     json::Raw,
     reply::{self, Shape},
 };
 use ostler_session::{HeldSession, SessionError};
 
 use crate::{
-    lists, modern,
+    fields::{self, Fields},
+    lists,
     rejection::{self, Refused},
     routes::{self, Exchange},
 };
@@ -72,7 +75,11 @@ async fn try_open(exchange: &Exchange, initialize: &Initialize) -> Result<(Strin
 }
 
 /// A message of a session.
-pub async fn deliver(exchange: Exchange, in_session: InSession) -> Response {
+pub async fn deliver(
+    mut exchange: Exchange,
+    in_session: InSession,
+    headers: &HeaderMap,
+) -> Response {
     let held = match hold(&exchange, &in_session.session).await {
         Ok(held) => held,
         Err(error) => return failed(&exchange, request_id(&in_session.message), error.into()),
@@ -82,12 +89,31 @@ pub async fn deliver(exchange: Exchange, in_session: InSession) -> Response {
             id,
             method,
             progress_token,
-            ..
-        } => request(exchange, held, id, method, progress_token).await,
+            trace,
+        } => {
+            exchange.trace(trace, headers);
+            request(exchange, held, id, method, progress_token).await
+        }
         LegacyMessage::Notification(notification) => {
             taken(&exchange, notify(&held, notification).await)
         }
         LegacyMessage::Response { id, result } => taken(&exchange, held.answer(id, result).await),
+    }
+}
+
+/// A message that was refused while its session is gone is refused for that: only a 404 tells the
+/// client to open a new one [SES-2].
+pub async fn refuse(exchange: Exchange, headers: &HeaderMap, rejected: Rejected) -> Response {
+    let session = headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
+    let gone = match session {
+        Some(session) => hold(&exchange, session).await.err(),
+        None => None,
+    };
+    match gone {
+        Some(SessionError::Unknown) => {
+            failed(&exchange, rejected.id.as_ref(), Fault::UnknownSession)
+        }
+        Some(_) | None => failed(&exchange, rejected.id.as_ref(), rejected.fault),
     }
 }
 
@@ -213,6 +239,7 @@ fn declared(
 
 /// The session a GET or DELETE names.
 async fn named(exchange: &Exchange, headers: &HeaderMap) -> Result<HeldSession, Fault> {
+    inbound::era_of_headers(&Fields(headers))?;
     let mut lines = headers.get_all(SESSION_ID).iter();
     let session = lines.next().ok_or(Fault::SessionRequired)?;
     let visible = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
@@ -223,31 +250,20 @@ async fn named(exchange: &Exchange, headers: &HeaderMap) -> Result<HeldSession, 
         .filter(|_| lines.next().is_none());
     let bad =
         || Fault::InvalidRequest("Mcp-Session-Id must be one line of visible ASCII".to_string());
-    check_version(headers)?;
     Ok(hold(exchange, session.ok_or_else(bad)?).await?)
 }
 
-/// A version header that is sent must name a revision we know [LIF-5].
-fn check_version(headers: &HeaderMap) -> Result<(), Fault> {
-    let Some(version) = headers.get("mcp-protocol-version") else {
-        return Ok(());
-    };
-    let known = version
-        .to_str()
-        .ok()
-        .and_then(Revision::parse)
-        .filter(|revision| revision.is_served());
-    let bad =
-        || Fault::InvalidRequest("MCP-Protocol-Version names no supported version".to_string());
-    known.map(|_| ()).ok_or_else(bad)
+/// A request without a body that says it is modern: that era has none [M-1].
+fn is_modern(headers: &HeaderMap) -> bool {
+    inbound::era_of_headers(&Fields(headers)) == Ok(Some(Era::Modern))
 }
 
 /// GET: the standalone stream, or the rest of a broken one [SSE-5], [SSE-9].
 pub async fn get(exchange: Exchange, headers: &HeaderMap) -> Result<Response, Refused> {
-    if modern::is_meant(headers) {
+    if is_modern(headers) {
         return Err(Refused::MethodNotAllowed);
     }
-    if !crate::fields::accepts(headers).sse {
+    if !fields::accepts(headers).sse {
         return Err(Refused::NotAcceptable);
     }
     let held = match named(&exchange, headers).await {
@@ -278,7 +294,7 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
 
 /// DELETE ends the session [SES-5].
 pub async fn delete(exchange: Exchange, headers: &HeaderMap) -> Result<Response, Refused> {
-    if modern::is_meant(headers) {
+    if is_modern(headers) {
         return Err(Refused::MethodNotAllowed);
     }
     let ended = match named(&exchange, headers).await {

@@ -10,12 +10,12 @@ use crate::{metrics::StreamKind, rejection, routes::Exchange};
 
 /// The response that carries `reader`. It holds the session, which so stays awake.
 pub fn respond(exchange: &Exchange, held: HeldSession, reader: StreamReader) -> Response {
-    let valid_until = exchange.caller.identity.valid_until;
+    let identity = exchange.caller.identity.clone();
     let events = events(held, reader);
     let body = exchange
         .edge
         .streams
-        .body(StreamKind::Session, events, valid_until);
+        .body(StreamKind::Session, events, &identity);
     rejection::event_stream(body)
 }
 

@@ -209,7 +209,7 @@ type Next = Pin<Box<dyn Future<Output = (Flow, Step)> + Send>>;
 
 async fn respond(flow: Flow) -> Response {
     let edge = flow.edge();
-    let valid_until = flow.valid_until();
+    let identity = flow.identity();
     let stream_at = edge.env.now() + edge.config.stream_after;
     let mut next: Next = Box::pin(flow.next());
     let events = match edge.env.until(stream_at, &mut next).await {
@@ -219,7 +219,7 @@ async fn respond(flow: Flow) -> Response {
     };
     let body = edge
         .streams
-        .body(StreamKind::Response, into_stream(events), valid_until);
+        .body(StreamKind::Response, into_stream(events), &identity);
     rejection::event_stream(body)
 }
 

@@ -22,7 +22,7 @@ use ostler_protocol::{
 use ostler_task::{
     CallFacts, End, InputRequired, KnownAnswers, RoundEvent, RoundStream, TaskError,
 };
-use ostler_types::{Instant, Timestamp};
+use ostler_types::{Identity, Instant};
 
 use super::call::Request;
 use crate::{Inner, rejection, routes::Exchange};
@@ -326,7 +326,7 @@ impl Flow {
         self.exchange.edge.clone()
     }
 
-    pub fn valid_until(&self) -> Option<Timestamp> {
-        self.exchange.caller.identity.valid_until
+    pub fn identity(&self) -> Arc<Identity> {
+        self.exchange.caller.identity.clone()
     }
 }

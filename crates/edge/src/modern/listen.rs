@@ -10,6 +10,7 @@ use futures_util::{
     stream::{self, FuturesUnordered},
 };
 use ostler_catalog::{ChangeWatch, Changes, Snapshot};
+use ostler_dispatch::Refusal;
 use ostler_hub::Watch;
 use ostler_protocol::{
     RequestId, Revision,
@@ -37,12 +38,12 @@ pub async fn run(
 ) -> Response {
     match Listen::open(&exchange, &id, revision, facet, filter).await {
         Ok(listen) => {
-            let valid_until = exchange.caller.identity.valid_until;
+            let identity = exchange.caller.identity.clone();
             let body =
                 exchange
                     .edge
                     .streams
-                    .body(StreamKind::Listen, listen.into_stream(), valid_until);
+                    .body(StreamKind::Listen, listen.into_stream(), &identity);
             rejection::event_stream(body)
         }
         Err(fault) => failed(&exchange, revision, &id, &fault),
@@ -106,9 +107,16 @@ impl Listen {
         let mut honored = honor(&snapshot, filter);
         let changes = edge.dispatcher.watch_changes(caller, server)?;
         let updates = FuturesUnordered::new();
-        for uri in &honored.uris {
-            let watch = edge.dispatcher.watch_resource(caller, server, uri)?;
-            updates.push(next_update(uri.clone(), watch));
+        for uri in std::mem::take(&mut honored.uris) {
+            match edge.dispatcher.watch_resource(caller, server, &uri) {
+                Ok(watch) => {
+                    updates.push(next_update(uri.clone(), watch));
+                    honored.uris.push(uri);
+                }
+                Err(refusal @ Refusal::Overloaded { .. }) => return Err(refusal.into()),
+                // Left out of what is acknowledged, as is what does not exist [L-2].
+                Err(_) => {}
+            }
         }
         let tasks = match honored.tasks.take() {
             Some(ids) => {
@@ -228,7 +236,9 @@ fn next_update(uri: String, mut watch: Watch) -> BoxFuture<'static, (String, Wat
 }
 
 /// What of the wishes can be fulfilled; the rest is left out without a word [L-2].
-fn honor(snapshot: &Snapshot, filter: ListenFilter) -> ListenFilter {
+fn honor(snapshot: &Snapshot, mut filter: ListenFilter) -> ListenFilter {
+    filter.uris.sort_unstable();
+    filter.uris.dedup();
     let offers = lists::capabilities(snapshot);
     let known = |uri: &String| offers.subscribe && snapshot.resource(uri).is_some();
     ListenFilter {

@@ -10,7 +10,7 @@ mod tasks;
 
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use ostler_protocol::{
     RequestId, Revision,
     fault::Fault,
@@ -88,12 +88,4 @@ fn discover(exchange: &Exchange, revision: Revision, id: &RequestId) -> Result<B
         capabilities,
         snapshot.instructions.as_deref(),
     ))
-}
-
-/// GET and DELETE have no meaning here [M-1]; the header tells whom they are from.
-pub fn is_meant(headers: &HeaderMap) -> bool {
-    let version = headers
-        .get("mcp-protocol-version")
-        .and_then(|value| value.to_str().ok());
-    version.is_some_and(|version| version >= Revision::LATEST_MODERN.as_str())
 }

@@ -228,6 +228,15 @@ pub enum LegacyNotification {
     },
 }
 
+/// The era that the headers of a request without a body claim, if they name a version at all. A
+/// version that is not served, or several, are refused as on a POST ([LIF-5]).
+pub fn era_of_headers<H: Headers>(headers: &H) -> Result<Option<Era>, Fault> {
+    match era::VersionHeader::read(headers) {
+        era::VersionHeader::Modern(_) => Ok(Some(Era::Modern)),
+        version => Ok(legacy::version_header(&version)?.map(Revision::era)),
+    }
+}
+
 /// Reads one POST. Media types, sizes and authentication were checked before ([ERA-1]).
 pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<Inbound, Rejected> {
     let version_header = VersionHeader::read(headers);
