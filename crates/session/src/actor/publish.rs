@@ -216,18 +216,19 @@ impl<W: Workers> Actor<W> {
 
     async fn read_after(&mut self, cursor: Cursor, live: bool) -> Result<Replay, SessionError> {
         let Cursor { stream, place } = cursor;
-        // One epoch keeps `stream_events_max`; older epochs' rows may still be there too.
-        let len_max = self.shared.config.stream_events_max * 2;
-        let stored = rows::events(&self.shared.store, &self.facts.key, stream, len_max).await;
+        let (store, key) = (&self.shared.store, &self.facts.key);
+        let stored = rows::events_from(store, key, cursor).await;
         let stored = stored.map_err(|_| SessionError::Storage)?;
-        replay(stored, place, live).map_err(|gap| {
-            let id = |place| {
-                let cursor = Cursor { stream, place };
-                event_id::encode(&self.shared.keys, &self.facts.binding, cursor)
-            };
-            SessionError::ResumeGap {
-                oldest: gap.oldest.map(id),
-            }
+        if let Ok(replay) = replay(stored, place, live) {
+            return Ok(replay);
+        }
+        let oldest = rows::oldest_event(store, key, stream).await;
+        let id = |place| {
+            let cursor = Cursor { stream, place };
+            event_id::encode(&self.shared.keys, &self.facts.binding, cursor)
+        };
+        Err(SessionError::ResumeGap {
+            oldest: oldest.map_err(|_| SessionError::Storage)?.map(id),
         })
     }
 

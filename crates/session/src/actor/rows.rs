@@ -7,7 +7,7 @@ use crate::{
     Config,
     record::{self, CallRow, EventRow, Kind, QuestionRow, SessionKey, SessionRow},
     state::RestoredCall,
-    stream::{StoredEvent, StreamId},
+    stream::{Cursor, Place, StoredEvent, StreamId},
 };
 
 /// Rows read at once.
@@ -65,16 +65,40 @@ async fn delete_all(store: &Store, prefix: &KeyPrefix) -> Result<(), StoreError>
     }
 }
 
-/// The stored events of a stream, in order. Rows that cannot be read leave a gap, which a
-/// resuming client is told of.
-pub(super) async fn events(
+/// The stored events of a stream from the cursor's own on, in order: its last events are read
+/// however many older ones there are. Bounded by what a stream stores within the retention.
+pub(super) async fn events_from(
+    store: &Store,
+    key: &SessionKey,
+    Cursor { stream, place }: Cursor,
+) -> Result<Vec<StoredEvent>, StoreError> {
+    let before = Place {
+        seq: place.seq.saturating_sub(1),
+        ..place
+    };
+    let mut after = key.event(stream, before);
+    let mut events = Vec::new();
+    loop {
+        let rows = store
+            .scan(&key.stream(stream), Some(&after), PAGE_LEN)
+            .await?;
+        events.extend(rows.iter().filter_map(event));
+        let last_page = rows.len() < PAGE_LEN;
+        match rows.into_iter().next_back() {
+            Some((last, _)) if !last_page => after = last,
+            Some(_) | None => return Ok(events),
+        }
+    }
+}
+
+/// Where the oldest event lies that a stream still has.
+pub(super) async fn oldest_event(
     store: &Store,
     key: &SessionKey,
     stream: StreamId,
-    len_max: usize,
-) -> Result<Vec<StoredEvent>, StoreError> {
-    let rows = store.scan(&key.stream(stream), None, len_max).await?;
-    Ok(rows.iter().filter_map(event).collect())
+) -> Result<Option<Place>, StoreError> {
+    let rows = store.scan(&key.stream(stream), None, 1).await?;
+    Ok(rows.first().and_then(|(key, _)| record::event_place(key)))
 }
 
 fn event((key, record): &(Key, Record)) -> Option<StoredEvent> {

@@ -24,19 +24,16 @@ pub(crate) struct Replay {
 
 /// Something after the cursor is no longer there, or there is nothing to resume.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Gap {
-    /// The oldest place that could still be resumed.
-    pub oldest: Option<Place>,
-}
+pub(crate) struct Gap;
 
-/// Picks what follows `after` from all `stored` events of a stream, which are in order.
+/// Picks what follows `after` from the `stored` events of a stream, which are in order and are
+/// all that there are from `after` itself on.
 /// `live`: the stream may still grow.
 pub(crate) fn replay(
     mut stored: Vec<StoredEvent>,
     after: Place,
     live: bool,
 ) -> Result<Replay, Gap> {
-    let oldest = stored.first().map(|event| event.place);
     let ended = stored.last().is_some_and(|event| event.last);
     let seen = stored.partition_point(|event| event.place <= after);
     let events = stored.split_off(seen);
@@ -50,7 +47,7 @@ pub(crate) fn replay(
             events,
             complete: ended || !live,
         }),
-        false => Err(Gap { oldest }),
+        false => Err(Gap),
     }
 }
 
@@ -71,14 +68,14 @@ mod tests {
         places.iter().enumerate().map(event).collect()
     }
 
-    /// What is replayed as (places, complete), or the oldest place of a gap.
-    type Expected<'a> = Result<(&'a [(u64, u64)], bool), Option<(u64, u64)>>;
+    /// What is replayed as (places, complete).
+    type Expected<'a> = Result<(&'a [(u64, u64)], bool), Gap>;
 
     fn check(stored: Vec<StoredEvent>, cursor: (u64, u64), live: bool, expected: Expected<'_>) {
         let (epoch, seq) = cursor;
         let pair = |place: Place| (place.epoch, place.seq);
         let found = replay(stored, Place { epoch, seq }, live);
-        let found = found.map_err(|gap| gap.oldest.map(pair)).map(|replay| {
+        let found = found.map(|replay| {
             let places: Vec<_> = replay
                 .events
                 .iter()
@@ -113,9 +110,9 @@ mod tests {
     }
 
     #[test]
-    fn a_trimmed_cursor_is_a_gap_that_names_the_oldest_event() {
+    fn a_trimmed_cursor_is_a_gap() {
         let trimmed = || stream(&[(1, 977), (1, 978)], false);
-        check(trimmed(), (1, 1), true, Err(Some((1, 977))));
+        check(trimmed(), (1, 1), true, Err(Gap));
         check(
             trimmed(),
             (1, 976),
@@ -126,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_is_gone_or_was_withdrawn_is_a_gap() {
-        check(stream(&[], false), (1, 1), false, Err(None));
-        check(stream(&[(1, 1)], false), (1, 1), false, Err(Some((1, 1))));
+        check(stream(&[], false), (1, 1), false, Err(Gap));
+        check(stream(&[(1, 1)], false), (1, 1), false, Err(Gap));
     }
 }

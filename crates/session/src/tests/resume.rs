@@ -92,6 +92,41 @@ async fn trimmed_events_are_a_gap_that_names_the_oldest() {
     assert_eq!(next(&mut resumed).await.id, Some(ids[2].clone()));
 }
 
+/// A page of stored events holds fewer than this session's standalone stream has.
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_many_epochs_is_replayed_whole_from_any_place() {
+    let mut world = World::with(Config {
+        stream_events_max: 200,
+        ..Config::default()
+    });
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    held.subscribe("mem://a".into()).await.expect("subscribed");
+    drop(held);
+    let mut ids = Vec::new();
+    for _ in 0..4 {
+        world.restart().await;
+        let held = world.hold(&id).await;
+        let mut reader = held.listen().await.expect("listening");
+        for event in 0..200 {
+            // The first two tell of the stream and of what happened in the sleep.
+            if event >= 2 {
+                world.resources.change();
+            }
+            ids.push(next(&mut reader).await.id.expect("stored"));
+            world.pass(std::time::Duration::from_millis(1)).await;
+        }
+        drop((reader, held));
+    }
+    let held = world.hold(&id).await;
+    for seen in [0, 199, 450, 650, 798] {
+        let mut reader = held.resume(&ids[seen]).await.expect("resumed");
+        for expected in &ids[seen + 1..] {
+            assert_eq!(next(&mut reader).await.id.as_ref(), Some(expected));
+        }
+    }
+}
+
 /// A client of one stream: it reads, is cut, and comes back with the last id it saw.
 struct Client {
     reader: Option<StreamReader>,
