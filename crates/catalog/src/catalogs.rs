@@ -117,7 +117,7 @@ impl Catalogs {
     pub fn watch(&self, server: &ServerId) -> ChangeWatch {
         let slot = self.watched_slot(server);
         let seen = slot.fingerprints(self.0.env.now());
-        ChangeWatch::new(&self.0.env, slot, seen)
+        ChangeWatch::new(&self.0.env, slot, seen.unwrap_or_default())
     }
 
     /// Follows the lists of a Server from what a listener knew of them earlier.

@@ -80,7 +80,7 @@ impl ChangeWatch {
                 self.settle().await;
                 let changes = self.changes();
                 if changes.any() {
-                    self.seen = self.slot.fingerprints(self.env.now());
+                    self.seen = self.shown();
                     return changes;
                 }
             }
@@ -91,9 +91,14 @@ impl ChangeWatch {
     fn changes(&mut self) -> Changes {
         // What happens from here on is a new turn; what came before is looked at now.
         self.turns.mark_unchanged();
-        self.slot
-            .fingerprints(self.env.now())
-            .changes_since(self.seen)
+        self.shown().changes_since(self.seen)
+    }
+
+    /// Before anybody has offered the Server here, what the listener knows counts: after a
+    /// restart of the node the workers need a moment to come back.
+    fn shown(&self) -> Fingerprints {
+        let shown = self.slot.fingerprints(self.env.now());
+        shown.unwrap_or(self.seen)
     }
 
     /// Waits until it is quiet.

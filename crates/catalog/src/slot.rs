@@ -83,9 +83,9 @@ impl Slot {
         self.current.load_full()
     }
 
-    pub(crate) fn fingerprints(&self, now: Instant) -> Fingerprints {
-        let snapshot = self.snapshot(|| now);
-        snapshot.map(|s| s.fingerprints()).unwrap_or_default()
+    /// `None` before anybody has offered anything.
+    pub(crate) fn fingerprints(&self, now: Instant) -> Option<Fingerprints> {
+        self.snapshot(|| now).map(|s| s.fingerprints())
     }
 
     pub(crate) fn grace_end(&self) -> Option<Instant> {
@@ -163,17 +163,22 @@ impl State {
 
     /// Forgets offers whose grace is over; true if there were any.
     fn expire(&mut self, now: Instant) -> bool {
-        let before = self.offers.len();
+        if self.grace_end().is_none_or(|end| now < end) {
+            return false;
+        }
         self.offers
             .retain(|offer| offer.gone_until.is_none_or(|until| now < until));
-        self.offers.len() != before
+        true
     }
 
+    /// When something is to be forgotten. With nobody left all goes together at the end of the
+    /// last grace: what is missing until then is missing for lack of workers only.
     fn grace_end(&self) -> Option<Instant> {
-        self.offers
-            .iter()
-            .filter_map(|offer| offer.gone_until)
-            .min()
+        let ends = self.offers.iter().filter_map(|offer| offer.gone_until);
+        match self.offers.iter().any(WorkerOffer::is_live) {
+            true => ends.min(),
+            false => ends.max(),
+        }
     }
 
     /// The view of the offers. Who the Server is and what it can do outlive its last worker.
@@ -195,6 +200,10 @@ impl State {
             prompts: self.list(|c| &c.prompts, before.map(|b| &b.prompts)),
             resources: self.list(|c| &c.resources, before.map(|b| &b.resources)),
             templates: self.list(|c| &c.templates, before.map(|b| &b.templates)),
+            last_shown: match self.offers.is_empty() {
+                true => Some(before.map(Snapshot::fingerprints).unwrap_or_default()),
+                false => None,
+            },
             workers: self.live_workers(|_| true),
             completers: self.live_workers(|checked| checked.completions),
             watchers: self.live_workers(|checked| checked.resource_watch),

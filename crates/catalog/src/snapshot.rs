@@ -33,6 +33,8 @@ pub struct Snapshot {
     pub(crate) prompts: List<Prompt>,
     pub(crate) resources: List<Resource>,
     pub(crate) templates: List<Template>,
+    /// With nobody left there is nothing to show, which is no change of what there was.
+    pub(crate) last_shown: Option<Fingerprints>,
     /// All live workers, those that complete, those that can watch resources.
     pub(crate) workers: Arc<[WorkerId]>,
     pub(crate) completers: Arc<[WorkerId]>,
@@ -228,6 +230,12 @@ impl Snapshot {
         &self.workers
     }
 
+    /// All workers have left, and not just for a moment: that the lists are empty says nothing
+    /// of what the Server offers.
+    pub fn is_deserted(&self) -> bool {
+        self.last_shown.is_some()
+    }
+
     /// The live workers that answer `completion/complete`.
     pub fn completers(&self) -> &Arc<[WorkerId]> {
         &self.completers
@@ -254,7 +262,12 @@ impl Snapshot {
         }
     }
 
+    /// Of a deserted Server those of what was shown last.
     pub fn fingerprints(&self) -> Fingerprints {
+        self.last_shown.unwrap_or_else(|| self.listed())
+    }
+
+    fn listed(&self) -> Fingerprints {
         Fingerprints {
             tools: self.tools.fingerprint,
             prompts: self.prompts.fingerprint,

@@ -120,15 +120,21 @@ async fn the_lists_outlive_the_last_worker_by_the_grace() {
     advance(1_999).await;
     assert_eq!(world.tools(), ["add "]);
     assert!(world.snapshot().workers().is_empty());
+    assert!(!world.snapshot().is_deserted());
     advance(1).await;
     let snapshot = world.snapshot();
     assert!(snapshot.tools().is_empty());
+    assert!(snapshot.is_deserted());
     assert!(
         snapshot.capabilities.tools,
         "what was declared stays declared"
     );
     assert_eq!(snapshot.instructions.as_deref(), Some("use it"));
-    assert_eq!(snapshot.generation, 2);
+    assert_eq!(snapshot.generation, 1, "what clients know still holds");
+    world.register("a", &["add"]);
+    assert_eq!(world.tools(), ["add a"]);
+    assert!(!world.snapshot().is_deserted());
+    assert_eq!(world.snapshot().generation, 1);
 }
 
 #[tokio::test(start_paused = true)]

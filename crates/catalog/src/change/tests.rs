@@ -117,17 +117,73 @@ async fn a_flap_within_the_grace_is_no_change() {
     tokio::join!(world.check_silent(&mut watch), flap);
 }
 
+/// That nobody serves a Server says nothing of what it offers.
 #[tokio::test(start_paused = true)]
-async fn the_last_worker_leaving_for_good_is_one_change_after_the_grace() {
+async fn the_last_worker_leaving_is_no_change() {
     let world = world();
     world.register(&["a"]);
     let mut watch = world.watch();
     world.remove();
-    check_near(
-        world.told_after(&mut watch).await,
-        Duration::from_secs(2) + QUIET,
-    );
     world.check_silent(&mut watch).await;
+    world.register(&["a"]);
+    world.check_silent(&mut watch).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_back_after_the_grace_is_compared_with_what_was_shown_last() {
+    let world = world();
+    world.register(&["a"]);
+    let mut watch = world.watch();
+    world.remove();
+    world.check_silent(&mut watch).await;
+    let mut late = world.watch();
+    world.register(&["b"]);
+    let told = tokio::join!(world.told_after(&mut watch), world.told_after(&mut late));
+    check_near(told.0, QUIET);
+    check_near(told.1, QUIET);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_of_two_workers_leaving_for_good_is_one_change_after_the_grace() {
+    let world = world();
+    world.register(&["a"]);
+    let other = offer_of_tools(&["b"]);
+    world.catalogs.register(&world.calc, &worker("two"), other);
+    let mut watch = world.watch();
+    world.remove();
+    let grace = Duration::from_secs(2);
+    check_near(world.told_after(&mut watch).await, grace + QUIET);
+    world.check_silent(&mut watch).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_leaving_one_after_the_other_for_good_is_no_change() {
+    let world = world();
+    world.register(&["a"]);
+    let (two, other) = (worker("two"), offer_of_tools(&["b"]));
+    world.catalogs.register(&world.calc, &two, other.clone());
+    let mut watch = world.watch();
+    world.remove();
+    world.env.sleep(Duration::from_secs(1)).await;
+    world.catalogs.remove(&world.calc, &two);
+    world.check_silent(&mut watch).await;
+    world.catalogs.register(&world.calc, &two, other);
+    world.told_after(&mut watch).await;
+}
+
+/// After a restart of the node, until the workers are back.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_nobody_has_offered_yet_has_not_changed() {
+    let world = world();
+    world.register(&["a"]);
+    let seen = world.watch().seen();
+    let restarted = self::world();
+    let mut watch = restarted.catalogs.watch_since(&restarted.calc, seen);
+    restarted.check_silent(&mut watch).await;
+    restarted.register(&["a"]);
+    restarted.check_silent(&mut watch).await;
+    restarted.register(&["b"]);
+    restarted.told_after(&mut watch).await;
 }
 
 #[tokio::test(start_paused = true)]

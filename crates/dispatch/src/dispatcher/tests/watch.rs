@@ -73,20 +73,20 @@ async fn changes_of_lists_are_told_from_where_a_listener_left_off() {
         .unwrap();
     let seen = watch.seen();
     drop(watch);
-    for name in ["a", "b"] {
-        world
-            .catalogs
-            .remove(&world.calc, &WorkerId::parse(name).unwrap());
-    }
+    let worker = WorkerId::parse("a").unwrap();
+    world.catalogs.remove(&world.calc, &worker);
+    let mut other = offer(true);
+    other.tools.truncate(1);
+    let worker = WorkerId::parse("b").unwrap();
+    world.catalogs.register(&world.calc, &worker, other);
     let watch = world
         .dispatcher
         .watch_changes_since(&caller, &world.calc, seen);
     let start = world.env.now();
-    let all = Changes {
+    let tools = Changes {
         tools: true,
-        prompts: true,
-        resources: true,
+        ..Changes::default()
     };
-    assert_eq!(watch.unwrap().changed().await, all);
+    assert_eq!(watch.unwrap().changed().await, tools);
     assert!(world.env.now().since(start) >= Duration::from_secs(2));
 }
