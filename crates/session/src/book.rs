@@ -96,14 +96,17 @@ impl Book {
         self.pages.lock().requests.remove(id);
     }
 
-    /// The actor takes the call from here; true if it was cancelled before.
-    pub fn hand_over(&self, id: &RequestId) -> bool {
-        let mut pages = self.pages.lock();
-        let Some(entry) = pages.requests.get_mut(id) else {
-            return false;
-        };
-        entry.control = None;
-        entry.cancelled
+    /// The actor takes the call from here.
+    pub fn hand_over(&self, id: &RequestId) {
+        if let Some(entry) = self.pages.lock().requests.get_mut(id) {
+            entry.control = None;
+        }
+    }
+
+    /// Whether the request was cancelled, before it was handed over or since.
+    pub fn is_cancelled(&self, id: &RequestId) -> bool {
+        let pages = self.pages.lock();
+        pages.requests.get(id).is_some_and(|entry| entry.cancelled)
     }
 
     /// Cancels the call if it is still here [CAN-1].
@@ -181,10 +184,10 @@ impl Booking {
     }
 
     /// The actor keeps the id from here on, and removes it.
-    pub fn hand_over(mut self) -> (RequestId, bool) {
+    pub fn hand_over(mut self) -> RequestId {
         let id = self.id.take().expect("the id leaves only with the booking");
-        let cancelled = self.book.hand_over(&id);
-        (id, cancelled)
+        self.book.hand_over(&id);
+        id
     }
 }
 
@@ -193,5 +196,24 @@ impl Drop for Booking {
         if let Some(id) = &self.id {
             self.book.remove(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancel_behind_the_hand_over_is_the_actors_and_is_not_forgotten() {
+        let book = Arc::new(Book::new(Instant(0), 8));
+        let id = RequestId::number(1);
+        let control = CallControl::new();
+        book.enter(&id, Some(control.clone())).expect("booked");
+        let id = Booking::new(book.clone(), id).hand_over();
+        assert!(!book.is_cancelled(&id));
+        assert_eq!(book.cancel(&id, "x"), Cancelled::ByActor);
+        assert!(book.is_cancelled(&id) && !control.is_cancelled());
+        book.remove(&id);
+        assert!(!book.is_cancelled(&id));
     }
 }

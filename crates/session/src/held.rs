@@ -149,14 +149,13 @@ impl<W: Workers> HeldSession<W> {
         reader: Reader,
     ) -> Option<StreamReader> {
         let (writer, stream) = self.pair();
-        let (request, cancelled) = ticket.booking.hand_over();
+        let request = ticket.booking.hand_over();
         let adopt = Adopt {
             call,
             request: request.clone(),
             kind: ticket.kind,
             target: ticket.target,
             progress_token: ticket.progress_token,
-            cancelled,
             backlog,
             writer: (reader == Reader::Attached).then_some(writer),
         };

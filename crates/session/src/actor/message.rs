@@ -88,7 +88,6 @@ pub(crate) struct Adopt<W: Workers> {
     pub kind: CallKind,
     pub target: String,
     pub progress_token: Option<Raw>,
-    pub cancelled: bool,
     pub backlog: Vec<CallEvent>,
     pub writer: Option<Writer>,
 }

@@ -181,10 +181,12 @@ impl<W: Workers> Actor<W> {
             kind,
             target,
             progress_token,
-            cancelled,
             backlog,
             writer,
         } = adopt;
+        // Asked only now: it may be cancelled while the call is on its way to us. What comes
+        // later comes as a message.
+        let cancelled = self.facts.book.is_cancelled(&request);
         let facts = CallFacts {
             call: call.id(),
             request,

@@ -61,6 +61,9 @@ enum Gate {
     Open,
 }
 
+/// What the worker of a cancelled call is told.
+pub(super) const CANCELLED: &str = "cancelled by the client";
+
 /// Chatter that waits for the gate; more is dropped. The gate opens within a round trip.
 const HELD_CHATTER_MAX: usize = 64;
 
@@ -265,7 +268,7 @@ impl SessionState {
             call.cancelled = true;
             effects.act(Act::Cancel {
                 stream,
-                reason: "cancelled by the client",
+                reason: CANCELLED,
             });
             self.withdraw_questions(stream, &mut call, effects);
         }

@@ -8,7 +8,7 @@ use ostler_types::Instant;
 use crate::{
     state::{
         Act, AskId, Asked, CallFacts, Effects, ListKinds, Phase, SessionState, Terms,
-        question::Question, standalone::Standalone,
+        call::CANCELLED, question::Question, standalone::Standalone,
     },
     stream::StreamId,
 };
@@ -80,9 +80,16 @@ impl SessionState {
     }
 
     /// Its worker is found: answers that were stored are fed once more, because nobody knows
-    /// which of them it got. It takes the first answer to a key and ignores others.
+    /// which of them it got. It takes the first answer to a key and ignores others. What the
+    /// client cancelled meanwhile is cancelled now that somebody hears it [CAN-1].
     pub(super) fn claimed(&mut self, stream: StreamId, effects: &mut Effects) {
         let call = self.calls.get(&stream);
+        if call.is_some_and(|call| call.cancelled) {
+            effects.act(Act::Cancel {
+                stream,
+                reason: CANCELLED,
+            });
+        }
         for (_, answer) in call.iter().flat_map(|call| &call.settled) {
             let answer = answer.clone();
             effects.act(Act::Answer { stream, answer });

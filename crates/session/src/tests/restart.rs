@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler_protocol::call::LogLevel;
+use ostler_protocol::{RequestId, call::LogLevel};
 use ostler_store::Table;
 
 use super::world::*;
@@ -167,6 +167,38 @@ async fn a_question_is_answered_though_the_node_went_down_in_between() {
         all_shown(&rest(held.resume(&cursor).await.expect("resumed")).await),
         ["done"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_before_the_worker_is_back_reaches_it() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    world.restart().await;
+    attempt.lose();
+    let held = world.hold(&id).await;
+    held.cancelled(RequestId::number(1), None)
+        .await
+        .expect("heard");
+    attempt.find();
+    assert!(world.sessions.rebind(attempt.call()).await);
+    assert_eq!(attempt.heard(), ["keep", "cancel: cancelled by the client"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_calls_of_an_ended_session_are_nobodys_even_if_no_worker_named_them() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    world.restart().await;
+    assert_eq!(world.sessions.recover().await, Ok(1));
+    attempt.lose();
+    world.hold(&id).await.end().await.expect("ended");
+    assert_eq!(world.sessions.recover().await, Ok(0));
 }
 
 #[tokio::test(start_paused = true)]

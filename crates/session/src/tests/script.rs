@@ -63,6 +63,11 @@ impl ScriptedAttempt {
         self.0.lock().lost = true;
     }
 
+    /// The worker is there again.
+    pub fn find(&self) {
+        self.0.lock().lost = false;
+    }
+
     /// Whoever hands it answers crashes.
     pub fn panic_on_answer(&self, panics: bool) {
         self.0.lock().panics = panics;
