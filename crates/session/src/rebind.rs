@@ -31,6 +31,11 @@ impl OpenCalls {
         self.owners.lock().remove(&call);
     }
 
+    /// All calls of a session; a walk over the whole list.
+    pub fn remove_all(&self, session: &SessionKey) {
+        self.owners.lock().retain(|_, owner| owner != session);
+    }
+
     fn owner(&self, call: CallId) -> Option<SessionKey> {
         self.owners.lock().get(&call).cloned()
     }
@@ -91,7 +96,11 @@ impl<W: Workers> Shared<W> {
     async fn claim(self: &std::sync::Arc<Self>, call: CallId) -> Result<(), SessionError> {
         self.find_open_calls().await?;
         let key = self.open_calls.owner(call).ok_or(SessionError::Unknown)?;
-        let held = self.hold_key(&key).await?;
+        let held = self.hold_key(&key).await;
+        if matches!(held, Err(SessionError::Unknown)) {
+            self.open_calls.remove(call);
+        }
+        let held = held?;
         let (reply, claimed) = ostler_actor::Reply::new();
         let sent = held.address.control(Control::Claim { call, reply });
         sent.map_err(|_| SessionError::Storage)?;

@@ -293,6 +293,7 @@ impl<W: Workers> Shared<W> {
                 tracing::error!(session = %key.id, ?reason, "session given up: it keeps crashing");
                 self.metrics.given_up.increment(1);
                 self.give_back(&owner);
+                self.open_calls.remove_all(&key);
                 let purged = Box::pin(actor::purge(&self.store, &key, &owner, true)).await;
                 if let Err(error) = purged {
                     tracing::error!(session = %key.id, %error, "session not deleted");

@@ -12,12 +12,11 @@ use crate::{
 };
 
 impl<W: Workers> Actor<W> {
-    /// Something a call said. Where it runs may have changed when it is kept anew, and the row
-    /// must say so before anything of the new attempt is shown.
+    /// Something a call said. It may run elsewhere than before, and the row must say so before
+    /// anything of the new attempt is shown: `Kept` need not be the first that it says.
     pub(super) fn call_said(&mut self, stream: StreamId, event: CallEvent, turn: &mut Turn<W>) {
-        if let (CallEvent::Kept, Some(call)) = (&event, self.sources.calls.get(&stream))
-            && let Some(placement) = call.placement()
-        {
+        let call = self.sources.calls.get(&stream);
+        if let Some(placement) = call.and_then(|call| call.placement()) {
             self.apply(Input::Moved { stream, placement }, turn);
         }
         self.apply(Input::Event { stream, event }, turn);
@@ -27,7 +26,10 @@ impl<W: Workers> Actor<W> {
     pub(super) fn claim(&mut self, call: CallId, turn: &mut Turn<W>) -> Result<(), SessionError> {
         let found = self.state.calls().find(|(_, facts)| facts.call == call);
         let found = found.map(|(stream, facts)| (stream, facts.clone()));
-        let (stream, facts) = found.ok_or(SessionError::Unknown)?;
+        let Some((stream, facts)) = found else {
+            self.shared.open_calls.remove(call);
+            return Err(SessionError::Unknown);
+        };
         let held = !self.unbound.contains(&stream);
         match held || self.bind(stream, &facts, turn) {
             true => Ok(()),

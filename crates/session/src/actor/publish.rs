@@ -33,12 +33,21 @@ impl<W: Workers> Actor<W> {
             }
         }
         if effects.end {
-            for call in self.sources.calls.values() {
-                self.shared.open_calls.remove(call.id());
-            }
+            self.forget_calls();
             self.facts.book.end();
             self.shared.give_back(&self.facts.owner);
             self.shared.metrics.ended.increment(1);
+        }
+    }
+
+    /// Nobody is to be woken for the calls of a session that has ended.
+    fn forget_calls(&self) {
+        for call in self.sources.calls.values() {
+            self.shared.open_calls.remove(call.id());
+        }
+        // What no worker has named yet, or could not be read: only a session that woke has any.
+        if self.row.epoch > 1 {
+            self.shared.open_calls.remove_all(&self.facts.key);
         }
     }
 
