@@ -7,6 +7,7 @@ mod shell;
 mod test;
 mod tidy;
 mod layers;
+mod outside;
 mod interop;
 
 fn main() -> anyhow::Result<()> {
@@ -25,6 +26,6 @@ fn main() -> anyhow::Result<()> {
 
 const USAGE: &str = "\
 cargo xtask test               format, lints, tidy, all tests; needs no network
-cargo xtask tidy               layers, lengths, dead paths in documents
+cargo xtask tidy               layers, sources, lengths, dead paths in documents
 cargo xtask interop [NAME...]  the official conformance suite and real clients (fetches them);
                                names: suite, clients, restart";

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use crate::{layers, shell};
+use crate::{layers, outside, shell};
 
 const FILE_LINES_MAX: usize = 600;
 const FUNCTION_LINES_MAX: usize = 70;
@@ -77,6 +77,7 @@ const SILENCE: &[(&str, &[&str])] = &[
 
 pub fn run() -> anyhow::Result<()> {
     let mut faults = layers::check()?;
+    faults.extend(outside::check()?);
     for file in tracked_files()? {
         faults.extend(check_file(&file)?);
     }
