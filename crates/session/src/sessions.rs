@@ -161,6 +161,7 @@ impl<W: Workers> Sessions<W> {
             .hold_owned(caller, server, SessionKey { tenant, id })
             .await?;
         shared.mark_used(&held);
+        shared.watch_unwatched(&held, caller);
         Ok(HeldSession::new(
             held,
             caller.clone(),
@@ -345,6 +346,23 @@ impl<W: Workers> Shared<W> {
         if held.book.mark_is_due(now, self.config.touch_interval()) {
             // A full mailbox means that a turn is near, which marks too.
             drop(held.address.tell(Data::Touch));
+        }
+    }
+
+    /// A session may have woken for somebody who may not read what it is subscribed to, or for
+    /// nobody.
+    fn watch_unwatched(&self, held: &Handle<W>, caller: &Caller) {
+        let uris = held.unwatched.take();
+        if uris.is_empty() {
+            return;
+        }
+        let server = &held.facts.server;
+        let (watches, unwatched) = actor::watch_all(&*self.resources, caller, server, uris);
+        held.unwatched.add(unwatched);
+        let uris: Vec<_> = watches.iter().map(|(uri, _)| uri.clone()).collect();
+        if !uris.is_empty() && held.address.tell(Data::WatchAgain(watches)).is_err() {
+            // A full mailbox: the next caller tries again.
+            held.unwatched.add(uris);
         }
     }
 

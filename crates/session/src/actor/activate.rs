@@ -13,6 +13,7 @@ use crate::{
     book::Book,
     event_id::Binding,
     record::{self, SessionKey, SessionRow},
+    resources::{Resources, Updates},
     sessions::Shared,
     state::{Input, Notice, RestoredCall, SessionState, Terms},
     stream::Departures,
@@ -184,14 +185,30 @@ impl<W: Workers> Actor<W> {
     fn watch_again(&mut self, turn: &mut Turn<W>) {
         let uris: Vec<_> = self.state.subscriptions().iter().cloned().collect();
         let Facts { caller, server, .. } = &self.facts;
-        let watches = uris.iter().filter_map(|uri| {
-            let updates = self.shared.resources.watch(caller, server, uri).ok()?;
-            Some((uri.clone(), updates))
-        });
+        let resources = &*self.shared.resources;
+        let (watches, unwatched) = watch_all(resources, caller, server, uris.clone());
         self.sources.watches.extend(watches);
+        self.facts.unwatched.add(unwatched);
         let notices = uris.into_iter().map(Notice::Updated).collect();
         self.apply(Input::Noticed(notices), turn);
     }
+}
+
+/// Watches what this caller may read; the rest comes back.
+pub(crate) fn watch_all(
+    resources: &dyn Resources,
+    caller: &Caller,
+    server: &ServerId,
+    uris: Vec<Arc<str>>,
+) -> (Vec<(Arc<str>, Updates)>, Vec<Arc<str>>) {
+    let (mut watches, mut unwatched) = (Vec::new(), Vec::new());
+    for uri in uris {
+        match resources.watch(caller, server, &uri) {
+            Ok(updates) => watches.push((uri, updates)),
+            Err(_) => unwatched.push(uri),
+        }
+    }
+    (watches, unwatched)
 }
 
 fn handle<W: Workers>(
@@ -219,6 +236,7 @@ fn handle<W: Workers>(
             shared.config.requests_per_session_max,
         )),
         departures: Arc::new(Departures::default()),
+        unwatched: Arc::default(),
         stream_buffer_bytes_max: shared.config.stream_buffer_bytes_max,
         resume_gaps: shared.metrics.resume_gaps.clone(),
     })
@@ -238,6 +256,7 @@ fn facts<W: Workers>(
         revision: handle.facts.revision,
         caller: caller.clone(),
         book: handle.book.clone(),
+        unwatched: handle.unwatched.clone(),
     }
 }
 

@@ -17,6 +17,7 @@ use ostler_types::{CallId, CallKind, Principal, Timestamp};
 
 use crate::{
     SessionError, SessionFacts,
+    actor::watches::Unwatched,
     book::Book,
     event_id::Binding,
     resources::Updates,
@@ -57,6 +58,8 @@ pub(crate) enum Data {
         writer: Writer,
         reply: Port,
     },
+    /// Subscriptions that could not be watched before, and their watches.
+    WatchAgain(Vec<(Arc<str>, Updates)>),
     /// The session is in use and its row should say so.
     Touch,
 }
@@ -104,6 +107,7 @@ pub(crate) struct Handle<W: Workers> {
     pub address: Address<Control<W>, Data>,
     pub book: Arc<Book>,
     pub departures: Arc<Departures>,
+    pub unwatched: Arc<Unwatched>,
     pub stream_buffer_bytes_max: usize,
     /// Counts event ids that are none.
     pub resume_gaps: Counter,

@@ -34,12 +34,13 @@ use crate::{
     stream::{StreamId, Writer},
 };
 
-pub(crate) use activate::{check_owner, create, mint_id, wake};
+pub(crate) use activate::{check_owner, create, mint_id, wake, watch_all};
 pub(crate) use message::{Adopt, Control, Data, Handle, Join, Port, Told};
 pub(crate) use rows::purge;
 pub(crate) use turn::Turn;
 
 use sources::Sources;
+use watches::Unwatched;
 
 /// Inputs of one turn at most: a flood still lets a commit in between.
 const TURN_LEN_MAX: usize = 64;
@@ -73,6 +74,7 @@ struct Facts {
     /// Whoever woke the session, or opened it. Its watches are the caller's.
     caller: Caller,
     book: Arc<Book>,
+    unwatched: Arc<Unwatched>,
 }
 
 impl<W: Workers> Actor<W> {

@@ -1,5 +1,7 @@
 //! One turn: what woke us becomes inputs, the machine decides, then store, then show.
 
+use std::sync::Arc;
+
 use ostler_actor::StopReason;
 use ostler_dispatch::{CallStream, workers::Workers};
 use ostler_protocol::{RequestId, fault::Fault};
@@ -8,7 +10,7 @@ use crate::{
     SessionError,
     actor::{Actor, Adopt, Control, Data, Join, Port, Told, sources::Wake},
     resources::Updates,
-    state::{Adoption, CallFacts, Effects, Input},
+    state::{Adoption, CallFacts, Effects, Input, Notice},
     stream::{StreamId, Writer},
 };
 
@@ -134,8 +136,22 @@ impl<W: Workers> Actor<W> {
                 writer,
                 reply,
             } => self.join(join, writer, reply, turn),
+            Data::WatchAgain(watches) => self.take_watches(watches, turn),
             Data::Touch => turn.touch = true,
         }
+    }
+
+    /// Subscriptions that are watched at last; what happened before, nobody knows.
+    fn take_watches(&mut self, watches: Vec<(Arc<str>, Updates)>, turn: &mut Turn<W>) {
+        let mut watches = watches;
+        watches.retain(|(uri, _)| self.state.subscriptions().contains(uri));
+        let notices = watches.iter().map(|(uri, _)| Notice::Updated(uri.clone()));
+        let notices = notices.collect();
+        for (uri, updates) in watches {
+            self.sources.watches.remove(&uri);
+            self.sources.watches.extend([(uri, updates)]);
+        }
+        self.apply(Input::Noticed(notices), turn);
     }
 
     fn told(&mut self, told: Told, reply: Port, turn: &mut Turn<W>) {

@@ -15,6 +15,7 @@ use futures_util::{
     stream::FuturesUnordered,
 };
 use ostler_catalog::{ChangeWatch, Changes, Fingerprints};
+use parking_lot::Mutex;
 
 use crate::{
     resources::Updates,
@@ -32,6 +33,21 @@ pub(super) struct Watches {
     seen: Fingerprints,
     resources: FuturesUnordered<Abortable<Boxed<Watched>>>,
     handles: HashMap<Arc<str>, AbortHandle>,
+}
+
+/// Subscriptions that nobody watches: whoever woke the session may not, or there were too many
+/// watches. Its next caller tries again. Bounded by the subscriptions.
+#[derive(Default)]
+pub(crate) struct Unwatched(Mutex<Vec<Arc<str>>>);
+
+impl Unwatched {
+    pub fn add(&self, uris: Vec<Arc<str>>) {
+        self.0.lock().extend(uris);
+    }
+
+    pub fn take(&self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.0.lock())
+    }
 }
 
 impl Watches {

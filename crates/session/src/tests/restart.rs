@@ -243,6 +243,58 @@ async fn closing_leaves_nothing_running() {
     assert_eq!(world.env.tasks_alive_by_name(), []);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_subscription_that_could_not_be_watched_is_watched_for_the_next_caller() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    held.subscribe("mem://a".into()).await.expect("subscribed");
+    let (reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    world.restart().await;
+    // Its worker wakes it, and a worker may read nothing.
+    world.resources.refuse(true);
+    assert!(world.sessions.rebind(attempt.call()).await);
+    world.hold(&id).await;
+    assert_eq!(world.resources.watched(), ["mem://a"]);
+
+    world.resources.refuse(false);
+    let held = world.hold(&id).await;
+    assert_eq!(world.resources.watched(), ["mem://a", "mem://a"]);
+    world.hold(&id).await;
+    assert_eq!(world.resources.watched().len(), 2, "watched once");
+    let mut reader = held.listen().await.expect("listening");
+    let updated = "notifications/resources/updated";
+    assert_eq!(shown(&next(&mut reader).await), "priming");
+    assert_eq!(shown(&next(&mut reader).await), updated);
+    world.pass(Duration::from_millis(1)).await;
+    world.resources.change();
+    assert_eq!(shown(&next(&mut reader).await), updated);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_sent_elsewhere_is_claimed_there_even_if_it_only_asked() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (mut reader, first, _) = world.adopt_kept(&held, 1).await;
+    first.hand_back();
+    world.pass(Duration::from_millis(1)).await;
+    let second = world.script.attempt(2);
+    second.say(ask("name"));
+    let question = next(&mut reader).await;
+    drop((reader, held));
+    world.restart().await;
+
+    let held = world.hold(&id).await;
+    held.answer(request_id(&question), accept())
+        .await
+        .expect("taken");
+    let fed = format!("answer name: {ACCEPT}");
+    assert!(second.heard().contains(&fed), "{:?}", second.heard());
+    assert!(!first.heard().contains(&fed), "{:?}", first.heard());
+}
+
 /// Closes while a session is just waking: its row is not stored yet.
 async fn close_while_waking(store_resumes: bool) {
     let mut world = World::new();

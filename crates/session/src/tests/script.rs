@@ -58,6 +58,11 @@ impl ScriptedAttempt {
         self.change(|state| state.end = Some(AttemptEnd::Outcome(outcome)));
     }
 
+    /// The worker never got it: it is sent again.
+    pub fn hand_back(&self) {
+        self.change(|state| state.end = Some(AttemptEnd::NotHanded));
+    }
+
     /// The worker is gone: nobody can claim the call.
     pub fn lose(&self) {
         self.0.lock().lost = true;

@@ -1,6 +1,12 @@
 //! One node's sessions, and a client that uses them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt, stream};
 use ostler_auth::KeyRing;
@@ -47,6 +53,7 @@ pub(super) struct World {
 #[derive(Default)]
 pub(super) struct ScriptedResources {
     watched: Mutex<Vec<String>>,
+    refuses: AtomicBool,
     changed: Arc<Notify>,
 }
 
@@ -54,6 +61,11 @@ impl ScriptedResources {
     /// All watches are told of a change.
     pub fn change(&self) {
         self.changed.notify_waiters();
+    }
+
+    /// From now on nobody may watch anything, or everybody everything.
+    pub fn refuse(&self, refuses: bool) {
+        self.refuses.store(refuses, Ordering::Release);
     }
 
     /// Everything that was ever watched.
@@ -64,6 +76,10 @@ impl ScriptedResources {
 
 impl Resources for ScriptedResources {
     fn watch(&self, _caller: &Caller, _server: &ServerId, uri: &str) -> Result<Updates, Refusal> {
+        if self.refuses.load(Ordering::Acquire) {
+            let scopes = Vec::new();
+            return Err(Refusal::Forbidden { scopes });
+        }
         self.watched.lock().push(uri.to_owned());
         let updates = stream::unfold(self.changed.clone(), |changed| async move {
             changed.notified().await;
