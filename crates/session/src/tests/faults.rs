@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler_protocol::call::{CallEvent, LogLevel};
-use ostler_store::faults::Fault;
+use ostler_store::{Batch, KeyPrefix, Record, Table, faults::Fault};
 
 use super::world::*;
 use crate::SessionError;
@@ -136,4 +136,37 @@ async fn a_session_that_keeps_crashing_is_given_up() {
         world.metric("ostler_session_ended_total", &[("by", "crash_loop")]),
         1.0
     );
+}
+
+/// Writes rows over with something that cannot be read.
+async fn garble(world: &World, table: Table) {
+    let rows = world.store.scan(&KeyPrefix::table(table), None, 9).await;
+    let mut batch = Batch::new();
+    for (key, record) in rows.expect("scanned") {
+        let payload = "garbled".into();
+        batch.put(key, Record { payload, ..record }, None);
+    }
+    world.store.commit(batch).await.expect("stored");
+}
+
+#[tokio::test(start_paused = true)]
+async fn rows_that_cannot_be_read_are_counted_and_cost_only_what_they_say() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, _attempt, _) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    world.restart().await;
+    let unreadable = |world: &World| world.metric("ostler_session_rows_unreadable_total", &[]);
+    assert_eq!(unreadable(&world), 0.0);
+
+    garble(&world, Table::Calls).await;
+    world.hold(&id).await;
+    assert_eq!(unreadable(&world), 1.0, "a call");
+
+    world.restart().await;
+    garble(&world, Table::Sessions).await;
+    let refused = world.hold_error(&ann(), &server(), &id).await;
+    assert_eq!(refused, SessionError::Unknown);
+    assert_eq!(unreadable(&world), 2.0, "a session");
 }
