@@ -10,6 +10,9 @@ use ostler_types::{Caller, ServerId};
 /// One item per change; changes that come faster than they are taken count once.
 pub(crate) type Updates = Pin<Box<dyn Stream<Item = ()> + Send>>;
 
+/// A subscribed resource and its updates.
+pub(crate) type Watch = (Arc<str>, Updates);
+
 pub(crate) trait Resources: Send + Sync {
     /// For who may read the resource; dropping it ends the watch.
     fn watch(&self, caller: &Caller, server: &ServerId, uri: &str) -> Result<Updates, Refusal>;

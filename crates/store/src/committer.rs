@@ -93,6 +93,11 @@ impl Queue {
         self.running
     }
 
+    /// Nothing waits, nothing is being committed.
+    pub fn is_settled(&self) -> bool {
+        !self.running && self.pending.is_empty()
+    }
+
     fn admit(&self, bytes: usize, bytes_max: usize) -> Result<(), StoreError> {
         self.check_health()?;
         if self.closed {
@@ -104,7 +109,7 @@ impl Queue {
         }
     }
 
-    fn check_health(&self) -> Result<(), StoreError> {
+    pub fn check_health(&self) -> Result<(), StoreError> {
         match &self.health {
             Health::Poisoned(why) => Err(StoreError::Poisoned(why.clone())),
             Health::Closed => Err(StoreError::Closed),
@@ -197,17 +202,21 @@ impl Core {
             .into_iter()
             .map(|pending| (pending.batch, pending.done))
             .unzip();
+        // An empty batch only waits its turn; whether there is space it does not find out.
+        let is_barrier = batches.iter().all(|batch| batch.changes.is_empty());
         let started = self.env.now();
         let written = catch_unwind(AssertUnwindSafe(|| self.write(batches)));
         let written =
             written.unwrap_or_else(|_| Err(StoreError::Poisoned("the committer panicked".into())));
-        if written.is_ok() {
+        if written.is_ok() && !is_barrier {
             let took = self.env.now().since(started);
             self.metrics.commit_seconds.record(took);
             self.metrics.commits.increment(1);
             self.metrics.batches.increment(waiters.len() as u64);
         }
-        self.note_health(&written);
+        if written.is_err() || !is_barrier {
+            self.note_health(&written);
+        }
         self.free_room(bytes);
         for waiter in waiters {
             // A waiter that left does not need to know.

@@ -145,8 +145,25 @@ impl Store {
         }
     }
 
+    /// Waits until all that was queued before is durable or refused. A read sees what the commit
+    /// under way has applied, a moment before it is durable: whoever takes up and shows what
+    /// another may just have written waits for this first.
+    // Cancel safe: it changes nothing.
+    pub async fn settled(&self) -> Result<(), StoreError> {
+        {
+            let queue = self.0.queue.lock();
+            queue.check_health()?;
+            if queue.is_settled() {
+                return Ok(());
+            }
+        }
+        // Commits are in order, so an empty one ends behind all others.
+        self.submit(Batch::new()).await
+    }
+
     /// The record under a key. One that does not verify counts as absent: it is logged,
-    /// counted and set aside. Sees what is committed, not what is still queued.
+    /// counted and set aside. Sees what is applied, perhaps just before it is durable (see
+    /// [`Store::settled`]), and nothing that is still queued.
     pub async fn get(&self, key: &Key) -> Result<Option<Record>, StoreError> {
         let key = key.clone();
         self.read(move |core| core.get(&key)).await

@@ -13,7 +13,7 @@ use crate::{
     book::Book,
     event_id::Binding,
     record::{self, SessionKey, SessionRow},
-    resources::{Resources, Updates},
+    resources::{Resources, Watch},
     sessions::Shared,
     state::{Input, Notice, RestoredCall, SessionState, Terms},
     stream::Departures,
@@ -48,7 +48,8 @@ pub(crate) async fn create<W: Workers>(
 }
 
 /// Wakes a session: the epoch is raised durably first, so that nothing of an earlier life can
-/// be mistaken for something of this one.
+/// be mistaken for something of this one. Commits are in order: all that the earlier life wrote
+/// is durable then too, and its calls are read only after that.
 pub(crate) async fn wake<W: Workers>(
     shared: &Arc<Shared<W>>,
     slot: Slot<SessionKey, Handle<W>>,
@@ -200,7 +201,7 @@ pub(crate) fn watch_all(
     caller: &Caller,
     server: &ServerId,
     uris: Vec<Arc<str>>,
-) -> (Vec<(Arc<str>, Updates)>, Vec<Arc<str>>) {
+) -> (Vec<Watch>, Vec<Arc<str>>) {
     let (mut watches, mut unwatched) = (Vec::new(), Vec::new());
     for uri in uris {
         match resources.watch(caller, server, &uri) {

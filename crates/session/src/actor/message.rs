@@ -20,7 +20,7 @@ use crate::{
     actor::watches::Unwatched,
     book::Book,
     event_id::Binding,
-    resources::Updates,
+    resources::{Updates, Watch},
     stream::{Cursor, Departures, Writer},
 };
 
@@ -59,7 +59,7 @@ pub(crate) enum Data {
         reply: Port,
     },
     /// Subscriptions that could not be watched before, and their watches.
-    WatchAgain(Vec<(Arc<str>, Updates)>),
+    WatchAgain(Vec<Watch>),
     /// The session is in use and its row should say so.
     Touch,
 }

@@ -1,7 +1,5 @@
 //! One turn: what woke us becomes inputs, the machine decides, then store, then show.
 
-use std::sync::Arc;
-
 use ostler_actor::StopReason;
 use ostler_dispatch::{CallStream, workers::Workers};
 use ostler_protocol::{RequestId, fault::Fault};
@@ -9,7 +7,7 @@ use ostler_protocol::{RequestId, fault::Fault};
 use crate::{
     SessionError,
     actor::{Actor, Adopt, Control, Data, Join, Port, Told, sources::Wake},
-    resources::Updates,
+    resources::{Updates, Watch},
     state::{Adoption, CallFacts, Effects, Input, Notice},
     stream::{StreamId, Writer},
 };
@@ -142,7 +140,7 @@ impl<W: Workers> Actor<W> {
     }
 
     /// Subscriptions that are watched at last; what happened before, nobody knows.
-    fn take_watches(&mut self, watches: Vec<(Arc<str>, Updates)>, turn: &mut Turn<W>) {
+    fn take_watches(&mut self, watches: Vec<Watch>, turn: &mut Turn<W>) {
         let mut watches = watches;
         watches.retain(|(uri, _)| self.state.subscriptions().contains(uri));
         let notices = watches.iter().map(|(uri, _)| Notice::Updated(uri.clone()));

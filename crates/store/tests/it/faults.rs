@@ -119,3 +119,41 @@ async fn a_paused_store_shows_nothing_that_is_not_committed() {
     ticket.await.unwrap();
     assert!(store.get(&key(1)).await.unwrap().is_some());
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_store_is_settled_once_all_that_was_queued_is_durable() {
+    let env = Env::seeded(1);
+    let (store, _) = store(&env);
+    store.pause();
+    store.settled().await.expect("nothing is queued");
+    let queued = store.submit(put(1, 10));
+    let mut settled = Box::pin(store.settled());
+    let second = env.now() + std::time::Duration::from_secs(1);
+    assert!(env.until(second, &mut settled).await.is_none());
+    store.resume();
+    assert_eq!(settled.await, Ok(()));
+    assert_eq!(queued.await, Ok(()));
+    assert!(store.get(&key(1)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_empty_batch_does_not_say_that_a_full_disk_has_space() {
+    let env = Env::seeded(1);
+    let (store, faults) = store(&env);
+    faults.set(Fault::Full);
+    assert_eq!(store.commit(put(1, 10)).await, Err(StoreError::Full));
+    assert_eq!(store.commit(Batch::new()).await, Ok(()));
+    assert_eq!(store.health(), Health::Full);
+}
+
+#[tokio::test]
+async fn what_a_failed_sync_left_is_never_settled() {
+    let env = Env::seeded(1);
+    let (store, faults) = store(&env);
+    faults.set(Fault::SyncFails);
+    drop(store.commit(put(1, 10)).await);
+    assert_eq!(
+        store.settled().await,
+        Err(StoreError::Poisoned("the sync failed".into()))
+    );
+}
