@@ -11,7 +11,7 @@ use std::{
 use ostler_auth::{decide, policy};
 use ostler_catalog::{Catalogs, ChangeWatch, Fingerprints, Snapshot};
 use ostler_env::Env;
-use ostler_hub::{Hub, Placement, Watch};
+use ostler_hub::{Hub, Placement, TooManyWatches, Watch};
 use ostler_protocol::{Raw, call::Answer, facet::ClientFacet};
 use ostler_types::{
     CallId, CallKind, Caller, Instant, Limits, Operation, ServerId, Shard, TenantId,
@@ -138,6 +138,37 @@ impl<W: Workers> Dispatcher<W> {
         })
     }
 
+    /// Whether this caller may still have to do with a call that was admitted earlier: scopes are
+    /// looked at again, room and workers are not. What is not listed now declares nothing: then
+    /// only whose Server it is counts.
+    pub fn permit(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        kind: CallKind,
+        target: &str,
+    ) -> Result<(), Refusal> {
+        let permitted = self.try_permit(caller, server, kind, target);
+        permitted.inspect_err(|refusal| self.0.metrics.refused(refusal))
+    }
+
+    fn try_permit(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        kind: CallKind,
+        target: &str,
+    ) -> Result<(), Refusal> {
+        let operation = Operation::Call { kind, target };
+        let _permit = decide(caller, server, operation, NO_SCOPES)?;
+        let snapshot = self.0.catalogs.snapshot(server);
+        let entry = snapshot.and_then(|snapshot| resolve::resolve(&snapshot, kind, target).ok());
+        if let Some(entry) = entry {
+            let _permit = decide(caller, server, operation, &entry.declarations().scopes)?;
+        }
+        Ok(())
+    }
+
     /// Starts a call. It has begun when this returns; drive it by polling the stream.
     pub fn start(
         &self,
@@ -258,8 +289,10 @@ impl Dispatcher {
             check_watchable(caller, server, &snapshot, uri)?;
         }
         let watch = self.0.workers.watch(server, uri);
-        watch.map_err(|_| Refusal::Overloaded {
-            retry_after: RETRY_AFTER,
+        let retry_after = RETRY_AFTER;
+        watch.map_err(|full| match full {
+            TooManyWatches::OfTenant => Refusal::RateLimited { retry_after },
+            TooManyWatches::OfNode => Refusal::Overloaded { retry_after },
         })
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// `Default` is what `deploy/ostler.toml` shows.
+/// What `deploy/ostler.toml` shows under `[workers]` and `[limits]`, an operator may set. The rest are
+/// constants of a node: `Default` decides, and fields are there for tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// How often each side of a link shows that it is alive.
@@ -49,6 +50,8 @@ pub struct Config {
     pub servers_per_worker_max: usize,
     /// Resources watched at once.
     pub watches_max: usize,
+    /// Resources of one tenant watched at once.
+    pub watches_per_tenant_max: usize,
     /// Updates of one resource are told to one listener no more often.
     pub watch_interval: Duration,
     /// Links of one worker id in ten seconds, before it is told to wait.
@@ -80,6 +83,7 @@ impl Default for Config {
             orphans_per_worker_max: 10_000,
             servers_per_worker_max: 256,
             watches_max: 10_000,
+            watches_per_tenant_max: 2_500,
             watch_interval: Duration::from_millis(100),
             links_per_ten_seconds_max: 10,
         }

@@ -9,12 +9,16 @@ use ostler_types::{Instant, ServerId};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::{Inner, link::Link};
+use crate::{Inner, config::Config, link::Link};
 
-/// More resources are watched than the hub allows.
+/// As many resources are watched as may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more than {0} resources are watched")]
-pub struct TooManyWatches(pub usize);
+pub enum TooManyWatches {
+    #[error("the tenant watches too many resources")]
+    OfTenant,
+    #[error("too many resources are watched")]
+    OfNode,
+}
 
 /// A listener. The workers are told when the first one comes and when the last one goes.
 pub struct Watch {
@@ -27,9 +31,12 @@ pub struct Watch {
 
 /// What is watched.
 #[derive(Default)]
-pub(crate) struct Watches(Mutex<HashMap<ServerId, HashMap<String, Watched>>>);
+pub(crate) struct Watches(Mutex<Watched>);
 
-struct Watched {
+/// By Server and URI.
+type Watched = HashMap<ServerId, HashMap<String, Resource>>;
+
+struct Resource {
     changes: watch::Sender<()>,
     listeners: usize,
 }
@@ -40,12 +47,11 @@ impl Watch {
         server: &ServerId,
         uri: &str,
     ) -> Result<Self, TooManyWatches> {
-        let max = hub.shared.config.watches_max;
         let first = || {
             hub.shared.metrics.watches.increment(1.0);
             hub.tell_watch(server, uri, true);
         };
-        let changes = hub.watches.listen(server, uri, max, first)?;
+        let changes = hub.watches.listen(server, uri, &hub.shared.config, first)?;
         Ok(Self {
             hub: Arc::downgrade(hub),
             server: server.clone(),
@@ -90,6 +96,25 @@ impl Drop for Watch {
     }
 }
 
+fn check_room(watched: &Watched, server: &ServerId, config: &Config) -> Result<(), TooManyWatches> {
+    let (mut of_node, mut of_tenant) = (0, 0);
+    for (other, uris) in watched {
+        of_node += uris.len();
+        of_tenant += if other.tenant == server.tenant {
+            uris.len()
+        } else {
+            0
+        };
+    }
+    if of_tenant >= config.watches_per_tenant_max {
+        return Err(TooManyWatches::OfTenant);
+    }
+    if of_node >= config.watches_max {
+        return Err(TooManyWatches::OfNode);
+    }
+    Ok(())
+}
+
 impl Watches {
     /// `first` tells the workers; it runs inside the lock, so that they hear of watches in the
     /// order in which they began and ended.
@@ -97,7 +122,7 @@ impl Watches {
         &self,
         server: &ServerId,
         uri: &str,
-        max: usize,
+        config: &Config,
         first: impl FnOnce(),
     ) -> Result<watch::Receiver<()>, TooManyWatches> {
         let mut watched = self.0.lock();
@@ -105,13 +130,11 @@ impl Watches {
             known.listeners += 1;
             return Ok(known.changes.subscribe());
         }
-        if watched.values().map(HashMap::len).sum::<usize>() >= max {
-            return Err(TooManyWatches(max));
-        }
+        check_room(&watched, server, config)?;
         let (changes, listener) = watch::channel(());
         let listeners = 1;
         let uris = watched.entry(server.clone()).or_default();
-        uris.insert(uri.to_owned(), Watched { changes, listeners });
+        uris.insert(uri.to_owned(), Resource { changes, listeners });
         first();
         Ok(listener)
     }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use ostler_hub::Watch;
+use ostler_hub::{TooManyWatches, Watch};
 use ostler_rpc::worker_v1::{self as wire, from_worker::Frame as From, to_worker::Frame as To};
+use ostler_types::{ServerId, ServerName, TenantId};
 use prost::Message;
 
 use crate::rig::{Rig, Worker, catalog, inline, offer, server};
@@ -103,6 +104,29 @@ async fn watches_are_bounded() {
     let _one = rig.hub.watch(&server(), "file:///1").unwrap();
     assert!(rig.hub.watch(&server(), "file:///1").is_ok());
     assert!(rig.hub.watch(&server(), "file:///2").is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_tenant_cannot_take_all_watches() {
+    let rig = Rig::with(|config| {
+        config.watches_max = 3;
+        config.watches_per_tenant_max = 2;
+    });
+    let watch = |tenant: &str, server: &str| {
+        let server = ServerId {
+            tenant: TenantId::parse(tenant).unwrap(),
+            name: ServerName::parse(server).unwrap(),
+        };
+        rig.hub.watch(&server, URI)
+    };
+    let one = watch("acme", "calc").unwrap();
+    let _two = watch("acme", "notes").unwrap();
+    assert_eq!(watch("acme", "more").err(), Some(TooManyWatches::OfTenant));
+    assert!(watch("acme", "calc").is_ok(), "it is watched already");
+    let _three = watch("globex", "calc").unwrap();
+    drop(one);
+    let _four = watch("acme", "more").unwrap();
+    assert_eq!(watch("globex", "more").err(), Some(TooManyWatches::OfNode));
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,6 +119,41 @@ async fn a_scope_that_the_target_needs_must_be_held() {
     assert_eq!(world.refused("forbidden"), scoped.len() as f64);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_admitted_earlier_is_permitted_without_room_or_worker() {
+    let world = world_with(&Limits {
+        calls_max: 0,
+        ..Limits::default()
+    });
+    let (tool, dispatcher) = (CallKind::Tool, &world.dispatcher);
+    let permit = |caller, target| dispatcher.permit(&caller, &world.calc, tool, target);
+    let (user, admin) = (
+        || world.caller("acme", &[]),
+        || world.caller("acme", &["admin"]),
+    );
+    let scopes = vec!["admin".to_owned()];
+    let forbidden = Err(Refusal::Forbidden { scopes });
+    dispatcher.drain();
+    assert_eq!(permit(user(), "plain"), Ok(()));
+    assert_eq!(permit(user(), "scoped"), forbidden);
+    assert_eq!(permit(admin(), "scoped"), Ok(()));
+    assert_eq!(permit(user(), "no longer listed"), Ok(()));
+    let foreign = permit(world.caller("globex", &["admin"]), "plain");
+    assert_eq!(foreign, Err(Refusal::UnknownServer));
+    for name in ["a", "b"] {
+        let worker = ostler_types::WorkerId::parse(name).unwrap();
+        world.catalogs.remove(&world.calc, &worker);
+    }
+    // Listed for a moment yet.
+    assert_eq!(permit(user(), "scoped"), forbidden);
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(permit(user(), "scoped"), Ok(()));
+    let nobody = server("acme/none");
+    assert_eq!(dispatcher.permit(&user(), &nobody, tool, "x"), Ok(()));
+    let foreign = dispatcher.permit(&user(), &server("globex/none"), tool, "x");
+    assert_eq!(foreign, Err(Refusal::UnknownServer));
+}
+
 /// Another worker completes for other entries; waiting for one that does would be in vain.
 #[tokio::test(start_paused = true)]
 async fn a_completion_that_nobody_there_answers_is_unknown() {
