@@ -247,7 +247,13 @@ impl Inner {
     }
 
     async fn load(&self, tenant: &TenantId, id: TaskId) -> Result<TaskState, TaskError> {
-        let record = self.store.get(&task::key(tenant, id)).await;
+        let key = task::key(tenant, id);
+        // What its last actor wrote may be under way still, if that one crashed.
+        let settled = self.store.settled().await;
+        let record = match settled {
+            Ok(()) => self.store.get(&key).await,
+            Err(error) => Err(error),
+        };
         let record = record.map_err(|error| {
             tracing::warn!(task = %id, %error, "a task could not be read");
             TaskError::Storage

@@ -173,3 +173,38 @@ async fn calls_of_nobody_are_not_ours() {
     assert_eq!(node.tasks.recover().await, Ok(0));
     node.down().await;
 }
+
+/// A task wakes only when all that was written of it is durable; a stop does not wait for it.
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_hang_on_a_task_that_is_waking() {
+    for store_resumes in [false, true] {
+        let mut node = Node::new();
+        let (_script, asked) = node.park(1, &["a"]).await;
+        node.restart().await;
+        node.store.pause();
+        drop(node.store.submit(unrelated()));
+        let after = |span| node.env.now() + Duration::from_millis(span);
+        let resume = node.resume(&asked.request_state, &["a"]);
+        let resume = node.env.until(after(50), resume);
+        let stop = node.env.until(after(60_000), node.tasks.stop());
+        let disk = async {
+            node.env.sleep(Duration::from_millis(20)).await;
+            if store_resumes {
+                node.store.resume();
+            }
+        };
+        let (resumed, stopped, ()) = tokio::join!(resume, stop, disk);
+        assert_eq!(resumed.is_some(), store_resumes);
+        assert_eq!(stopped, Some(()), "stopped in time");
+        assert_eq!(node.tasks.live(), 0);
+        node.store.resume();
+    }
+}
+
+fn unrelated() -> ostler_store::Batch {
+    let tenant = TenantId::parse("acme").unwrap();
+    let key = ostler_store::Key::new(Table::Tasks, ostler_types::Shard(0), &tenant);
+    let mut batch = ostler_store::Batch::new();
+    batch.delete(key);
+    batch
+}
