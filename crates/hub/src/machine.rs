@@ -213,6 +213,7 @@ pub(crate) struct Heartbeat {
     silence_max: Duration,
     heard: Instant,
     pinged: Instant,
+    ticked: Instant,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -230,6 +231,7 @@ impl Heartbeat {
             silence_max: config.heartbeat * config.heartbeats_missed_max + config.heartbeat / 4,
             heard: now,
             pinged: now,
+            ticked: now,
         }
     }
 
@@ -239,6 +241,11 @@ impl Heartbeat {
     }
 
     pub fn tick(&mut self, now: Instant) -> Beat {
+        let paused = now.since(std::mem::replace(&mut self.ticked, now));
+        if paused >= self.interval {
+            // This node did not look: what the worker sent meanwhile may still be on its way in.
+            self.heard = now;
+        }
         if now.since(self.heard) >= self.silence_max {
             return Beat::Dead;
         }

@@ -177,6 +177,16 @@ fn a_ping_goes_out_every_two_seconds_and_silence_ends_the_link_within_five() {
     assert_eq!(heartbeat.tick(at(4_500)), Beat::Quiet);
 }
 
+#[test]
+fn a_worker_is_not_dead_because_this_node_did_not_look() {
+    let mut heartbeat = Heartbeat::new(at(0), &Config::default());
+    assert_eq!(heartbeat.tick(at(60_000)), Beat::Ping);
+    assert_eq!(heartbeat.tick(at(61_000)), Beat::Quiet);
+    assert_eq!(heartbeat.tick(at(62_500)), Beat::Ping);
+    assert_eq!(heartbeat.tick(at(64_000)), Beat::Quiet);
+    assert_eq!(heartbeat.tick(at(64_500)), Beat::Dead);
+}
+
 // ---- credit ------------------------------------------------------------------------
 
 fn credit() -> Credit {
