@@ -22,7 +22,7 @@ use crate::health::Health;
 struct Desk {
     env: Env,
     health: Health,
-    /// Names this port may be called by, besides those of loopback.
+    /// Names this port may be called by, in lower case, besides those of loopback.
     hosts: Vec<String>,
     loopback: bool,
 }
@@ -35,12 +35,7 @@ pub async fn serve(
     stop: CancellationToken,
 ) -> io::Result<()> {
     let bound: SocketAddr = listener.local_addr()?;
-    let desk = Arc::new(Desk {
-        env,
-        health,
-        hosts,
-        loopback: bound.ip().is_loopback(),
-    });
+    let desk = Arc::new(Desk::new(env, health, &hosts, bound.ip().is_loopback()));
     let router = Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
@@ -83,23 +78,58 @@ async fn check_names(State(desk): State<Arc<Desk>>, request: Request, next: Next
 }
 
 impl Desk {
+    fn new(env: Env, health: Health, hosts: &[String], loopback: bool) -> Self {
+        Self {
+            env,
+            health,
+            hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
+            loopback,
+        }
+    }
+
     fn is_named(&self, headers: &HeaderMap) -> bool {
         let Some(host) = headers
             .get(header::HOST)
             .and_then(|host| host.to_str().ok())
+            .map(str::to_ascii_lowercase)
         else {
             return false;
         };
         let name = match host.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => host,
+            _ => &host,
         };
         let is_loopback = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
-        // Off loopback without a list, whoever reaches the port may scrape it by any address.
         (self.loopback && is_loopback)
             || self
                 .hosts
                 .iter()
-                .any(|known| known == name || known == host)
+                .any(|known| known == name || *known == host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use ostler_store::{Config, Store};
+
+    use super::*;
+
+    fn check(loopback: bool, hosts: &[&str], host: &'static str, is_named: bool) {
+        let env = Env::seeded(1);
+        let store = Store::open(&Config::memory(), &env).unwrap();
+        let hosts: Vec<String> = hosts.iter().map(|host| host.to_string()).collect();
+        let desk = Desk::new(env, Health::new(store), &hosts, loopback);
+        let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+        assert_eq!(desk.is_named(&headers), is_named, "{hosts:?} {host}");
+    }
+
+    #[tokio::test]
+    async fn a_host_is_known_by_name_in_any_case() {
+        check(true, &[], "LocalHost:9090", true);
+        check(false, &[], "localhost:9090", false);
+        check(false, &["Node.Example"], "node.example:9090", true);
+        check(false, &["node.example:9090"], "NODE.example:9090", true);
+        check(false, &["node.example:9090"], "node.example:9091", false);
     }
 }
