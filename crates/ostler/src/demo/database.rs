@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rusqlite::{
-    Connection, OpenFlags,
+    Connection, OpenFlags, Row,
     hooks::{AuthAction, AuthContext, Authorization},
     limits::Limit,
     types::ValueRef,
@@ -25,10 +25,12 @@ pub enum Database {
 pub const ROWS_MAX: usize = 1000;
 /// Bytes of all cells of one answer.
 const CELLS_BYTES_MAX: usize = 1 << 20;
-/// Bytes of one value inside SQLite, and of one statement.
-const VALUE_BYTES_MAX: i32 = 4 << 20;
-/// Steps of SQLite between two looks at the time limit; about a millisecond.
-const STEPS: i32 = 10_000;
+/// Bytes of one value or row inside SQLite, and of one statement.
+const VALUE_BYTES_MAX: i32 = 1 << 20;
+/// Columns of one answer, so that no row is far larger than all of them may be.
+const COLUMNS_MAX: i32 = 200;
+/// Steps of SQLite between two looks at the time limit. One step may work on a whole value.
+const STEPS: i32 = 500;
 
 /// A table or view.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -140,6 +142,7 @@ impl Database {
     ) -> rusqlite::Result<Found> {
         let connection = self.connect()?;
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)?;
+        connection.set_limit(Limit::SQLITE_LIMIT_COLUMN, COLUMNS_MAX)?;
         connection.authorizer(Some(only_reading));
         connection.progress_handler(STEPS, Some(stop));
         let mut statement = connection.prepare(sql)?;
@@ -156,16 +159,14 @@ impl Database {
         let mut bytes = 0;
         let mut rows = statement.query(())?;
         while let Some(row) = rows.next()? {
-            if found.rows.len() >= rows_max || bytes > CELLS_BYTES_MAX {
+            let cells = match found.rows.len() < rows_max {
+                true => cells(row, found.columns.len(), &mut bytes)?,
+                false => None,
+            };
+            let Some(cells) = cells else {
                 found.truncated = true;
                 break;
-            }
-            let mut cells = Vec::with_capacity(found.columns.len());
-            for index in 0..found.columns.len() {
-                let value = row.get_ref(index)?;
-                bytes += size(value);
-                cells.push(cell(value));
-            }
+            };
             found.rows.push(cells);
         }
         Ok(found)
@@ -225,6 +226,20 @@ fn references(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Refe
         })
     })?;
     references.collect()
+}
+
+/// The cells of a row; nothing when they do not fit with the `bytes` before them.
+fn cells(row: &Row<'_>, len: usize, bytes: &mut usize) -> rusqlite::Result<Option<Vec<Value>>> {
+    let mut cells = Vec::with_capacity(len);
+    for index in 0..len {
+        let value = row.get_ref(index)?;
+        *bytes += size(value);
+        if *bytes > CELLS_BYTES_MAX {
+            return Ok(None);
+        }
+        cells.push(cell(value));
+    }
+    Ok(Some(cells))
 }
 
 fn cell(value: ValueRef<'_>) -> Value {

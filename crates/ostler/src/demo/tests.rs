@@ -66,6 +66,7 @@ fn nothing_can_be_changed_and_nothing_else_be_read() {
         "VACUUM INTO 'x'",
         "SELECT load_extension('x')",
         "SELECT zeroblob(100000000)",
+        "SELECT hex(zeroblob(2000000))",
         "SELECT 1; SELECT 2",
         "",
         "nonsense",
@@ -98,6 +99,14 @@ fn large_answers_are_cut() {
         "{}",
         found.rows.len()
     );
+}
+
+#[test]
+fn no_row_is_larger_than_an_answer() {
+    let columns = |len: usize| vec!["hex(zeroblob(50000))"; len].join(", ");
+    let found = query(&format!("SELECT {}", columns(200)), 10).unwrap();
+    assert_eq!((found.rows.len(), found.truncated), (0, true));
+    assert!(query(&format!("SELECT {}", columns(201)), 10).is_err());
 }
 
 #[test]
