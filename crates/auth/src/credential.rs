@@ -115,17 +115,25 @@ pub(crate) fn is_id(id: &str) -> bool {
     id.len() == ID_CHARS && id.bytes().all(inner)
 }
 
+const ID_FORM: &str = "must be 16 hex digits in lower case, as `ostler key new` prints them";
+const HASH_FORM: &str =
+    "must be `blake3:` and 43 characters of base64url, as `ostler key new` prints them";
+
+/// Whether a node takes this id of a key from its configuration; the error says what is allowed.
+pub fn check_id(id: &str) -> Result<(), &'static str> {
+    is_id(id).then_some(()).ok_or(ID_FORM)
+}
+
+/// The same for the stored hash of a key.
+pub fn check_hash(hash: &str) -> Result<(), &'static str> {
+    Hash::parse(hash).map(|_| ()).ok_or(HASH_FORM)
+}
+
 /// Checks an id and a hash of the configuration.
 pub(crate) fn check_stored(id: &str, hash: &str) -> Result<Hash, BadCredential> {
-    if !is_id(id) {
-        return Err(BadCredential::new(id, "the id is not 16 hex digits"));
-    }
-    Hash::parse(hash).ok_or_else(|| {
-        BadCredential::new(
-            id,
-            "the hash is not `blake3:` and 43 characters of base64url",
-        )
-    })
+    let bad = |problem| BadCredential::new(id, problem);
+    check_id(id).map_err(bad)?;
+    Hash::parse(hash).ok_or(bad(HASH_FORM))
 }
 
 /// The id inside a key of this kind; nothing for text of any other form.
@@ -199,6 +207,23 @@ mod tests {
             &format!("osk_€{}", &shown[7..]),
         ] {
             assert_eq!(id_of(CredentialKind::Client, bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_minted_can_be_stored_and_little_else() {
+        let key = mint(&Env::seeded(1), CredentialKind::Client);
+        assert_eq!((check_id(&key.id), check_hash(&key.hash)), (Ok(()), Ok(())));
+        for bad in ["", &key.id[1..], &key.id.to_uppercase().replace('0', "A")] {
+            assert_eq!(check_id(bad), Err(ID_FORM), "{bad}");
+        }
+        for bad in [
+            "",
+            &key.hash[7..],
+            &"0".repeat(64),
+            &format!("{}=", key.hash),
+        ] {
+            assert_eq!(check_hash(bad), Err(HASH_FORM), "{bad}");
         }
     }
 

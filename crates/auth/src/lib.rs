@@ -15,7 +15,9 @@ pub mod workers;
 pub mod policy;
 
 pub use clients::{ApiKey, Authenticator, TenantAccess};
-pub use credential::{AuthError, BadCredential, CredentialKind, NewKey, mint};
+pub use credential::{
+    AuthError, BadCredential, CredentialKind, NewKey, check_hash, check_id, mint,
+};
 pub use id::{decode_id, encode_id};
 pub use keyring::{BadToken, KeyRing, Purpose};
 pub use policy::{Denied, Permit, decide};

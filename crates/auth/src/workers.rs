@@ -45,8 +45,8 @@ pub struct WorkerToken {
 #[derive(Debug, Clone, Default)]
 pub struct WorkerAccess {
     pub tokens: Vec<WorkerToken>,
-    /// Takes workers without a token, from loopback only.
-    pub anonymous: bool,
+    /// What workers without a token may serve, from loopback only; nothing refuses them.
+    pub anonymous: Vec<Serves>,
 }
 
 /// What a worker has proven. A worker id belongs to the credential that first used it: `hub`
@@ -141,7 +141,7 @@ impl Table {
     fn new(access: &WorkerAccess) -> Result<Self, BadCredential> {
         let mut table = Self {
             tokens: HashMap::new(),
-            anonymous: access.anonymous.then(|| Arc::new(anonymous())),
+            anonymous: anonymous(&access.anonymous).map(Arc::new),
         };
         for token in &access.tokens {
             let hash = credential::check_stored(&token.id, &token.hash)?;
@@ -164,13 +164,14 @@ fn grant_of(token: &WorkerToken) -> WorkerGrant {
     }
 }
 
-fn anonymous() -> WorkerGrant {
-    WorkerGrant {
+fn anonymous(serves: &[Serves]) -> Option<WorkerGrant> {
+    let grant = WorkerGrant {
         credential: "anonymous".into(),
-        serves: vec![Serves::Everything],
+        serves: serves.to_vec(),
         workers: Vec::new(),
         valid_until: None,
-    }
+    };
+    (!serves.is_empty()).then_some(grant)
 }
 
 #[cfg(test)]

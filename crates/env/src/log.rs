@@ -35,10 +35,19 @@ impl fmt::Display for LogError {
 
 impl std::error::Error for LogError {}
 
+/// Whether [`init`] would understand this filter.
+pub fn check(filter: &str) -> Result<(), LogError> {
+    parse(filter).map(|_| ())
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LogError> {
+    EnvFilter::try_new(filter).map_err(|why| LogError::Filter(why.to_string()))
+}
+
 /// Sets up the log of the whole process. `filter` is a level (`info`) or a list of
 /// `target=level`.
 pub fn init(format: Format, filter: &str) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(filter).map_err(|why| LogError::Filter(why.to_string()))?;
+    let filter = parse(filter)?;
     let lines = lines()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

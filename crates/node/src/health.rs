@@ -11,6 +11,8 @@ use ostler_store::Store;
 #[derive(Clone)]
 pub struct Health {
     store: Store,
+    /// What was open when the last run ended is known.
+    recovered: Arc<AtomicBool>,
     draining: Arc<AtomicBool>,
 }
 
@@ -18,8 +20,13 @@ impl Health {
     pub fn new(store: Store) -> Self {
         Self {
             store,
+            recovered: Arc::default(),
             draining: Arc::default(),
         }
+    }
+
+    pub fn recovered(&self) {
+        self.recovered.store(true, Ordering::Release);
     }
 
     pub fn drain(&self) {
@@ -28,6 +35,8 @@ impl Health {
 
     /// Why no work should come here; nothing when it may.
     pub fn obstacles(&self) -> Vec<String> {
+        let recovering =
+            (!self.recovered.load(Ordering::Acquire)).then(|| "recovering".to_string());
         let draining = self
             .draining
             .load(Ordering::Acquire)
@@ -40,6 +49,29 @@ impl Health {
             ostler_store::Health::Poisoned(why) => Some(format!("store: {why}; restart this node")),
             ostler_store::Health::Closed => Some("store: closed".to_string()),
         };
-        draining.into_iter().chain(store).collect()
+        [recovering, draining, store]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostler_env::Env;
+    use ostler_store::Config;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_is_ready_from_its_recovery_to_its_drain() {
+        let store = Store::open(&Config::memory(), &Env::seeded(1)).unwrap();
+        let health = Health::new(store.clone());
+        assert_eq!(health.obstacles(), ["recovering"]);
+        health.recovered();
+        assert_eq!(health.obstacles(), [""; 0]);
+        health.drain();
+        assert_eq!(health.obstacles(), ["draining"]);
+        store.close().await;
     }
 }

@@ -14,7 +14,7 @@ mod rebinder;
 mod worker_port;
 
 pub use crate::{
-    config::Config,
+    config::{Config, Overrides},
     reload::load,
     run::{Exit, Source},
     wiring::{Addresses, Node},

@@ -3,11 +3,7 @@
 //! Live are the tenants with their keys and tokens, and the Host and Origin lists. The directory is
 //! watched rather than the file: editors and mounted secrets replace files instead of writing them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
@@ -19,7 +15,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::config::Config;
+use crate::{config::Config, run::Source};
 
 /// Writers make several changes of one: wait until they have calmed down.
 const CALM: Duration = Duration::from_millis(200);
@@ -27,8 +23,7 @@ const CALM: Duration = Duration::from_millis(200);
 /// What a reload replaces.
 pub struct Reloader {
     pub env: Env,
-    pub path: PathBuf,
-    pub anonymous: bool,
+    pub source: Source,
     pub authenticator: Arc<Authenticator>,
     pub worker_tokens: Arc<WorkerTokens>,
     pub edge: Edge,
@@ -61,7 +56,7 @@ impl Reloader {
     /// Reloads at every SIGHUP and every change of the file, until it is dropped.
     pub async fn run(self) -> anyhow::Result<()> {
         let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
-        let (_watcher, mut changed) = watch(&self.path)?;
+        let (_watcher, mut changed) = watch(&self.source.path)?;
         loop {
             tokio::select! {
                 _ = hangup.recv() => {}
@@ -73,23 +68,24 @@ impl Reloader {
     }
 
     fn reload(&self) {
+        let path = self.source.path.display();
         match self.take() {
             Ok(()) => {
                 self.metrics.taken.increment(1);
-                tracing::info!(path = %self.path.display(), "configuration taken");
+                tracing::info!(%path, "configuration taken");
             }
             Err(error) => {
                 self.metrics.refused.increment(1);
-                tracing::error!(path = %self.path.display(), error = %format!("{error:#}"), "configuration refused; the old one stays");
+                tracing::error!(%path, error = %format!("{error:#}"), "configuration refused; the old one stays");
             }
         }
     }
 
     fn take(&self) -> anyhow::Result<()> {
-        let mut config = load(&self.path)?;
-        if self.anonymous {
-            config.allow_anonymous().map_err(anyhow::Error::msg)?;
-        }
+        let config = load(&self.source.path)?;
+        let config = config
+            .overridden(&self.source.overrides)
+            .map_err(anyhow::Error::msg)?;
         // Both are checked before either is replaced.
         Authenticator::new(&self.env, &config.access.tenants)?;
         WorkerTokens::new(&self.env, &config.access.workers)?;

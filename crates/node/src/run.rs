@@ -1,6 +1,6 @@
 //! Running a node: start everything, wait for a reason to stop, drain.
 
-use std::{future::Future, path::PathBuf, time::Duration};
+use std::{fmt, future::Future, path::PathBuf, time::Duration};
 
 use ostler_env::{Env, JoinHandle};
 use ostler_store::Janitor;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin,
+    config::Overrides,
     health::Health,
     reload::{self, Reloader},
     wiring::Node,
@@ -33,8 +34,8 @@ pub enum Exit {
 #[derive(Debug, Clone)]
 pub struct Source {
     pub path: PathBuf,
-    /// Whether `--anonymous` was given on top of it.
-    pub anonymous: bool,
+    /// What goes before the file.
+    pub overrides: Overrides,
 }
 
 /// What tells the running tasks to end, in the order in which they are told.
@@ -49,33 +50,74 @@ struct Ends {
     admin: CancellationToken,
 }
 
+/// A task of the node. It may be waited for again after it ended, unlike its handle.
+struct Part(Option<JoinHandle<()>>);
+
+impl Part {
+    // Cancel safe: the handle stays until its task has ended.
+    async fn ended(&mut self) {
+        if let Some(handle) = &mut self.0 {
+            // A panic of the task is in the log already; here it has ended.
+            let _ = handle.await;
+            self.0 = None;
+        }
+    }
+
+    fn abort(&self) {
+        if let Some(handle) = &self.0 {
+            handle.abort();
+        }
+    }
+}
+
 /// The tasks of a running node.
 struct Running {
-    edge: JoinHandle<bool>,
-    workers: JoinHandle<bool>,
-    admin: JoinHandle<bool>,
+    edge: Part,
+    workers: Part,
     /// Ended by dropping what they wait for, or by abort.
-    helpers: Vec<JoinHandle<()>>,
+    helpers: Vec<Part>,
 }
 
 impl Node {
     /// Serves until `stop` resolves or a part fails, then drains.
     pub async fn run(mut self, source: Option<Source>, stop: impl Future<Output = ()>) -> Exit {
         let health = Health::new(self.store.clone());
-        if let Err(error) = self.recover().await {
-            tracing::error!(%error, "what was open when the last run ended cannot be read");
-            return Exit::Failed("the store cannot be read");
-        }
         let ends = Ends::default();
-        let mut running = self.start(&ends, &health, source);
+        let listeners = self.listeners.take().expect("a node runs once");
+        // First and last: operators can look at a node that recovers or drains.
+        let mut admin = self.start_admin(listeners.admin, &health, &ends);
+        let exit = match self.recover().await {
+            Ok(()) => {
+                health.recovered();
+                let running = self.start(listeners.edge, listeners.workers, &ends, source);
+                self.serve(running, &ends, &health, stop).await
+            }
+            Err(error) => {
+                tracing::error!(%error, "what was open when the last run ended cannot be read");
+                Exit::Failed("the store cannot be read")
+            }
+        };
+        ends.admin.cancel();
+        in_time(&self.env, admin.ended()).await;
+        self.store.close().await;
+        exit
+    }
+
+    async fn serve(
+        &self,
+        mut running: Running,
+        ends: &Ends,
+        health: &Health,
+        stop: impl Future<Output = ()>,
+    ) -> Exit {
         let failed = tokio::select! {
             () = stop => None,
-            _ = &mut running.edge => Some("the accept loop ended"),
-            _ = &mut running.workers => Some("the worker port ended"),
+            () = running.edge.ended() => Some("the accept loop ended"),
+            () = running.workers.ended() => Some("the worker port ended"),
         };
         health.drain();
-        let drained = self.drain(&ends, &mut running, failed).await;
-        self.end(&ends, running).await;
+        let drained = self.drain(ends, &mut running, failed).await;
+        self.end(ends, running).await;
         match (failed, drained) {
             (Some(part), _) => Exit::Failed(part),
             (None, true) => Exit::Drained,
@@ -91,86 +133,89 @@ impl Node {
         Ok(())
     }
 
-    fn start(&mut self, ends: &Ends, health: &Health, source: Option<Source>) -> Running {
-        let env = self.env.clone();
-        let listeners = self.listeners.take().expect("a node runs once");
+    fn start(
+        &mut self,
+        edge: TcpListener,
+        workers: TcpListener,
+        ends: &Ends,
+        source: Option<Source>,
+    ) -> Running {
         let edge = {
-            let (edge, closed, abort) =
-                (self.edge.clone(), ends.closed.clone(), ends.abort.clone());
-            env.spawn("node.edge", async move {
-                edge.serve(listeners.edge, closed, abort).await.is_ok()
+            let served = self.edge.clone();
+            let (closed, abort) = (ends.closed.clone(), ends.abort.clone());
+            self.part("node.edge", async move {
+                served.serve(edge, closed, abort).await
             })
         };
-        let workers = {
-            let served =
-                worker_port::serve(listeners.workers, self.hub.clone(), ends.workers.clone());
-            env.spawn("node.workers", async move { served.await.is_ok() })
-        };
-        let admin = self.start_admin(listeners.admin, health.clone(), ends.admin.clone());
-        let mut helpers = vec![env.spawn("node.janitor", Janitor::new(&self.store).run())];
-        if let Some(rebinder) = self.rebinder.take() {
-            helpers.push(env.spawn("node.rebinder", rebinder.run()));
-        }
+        let served = worker_port::serve(workers, self.hub.clone(), ends.workers.clone());
+        let workers = self.part("node.workers", served);
         let sessions = self.sessions.clone();
-        helpers.push(env.spawn("node.sweep", async move { sessions.sweep_lost().await }));
+        let mut helpers = vec![
+            self.helper("node.janitor", Janitor::new(&self.store).run()),
+            self.helper("node.sweep", async move { sessions.sweep_lost().await }),
+        ];
+        if let Some(rebinder) = self.rebinder.take() {
+            helpers.push(self.helper("node.rebinder", rebinder.run()));
+        }
         helpers.extend(source.map(|source| self.start_reload(source)));
         Running {
             edge,
             workers,
-            admin,
             helpers,
         }
     }
 
-    fn start_admin(
-        &self,
-        listener: TcpListener,
-        health: Health,
-        stop: CancellationToken,
-    ) -> JoinHandle<bool> {
-        let served = admin::serve(
-            listener,
-            self.env.clone(),
-            health,
-            self.config.admin.hosts.clone(),
-            stop,
-        );
-        self.env
-            .spawn("node.admin", async move { served.await.is_ok() })
+    fn start_admin(&self, listener: TcpListener, health: &Health, ends: &Ends) -> Part {
+        let (env, hosts) = (self.env.clone(), self.config.admin.hosts.clone());
+        let served = admin::serve(listener, env, health.clone(), hosts, ends.admin.clone());
+        self.part("node.admin", served)
     }
 
-    fn start_reload(&self, source: Source) -> JoinHandle<()> {
+    fn start_reload(&self, source: Source) -> Part {
         let reloader = Reloader {
             env: self.env.clone(),
-            path: source.path,
-            anonymous: source.anonymous,
+            source,
             authenticator: self.authenticator.clone(),
             worker_tokens: self.worker_tokens.clone(),
             edge: self.edge.clone(),
             metrics: reload::Metrics::register(self.env.metrics()),
         };
-        self.env.spawn("node.reload", async move {
-            if let Err(error) = reloader.run().await {
-                tracing::error!(error = %format!("{error:#}"), "changes of the configuration are not seen");
+        self.part("node.reload", reloader.run())
+    }
+
+    /// A task whose failure is worth a line in the log.
+    fn part<E: fmt::Display>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> Part {
+        self.helper(name, async move {
+            if let Err(error) = work.await {
+                tracing::error!(error = %format!("{error:#}"), part = name, "a part of the node failed");
             }
         })
+    }
+
+    fn helper(&self, name: &'static str, work: impl Future<Output = ()> + Send + 'static) -> Part {
+        Part(Some(self.env.spawn(name, work)))
     }
 
     /// Refuses new work and waits for the old; `false` when the limit passed.
     async fn drain(&self, ends: &Ends, running: &mut Running, failed: Option<&str>) -> bool {
         tracing::info!(failed, "draining");
         self.edge.drain();
+        self.dispatcher.drain();
         self.sessions.drain().await;
         ends.closed.cancel();
         if failed.is_some() {
             return true;
         }
         let limit = self.env.now() + self.config.drain_timeout;
-        self.env.until(limit, &mut running.edge).await.is_some()
+        self.env.until(limit, running.edge.ended()).await.is_some()
     }
 
     /// Ends everything from the top down; what was acknowledged is stored already.
-    async fn end(self, ends: &Ends, running: Running) {
+    async fn end(&self, ends: &Ends, mut running: Running) {
         ends.abort.cancel();
         self.sessions.close().await;
         self.tasks.stop().await;
@@ -184,23 +229,43 @@ impl Node {
         for helper in &running.helpers {
             helper.abort();
         }
-        ends.admin.cancel();
-        finish(&self.env, running).await;
-        self.store.close().await;
+        in_time(&self.env, running.ended()).await;
+    }
+}
+
+impl Running {
+    async fn ended(&mut self) {
+        self.edge.ended().await;
+        self.workers.ended().await;
+        for helper in &mut self.helpers {
+            helper.ended().await;
+        }
     }
 }
 
 /// Every task has an owner that awaits it; ports that do not close in a second are left behind.
-async fn finish(env: &Env, running: Running) {
-    let limit = env.now() + PARTING;
-    let ended = async {
-        let _ = running.workers.await;
-        let _ = running.admin.await;
-        for helper in running.helpers {
-            let _ = helper.await;
-        }
-    };
-    if env.until(limit, ended).await.is_none() {
+async fn in_time(env: &Env, ended: impl Future<Output = ()>) {
+    if env.until(env.now() + PARTING, ended).await.is_none() {
         tracing::warn!("a port did not close in time");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_failed_is_waited_for_again_at_the_end() {
+        let env = Env::seeded(1);
+        let part = || Part(Some(env.spawn("part", async {})));
+        let mut running = Running {
+            edge: part(),
+            workers: part(),
+            helpers: vec![part()],
+        };
+        running.workers.ended().await;
+        running.ended().await;
+        running.ended().await;
+        assert_eq!(env.tasks_alive(), 0);
     }
 }

@@ -8,9 +8,10 @@ use ostler_node::{Config, Node};
 use crate::{cli::Dev, serve};
 
 pub async fn run(arguments: Dev) -> anyhow::Result<ExitCode> {
-    let mut config = Config::default();
-    serve::apply(&mut config, &arguments.place);
-    config.allow_anonymous().map_err(anyhow::Error::msg)?;
+    let overrides = serve::overrides(&arguments.place, true);
+    let config = Config::default()
+        .overridden(&overrides)
+        .map_err(anyhow::Error::msg)?;
     serve::init_log(&config)?;
     let env = Env::system();
     let node = Node::build(config, env.clone()).await?;

@@ -3,25 +3,20 @@
 use std::process::ExitCode;
 
 use ostler_env::{Env, log};
-use ostler_node::{Config, Exit, Node, Source, config::LogFormat};
+use ostler_node::{Config, Exit, Node, Overrides, Source, config::LogFormat};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Place, Serve};
 
 pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
-    let mut config = match &arguments.config {
+    let config = match &arguments.config {
         Some(path) => ostler_node::load(path)?,
         None => Config::default(),
     };
-    apply(&mut config, &arguments.place);
-    if arguments.anonymous {
-        config.allow_anonymous().map_err(anyhow::Error::msg)?;
-    }
+    let overrides = overrides(&arguments.place, arguments.anonymous);
+    let config = config.overridden(&overrides).map_err(anyhow::Error::msg)?;
     init_log(&config)?;
-    let source = arguments.config.map(|path| Source {
-        path,
-        anonymous: arguments.anonymous,
-    });
+    let source = arguments.config.map(|path| Source { path, overrides });
     let node = Node::build(config, Env::system()).await?;
     let addresses = node.addresses()?;
     tracing::info!(edge = %addresses.edge, workers = %addresses.workers, admin = %addresses.admin, "serving");
@@ -30,18 +25,19 @@ pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
 }
 
 /// What the command line says goes before the file.
-pub fn apply(config: &mut Config, place: &Place) {
-    if let Some(edge) = place.edge {
-        config.edge.listen = edge;
-    }
-    if let Some(workers) = place.workers {
-        config.workers.listen = workers;
-    }
-    if let Some(admin) = place.admin {
-        config.admin.listen = admin;
-    }
-    if let Some(data) = &place.data {
-        config.store.path = data.clone();
+pub fn overrides(place: &Place, anonymous: bool) -> Overrides {
+    let Place {
+        edge,
+        workers,
+        admin,
+        data,
+    } = place.clone();
+    Overrides {
+        edge,
+        workers,
+        admin,
+        data,
+        anonymous,
     }
 }
 

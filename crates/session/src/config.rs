@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ostler_types::Limits;
 
-/// `Default` is what `deploy/ostler.toml` shows.
+/// `Default` is what `deploy/ostler.toml` shows under `[session]` and `[limits]`; every field has a
+/// key there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// A session that nobody uses ends after this [SES-6].

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use ostler_types::Limits;
 
-/// How long things are kept, and how many. `Default` is what `deploy/ostler.toml` shows.
+/// How long things are kept, and how many. What `deploy/ostler.toml` shows under `[task]` and
+/// `[limits]`, an operator may set. `store_retry`, `questions_open_max`, `followers_max`,
+/// `mailbox_len_max` and `updates_len_max` are constants of a node: `Default` decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// How long a parked call waits for answers before it is cancelled [MR-10].

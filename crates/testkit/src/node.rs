@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use ostler_auth::{ApiKey, CredentialKind, TenantAccess, mint};
+use ostler_auth::{ApiKey, CredentialKind, Serves, TenantAccess, mint};
 use ostler_env::Env;
 use ostler_node::{Config, Exit, Node, config::Engine};
 use ostler_types::{ServerId, ServerName, TenantId};
@@ -293,7 +293,7 @@ fn add_tenants(config: &mut Config) -> Access {
     let b = keys("b", &["b1"]);
     let [a1, a2] = a.try_into().expect("two keys were made");
     let [b1] = b.try_into().expect("one key was made");
-    config.access.workers.anonymous = true;
+    config.access.workers.anonymous = ["a", "b"].map(|name| Serves::Tenant(label(name))).into();
     config.edge.default_server = Some(ServerId {
         tenant: label("a"),
         name: ServerName::parse("main").expect("a label"),

@@ -13,7 +13,7 @@ fn world() -> World {
 }
 
 impl World {
-    fn tokens(&self, serves: Vec<Serves>, anonymous: bool) -> WorkerTokens {
+    fn tokens(&self, serves: Vec<Serves>, anonymous: Vec<Serves>) -> WorkerTokens {
         let token = WorkerToken {
             id: self.token.id.clone(),
             hash: self.token.hash.clone(),
@@ -49,7 +49,7 @@ fn worker(name: &str) -> WorkerId {
 /// Which of three Servers a token with these rights may serve.
 fn check(serves: Vec<Serves>, expected: [bool; 3]) {
     let world = world();
-    let tokens = world.tokens(serves.clone(), false);
+    let tokens = world.tokens(serves.clone(), vec![]);
     let grant = tokens
         .authenticate_worker(Some(&world.bearer()), false)
         .unwrap();
@@ -74,7 +74,7 @@ fn a_token_serves_what_it_names() {
 #[test]
 fn a_grant_names_its_credential_and_the_worker_ids_it_covers() {
     let world = world();
-    let tokens = world.tokens(vec![], false);
+    let tokens = world.tokens(vec![], vec![]);
     let grant = tokens
         .authenticate_worker(Some(&world.bearer()), false)
         .unwrap();
@@ -86,9 +86,11 @@ fn a_grant_names_its_credential_and_the_worker_ids_it_covers() {
 #[test]
 fn without_a_token_a_worker_comes_from_loopback_and_only_where_that_is_allowed() {
     let world = world();
-    let (open, closed) = (world.tokens(vec![], true), world.tokens(vec![], false));
+    let acme = vec![Serves::Tenant(tenant("acme"))];
+    let (open, closed) = (world.tokens(vec![], acme), world.tokens(vec![], vec![]));
     let grant = open.authenticate_worker(None, true).unwrap();
-    assert!(grant.may_serve(&server("any/thing")) && grant.may_be(&worker("any")));
+    assert!(grant.may_serve(&server("acme/thing")) && grant.may_be(&worker("any")));
+    assert!(!grant.may_serve(&server("globex/thing")));
     assert!(open.is_current(&grant) && !closed.is_current(&grant));
     let missing = Err(AuthError::Missing);
     assert_eq!(open.authenticate_worker(None, false), missing);
@@ -99,7 +101,7 @@ fn without_a_token_a_worker_comes_from_loopback_and_only_where_that_is_allowed()
 #[test]
 fn a_bad_token_is_refused_also_where_none_is_needed() {
     let world = world();
-    let tokens = world.tokens(vec![Serves::Everything], true);
+    let tokens = world.tokens(vec![Serves::Everything], vec![Serves::Everything]);
     let client = mint(&world.env, CredentialKind::Client);
     let stranger = mint(&world.env, CredentialKind::Worker);
     let shown = [client.shown.expose(), stranger.shown.expose(), "", "x"];
@@ -112,7 +114,7 @@ fn a_bad_token_is_refused_also_where_none_is_needed() {
 #[test]
 fn a_reload_ends_what_is_no_longer_granted() {
     let world = world();
-    let tokens = world.tokens(vec![Serves::Everything], false);
+    let tokens = world.tokens(vec![Serves::Everything], vec![]);
     let grant = tokens
         .authenticate_worker(Some(&world.bearer()), false)
         .unwrap();

@@ -109,7 +109,7 @@ impl Rig {
         let tenant = Serves::Tenant(TenantId::parse("acme").unwrap());
         let access = WorkerAccess {
             tokens: vec![token(&key, tenant.clone()), token(&other_key, tenant)],
-            anonymous: true,
+            anonymous: vec![Serves::Everything],
         };
         let tokens = Arc::new(WorkerTokens::new(&env, &access).unwrap());
         let mut config = Config {

@@ -1,9 +1,19 @@
 //! Tenants, their API keys, and worker tokens.
 
-use ostler_auth::{ApiKey, Serves, TenantAccess, WorkerAccess, WorkerToken};
+use std::ops::Range;
+
+use ostler_auth::{ApiKey, Serves, TenantAccess, WorkerAccess, WorkerToken, check_hash, check_id};
 use ostler_types::{ServerName, TenantId, Timestamp, WorkerId};
 
-use super::reader::{Reader, Section};
+use super::reader::{Reader, Section, Value};
+
+/// What a configuration opens to those without a credential, and where that is allowed.
+pub struct Doors {
+    /// Whether the edge listens on loopback.
+    pub loopback: bool,
+    /// Where `workers.anonymous` is true.
+    pub workers: Option<Range<usize>>,
+}
 
 /// Who may call and who may serve. Live: a reload replaces it as a whole.
 #[derive(Debug, Clone, Default)]
@@ -13,17 +23,43 @@ pub struct Access {
 }
 
 impl Access {
-    pub(super) fn read<'t>(&mut self, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+    pub(super) fn read<'t>(
+        &mut self,
+        reader: &mut Reader<'t>,
+        top: &mut Section<'t>,
+        doors: Doors,
+    ) {
         for tenant in top.sections(reader, "tenant") {
-            self.read_tenant(reader, tenant);
+            self.read_tenant(reader, tenant, doors.loopback);
+        }
+        let Some(at) = doors.workers else {
+            return;
+        };
+        let open = self
+            .tenants
+            .iter()
+            .filter(|(_, access)| access.anonymous.is_some());
+        self.workers.anonymous = open.map(|(name, _)| Serves::Tenant(name.clone())).collect();
+        if self.workers.anonymous.is_empty() {
+            let what = "needs a [[tenant]] with anonymous = true: workers without a token serve these only";
+            reader.problem(&at, "workers.anonymous", what.to_string());
         }
     }
 
-    /// Callers of `tenant` and workers need no credential.
+    /// Whether any caller needs no credential.
+    pub(super) fn is_open(&self) -> bool {
+        self.tenants
+            .iter()
+            .any(|(_, access)| access.anonymous.is_some())
+    }
+
+    /// Callers of `tenant` and workers that serve it need no credential.
     pub(super) fn open(&mut self, tenant: &TenantId) {
-        self.workers.anonymous = true;
+        self.workers.anonymous = vec![Serves::Tenant(tenant.clone())];
         match self.tenants.iter_mut().find(|(name, _)| name == tenant) {
-            Some((_, access)) => access.anonymous = Some(Vec::new()),
+            Some((_, access)) => {
+                access.anonymous.get_or_insert_default();
+            }
             None => self.tenants.push((
                 tenant.clone(),
                 TenantAccess {
@@ -34,26 +70,31 @@ impl Access {
         }
     }
 
-    fn read_tenant<'t>(&mut self, reader: &mut Reader<'t>, mut section: Section<'t>) {
-        let mut access = TenantAccess::default();
-        let name =
-            section.require::<String>(reader, "name").and_then(|name| {
-                match TenantId::parse(&name) {
-                    Ok(tenant) => Some(tenant),
-                    Err(bad) => {
-                        reader.problem(&section.at(), "tenant.name", bad.to_string());
-                        None
-                    }
-                }
-            });
+    fn read_tenant<'t>(
+        &mut self,
+        reader: &mut Reader<'t>,
+        mut section: Section<'t>,
+        loopback: bool,
+    ) {
+        let mut access = TenantAccess {
+            keys: Vec::new(),
+            anonymous: read_anonymous(reader, &mut section, loopback),
+        };
+        let name = section.require(reader, "name", |value| {
+            TenantId::parse(&String::read(value)?).map_err(|bad| bad.to_string())
+        });
         for key in section.sections(reader, "key") {
-            access.keys.extend(read_key(reader, key));
+            let at = key.at();
+            let Some(key) = read_key(reader, key) else {
+                continue;
+            };
+            if access.keys.iter().any(|known| known.id == key.id) {
+                reader.problem(&at, "tenant.key.id", twice(&key.id));
+            }
+            access.keys.push(key);
         }
         for token in section.sections(reader, "worker") {
-            self.workers.tokens.extend(
-                name.as_ref()
-                    .and_then(|tenant| read_token(reader, token, tenant)),
-            );
+            self.add_token(reader, token, name.as_ref());
         }
         let Some(name) = name else {
             return section.finish(reader);
@@ -68,14 +109,71 @@ impl Access {
         section.finish(reader);
         self.tenants.push((name, access));
     }
+
+    fn add_token<'t>(
+        &mut self,
+        reader: &mut Reader<'t>,
+        section: Section<'t>,
+        tenant: Option<&TenantId>,
+    ) {
+        let at = section.at();
+        let Some(token) = tenant.and_then(|tenant| read_token(reader, section, tenant)) else {
+            return;
+        };
+        if self.workers.tokens.iter().any(|known| known.id == token.id) {
+            reader.problem(&at, "tenant.worker.id", twice(&token.id));
+        }
+        self.workers.tokens.push(token);
+    }
+}
+
+fn twice(id: &str) -> String {
+    format!("{id} is there already; make another with `ostler key new`")
+}
+
+/// The scopes of callers without a credential, where such are taken [OR-4].
+fn read_anonymous<'t>(
+    reader: &mut Reader<'t>,
+    section: &mut Section<'t>,
+    loopback: bool,
+) -> Option<Vec<String>> {
+    let mut scopes = None;
+    section.set_with(reader, "anonymous_scopes", &mut scopes, |value| {
+        Value::read(value).map(Some)
+    });
+    let Some(at) = section.flag(reader, "anonymous") else {
+        if scopes.is_some() {
+            let what = "means nothing without anonymous = true".to_string();
+            reader.problem(&section.at(), "tenant.anonymous_scopes", what);
+        }
+        return None;
+    };
+    if !loopback {
+        let what = "works on loopback only: let edge.listen be 127.0.0.1, or make keys with `ostler key new`";
+        reader.problem(&at, "tenant.anonymous", what.to_string());
+    }
+    Some(scopes.unwrap_or_default())
+}
+
+/// The id and the hash of a key, in the form that `ostler key new` prints.
+fn read_stored<'t>(
+    reader: &mut Reader<'t>,
+    section: &mut Section<'t>,
+) -> (Option<String>, Option<String>) {
+    let mut require = |key, check: fn(&str) -> Result<(), &'static str>| {
+        section.require(reader, key, |value| {
+            let text = String::read(value)?;
+            check(&text).map(|()| text).map_err(str::to_string)
+        })
+    };
+    (require("id", check_id), require("hash", check_hash))
 }
 
 fn read_key<'t>(reader: &mut Reader<'t>, mut section: Section<'t>) -> Option<ApiKey> {
     let (mut subject, mut scopes, mut valid_until) = (None, Vec::new(), None);
-    let id = section.require(reader, "id");
-    let hash = section.require(reader, "hash");
+    let (id, hash) = read_stored(reader, &mut section);
     section.set_with(reader, "subject", &mut subject, |value| {
-        super::reader::Value::read(value).map(Some)
+        Value::read(value).map(Some)
     });
     section.set(reader, "scopes", &mut scopes);
     section.set_with(reader, "valid_until", &mut valid_until, |value| {
@@ -98,8 +196,7 @@ fn read_token<'t>(
 ) -> Option<WorkerToken> {
     let (mut servers, mut workers, mut valid_until) =
         (Vec::<String>::new(), Vec::<String>::new(), None);
-    let id = section.require(reader, "id");
-    let hash = section.require(reader, "hash");
+    let (id, hash) = read_stored(reader, &mut section);
     section.set(reader, "servers", &mut servers);
     section.set(reader, "workers", &mut workers);
     section.set_with(reader, "valid_until", &mut valid_until, |value| {

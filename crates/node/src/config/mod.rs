@@ -4,14 +4,16 @@
 
 mod reader;
 mod access;
+mod names;
+mod overrides;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, ops::Range, path::PathBuf, time::Duration};
 
 use ostler_types::{Limits, ServerId, ServerName, TenantId};
 use toml::de::DeValue;
 
 use self::reader::{Reader, Section, Value, millis, seconds};
-pub use self::{access::Access, reader::Problem};
+pub use self::{access::Access, overrides::Overrides, reader::Problem};
 
 /// Everything one node can be told.
 #[derive(Debug, Clone)]
@@ -139,17 +141,24 @@ impl Config {
         self.task = ostler_task::Config::with_limits(&self.limits);
         self.workers.hub.outcome_bytes_max = self.limits.outcome_bytes_max;
         self.workers.hub.json_depth_max = self.limits.json_depth_max;
+        self.workers.hub.watches_max = self.limits.watches_max;
+        self.workers.hub.watches_per_tenant_max = self.limits.watches_per_tenant_max;
         read_edge(&mut self.edge, reader, top);
-        read_workers(&mut self.workers, reader, top);
+        let anonymous_workers = read_workers(&mut self.workers, reader, top);
         read_admin(&mut self.admin, reader, top);
         read_store(&mut self.store, reader, top);
         read_session(&mut self.session, reader, top);
         read_task(&mut self.task, reader, top);
         read_log(&mut self.log, reader, top);
-        self.access.read(reader, top);
+        let doors = access::Doors {
+            loopback: self.edge.listen.ip().is_loopback(),
+            workers: anonymous_workers,
+        };
+        self.access.read(reader, top, doors);
     }
 
-    /// Lets callers and workers in without credentials. Refused off loopback [OR-4].
+    /// Lets callers and workers of the tenant `default` in without credentials. Refused off
+    /// loopback [OR-4].
     pub fn allow_anonymous(&mut self) -> Result<(), String> {
         for (name, address) in [("edge", self.edge.listen), ("workers", self.workers.listen)] {
             if !address.ip().is_loopback() {
@@ -207,6 +216,12 @@ fn read_limits<'t>(limits: &mut Limits, reader: &mut Reader<'t>, top: &mut Secti
         &mut limits.listens_per_principal_max,
     );
     s.set(reader, "subscriptions_max", &mut limits.subscriptions_max);
+    s.set(reader, "watches_max", &mut limits.watches_max);
+    s.set(
+        reader,
+        "watches_per_tenant_max",
+        &mut limits.watches_per_tenant_max,
+    );
     s.set(
         reader,
         "tasks_per_principal_max",
@@ -238,8 +253,8 @@ fn read_edge<'t>(edge: &mut ostler_edge::Config, reader: &mut Reader<'t>, top: &
         &mut edge.default_server,
         |value| read_server(value).map(Some),
     );
-    s.set(reader, "hosts", &mut edge.hosts);
-    s.set(reader, "origins", &mut edge.origins);
+    s.set_with(reader, "hosts", &mut edge.hosts, names::hosts);
+    s.set_with(reader, "origins", &mut edge.origins, names::origins);
     s.set_with(reader, "stream_after_ms", &mut edge.stream_after, millis);
     s.set_with(reader, "task_after_ms", &mut edge.task_after, millis);
     s.set_with(reader, "keep_alive_s", &mut edge.keep_alive, seconds);
@@ -268,10 +283,29 @@ fn read_server(value: &DeValue<'_>) -> Result<ServerId, String> {
     Ok(ServerId { tenant, name })
 }
 
-fn read_workers<'t>(workers: &mut Workers, reader: &mut Reader<'t>, top: &mut Section<'t>) {
+/// Also says where workers without a token are let in.
+fn read_workers<'t>(
+    workers: &mut Workers,
+    reader: &mut Reader<'t>,
+    top: &mut Section<'t>,
+) -> Option<Range<usize>> {
     let mut section = top.section(reader, "workers");
     let (s, hub) = (&mut section, &mut workers.hub);
     s.set(reader, "listen", &mut workers.listen);
+    let anonymous = s.flag(reader, "anonymous");
+    if let Some(at) = anonymous
+        .as_ref()
+        .filter(|_| !workers.listen.ip().is_loopback())
+    {
+        let what = "works on loopback only: let workers.listen be 127.0.0.1, or make tokens with `ostler key new --worker`";
+        reader.problem(at, "workers.anonymous", what.to_string());
+    }
+    s.set_with(
+        reader,
+        "handshake_timeout_ms",
+        &mut hub.handshake_timeout,
+        millis,
+    );
     s.set_with(reader, "heartbeat_ms", &mut hub.heartbeat, millis);
     s.set_with(reader, "grace_plain_ms", &mut hub.grace_plain, millis);
     s.set_with(reader, "grace_kept_ms", &mut hub.grace_kept, millis);
@@ -284,13 +318,24 @@ fn read_workers<'t>(workers: &mut Workers, reader: &mut Reader<'t>, top: &mut Se
         "servers_per_worker_max",
         &mut hub.servers_per_worker_max,
     );
+    s.set(
+        reader,
+        "chatter_per_second_max",
+        &mut hub.chatter_per_second_max,
+    );
+    s.set(
+        reader,
+        "links_per_ten_seconds_max",
+        &mut hub.links_per_ten_seconds_max,
+    );
     section.finish(reader);
+    anonymous
 }
 
 fn read_admin<'t>(admin: &mut Admin, reader: &mut Reader<'t>, top: &mut Section<'t>) {
     let mut section = top.section(reader, "admin");
     section.set(reader, "listen", &mut admin.listen);
-    section.set(reader, "hosts", &mut admin.hosts);
+    section.set_with(reader, "hosts", &mut admin.hosts, names::hosts);
     section.finish(reader);
 }
 
@@ -325,6 +370,19 @@ fn read_session<'t>(
         seconds,
     );
     s.set_with(reader, "retry_ms", &mut session.retry, millis);
+    s.set_with(
+        reader,
+        "drain_retry_max_ms",
+        &mut session.drain_retry_max,
+        millis,
+    );
+    s.set_with(
+        reader,
+        "initialized_wait_ms",
+        &mut session.initialized_wait,
+        millis,
+    );
+    s.set_with(reader, "rebind_grace_ms", &mut session.rebind_grace, millis);
     s.set_with(
         reader,
         "elicitation_timeout_s",
@@ -365,6 +423,12 @@ fn read_task<'t>(task: &mut ostler_task::Config, reader: &mut Reader<'t>, top: &
     s.set_with(reader, "result_keep_s", &mut task.result_keep, seconds);
     s.set_with(reader, "poll_interval_ms", &mut task.poll_interval, millis);
     s.set_with(reader, "cancel_grace_ms", &mut task.cancel_grace, millis);
+    s.set_with(reader, "rebind_grace_ms", &mut task.rebind_grace, millis);
+    s.set(
+        reader,
+        "questions_per_task_max",
+        &mut task.questions_per_task_max,
+    );
     section.finish(reader);
 }
 
@@ -376,7 +440,11 @@ fn read_log<'t>(log: &mut Log, reader: &mut Reader<'t>, top: &mut Section<'t>) {
             &[("text", LogFormat::Text), ("json", LogFormat::Json)],
         )
     });
-    section.set(reader, "filter", &mut log.filter);
+    section.set_with(reader, "filter", &mut log.filter, |value| {
+        let filter = String::read(value)?;
+        let checked = ostler_env::log::check(&filter);
+        checked.map(|()| filter).map_err(|bad| bad.to_string())
+    });
     section.finish(reader);
 }
 

@@ -112,14 +112,27 @@ impl<'t> Section<'t> {
     }
 
     /// The same for a key that must be there.
-    pub fn require<T: Value>(&mut self, reader: &mut Reader<'t>, key: &'static str) -> Option<T> {
+    pub fn require<T>(
+        &mut self,
+        reader: &mut Reader<'t>,
+        key: &'static str,
+        read: impl FnOnce(&DeValue<'_>) -> Result<T, String>,
+    ) -> Option<T> {
         let mut value = None;
         let present = self.table.contains_key(key);
-        self.set_with(reader, key, &mut value, |found| T::read(found).map(Some));
+        self.set_with(reader, key, &mut value, |found| read(found).map(Some));
         if !present {
             reader.problem(&self.span, &self.path(key), "is required".to_string());
         }
         value
+    }
+
+    /// Where `key` is true, for what is allowed in some places only.
+    pub fn flag(&mut self, reader: &mut Reader<'t>, key: &'static str) -> Option<Range<usize>> {
+        let at = self.table.get(key).map(Spanned::span);
+        let mut value = false;
+        self.set(reader, key, &mut value);
+        at.filter(|_| value)
     }
 
     /// A table below this one; empty if it is not there.
@@ -160,7 +173,11 @@ impl<'t> Section<'t> {
             let span = item.span();
             match item.into_inner() {
                 DeValue::Table(table) => Some(Section::new(name.clone(), span, table)),
-                _ => None,
+                other => {
+                    let what = format!("must be tables [[{name}]], not {}", other.type_str());
+                    reader.problem(&span, &name, what);
+                    None
+                }
             }
         });
         tables.collect()
