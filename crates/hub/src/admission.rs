@@ -1,10 +1,14 @@
 //! A worker comes, a worker goes.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use futures_util::Stream;
 use ostler_rpc::worker_v1::{self as wire, FromWorker};
-use ostler_types::ServerId;
+use ostler_types::{ServerId, WorkerId};
+use parking_lot::Mutex;
 use tonic::Status;
 
 use crate::{
@@ -16,6 +20,33 @@ use crate::{
     offer,
     roster::Admitted,
 };
+
+/// Which link's catalog of a worker counts: links of one worker may end after the next began.
+#[derive(Default)]
+pub(crate) struct Registered(Mutex<HashMap<(ServerId, WorkerId), u64>>);
+
+impl Registered {
+    /// Before the catalog is registered, so that no earlier link removes it.
+    pub fn take(&self, server: &ServerId, worker: &WorkerId, link: &Link) {
+        let key = (server.clone(), worker.clone());
+        self.0.lock().insert(key, link.number);
+    }
+
+    pub fn is_of(&self, server: &ServerId, worker: &WorkerId, link: &Link) -> bool {
+        let key = (server.clone(), worker.clone());
+        self.0.lock().get(&key) == Some(&link.number)
+    }
+
+    /// Removes what is this link's and nobody else's.
+    fn leave(&self, server: &ServerId, worker: &WorkerId, link: &Link, remove: impl FnOnce()) {
+        let key = (server.clone(), worker.clone());
+        let mut registered = self.0.lock();
+        if registered.get(&key) == Some(&link.number) {
+            registered.remove(&key);
+            remove();
+        }
+    }
+}
 
 impl Inner {
     /// Gives a checked worker its link and the actor that reads it: from here on calls go out.
@@ -44,7 +75,7 @@ impl Inner {
         if let Some(old) = replaced {
             self.replace(&old);
         }
-        let (known, welcome) = self.register(newcomer);
+        let (known, welcome) = self.register(newcomer, &link);
         instance.hello(&link, &known);
         link.outbox.welcome(welcome);
         self.roster.publish(&instance, &link);
@@ -95,10 +126,11 @@ impl Inner {
         old.end_all();
     }
 
-    fn register(&self, newcomer: Newcomer) -> (KnownCalls, wire::Welcome) {
+    fn register(&self, newcomer: Newcomer, link: &Link) -> (KnownCalls, wire::Welcome) {
         let mut refusals = newcomer.refusals;
         let servers: Vec<ServerId> = newcomer.offers.iter().map(|(id, _)| id.clone()).collect();
         for (index, (server, offer)) in (0..).zip(newcomer.offers) {
+            self.registered.take(&server, &newcomer.worker, link);
             let refused = self.catalogs.register(&server, &newcomer.worker, offer);
             refusals.extend(refused.into_iter().map(|it| offer::refusal(index, it)));
         }
@@ -119,14 +151,10 @@ impl Inner {
     /// A link has ended; its worker may come back.
     pub(crate) fn unlinked(&self, instance: &Instance, link: &Link, reason: EndedLink) {
         self.roster.refresh(link);
-        let current = self.roster.find(&instance.worker).and_then(|it| it.link());
         for server in link.servers() {
-            let still = current
-                .as_ref()
-                .is_some_and(|it| it.server_index(server).is_some());
-            if !still {
-                self.catalogs.remove(server, &instance.worker);
-            }
+            let remove = || self.catalogs.remove(server, &instance.worker);
+            self.registered
+                .leave(server, &instance.worker, link, remove);
         }
         self.shared.metrics.links.decrement(1.0);
         self.shared.metrics.links_ended.count(reason);
@@ -140,5 +168,33 @@ impl Inner {
         for worker in self.roster.candidates(server).iter() {
             worker.link.watch(server, uri, watched);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostler_types::{ServerName, TenantId};
+
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn the_end_of_a_link_removes_only_its_own_catalog() {
+        let server = ServerId {
+            tenant: TenantId::parse("acme").expect("a name"),
+            name: ServerName::parse("calc").expect("a name"),
+        };
+        let worker = WorkerId::parse("w1").expect("a name");
+        let link = |number| Link::new(number, 1, Vec::new(), &Config::default());
+        let (old, new, registered) = (link(1), link(2), Registered::default());
+        registered.take(&server, &worker, &old);
+        registered.take(&server, &worker, &new);
+        registered.leave(&server, &worker, &old, || panic!("it is of the new link"));
+        assert!(registered.is_of(&server, &worker, &new));
+        assert!(!registered.is_of(&server, &worker, &old));
+        let mut removed = false;
+        registered.leave(&server, &worker, &new, || removed = true);
+        assert!(removed);
+        assert!(registered.0.lock().is_empty());
     }
 }

@@ -41,12 +41,18 @@ use tokio::sync::Notify;
 use tonic::Status;
 
 use crate::{
-    instance::Shared, link::outbox::Why, metrics::Metrics, roster::Roster, watch::Watches,
+    admission::Registered,
+    instance::{Instance, Shared},
+    link::outbox::Why,
+    metrics::Metrics,
+    roster::Roster,
+    slot::Slot,
+    watch::Watches,
 };
 
 pub use attempt::{Attempt, AttemptEnd, AttemptEvent, NewAttempt, Placement, RefusedReason};
 pub use config::Config;
-pub use orphans::Orphans;
+pub use orphans::{Backlog, Orphans};
 pub use roster::{NotStarted, WorkerRef};
 pub use service::Service;
 pub use watch::{TooManyWatches, Watch};
@@ -62,6 +68,7 @@ pub(crate) struct Inner {
     orphans: Arc<dyn Orphans>,
     roster: Roster,
     watches: Watches,
+    registered: Registered,
     links_made: AtomicU64,
     draining: AtomicBool,
     closing: AtomicBool,
@@ -91,6 +98,7 @@ impl Hub {
             orphans,
             roster: Roster::default(),
             watches: Watches::default(),
+            registered: Registered::default(),
             links_made: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             closing: AtomicBool::new(false),
@@ -126,22 +134,26 @@ impl Hub {
     /// kept, its open questions, its outcome. Exactly this attempt: whoever has a call's placement
     /// stored must not get what another worker says about it.
     pub fn attach(&self, call: CallId, placement: &Placement) -> Option<Attempt> {
+        let (instance, slot) = self.find(call, placement)?;
+        slot.claim().then(|| Attempt::new(instance, slot))
+    }
+
+    /// Nobody will ever claim this attempt: its worker stops it and forgets its outcome. If it
+    /// has an owner it goes on.
+    pub fn forget_at(&self, call: CallId, placement: &Placement) {
+        if let Some((instance, slot)) = self.find(call, placement) {
+            instance.forget(&slot);
+        }
+    }
+
+    /// Exactly this attempt, at exactly this process.
+    fn find(&self, call: CallId, placement: &Placement) -> Option<(Arc<Instance>, Arc<Slot>)> {
         let instance = self.0.roster.find(&placement.worker)?;
         if instance.epoch != placement.instance {
             return None;
         }
         let slot = instance.find_attempt(call, placement.attempt)?;
-        slot.claim().then(|| Attempt::new(instance, slot))
-    }
-
-    /// Nobody will ever claim this call: workers stop it and forget its outcome. An attempt that
-    /// has an owner goes on.
-    pub fn forget(&self, call: CallId) {
-        for instance in self.0.roster.instances() {
-            if let Some(slot) = instance.find(call).filter(|slot| !slot.is_owned()) {
-                instance.forget(&slot);
-            }
-        }
+        Some((instance, slot))
     }
 
     /// Watches one resource: one watch towards the workers, however many listeners there are.

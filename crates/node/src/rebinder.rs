@@ -5,60 +5,168 @@
 //! Owns: the queue between the hub and the owners. Started by: `run`. Stops when: the hub is gone.
 //! Never: decides anything about a call.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use ostler_hub::{Hub, Orphans, Placement};
+use futures_util::{StreamExt, stream};
+use ostler_hub::{Backlog, Hub, Orphans, Placement};
 use ostler_session::Sessions;
 use ostler_task::Tasks;
 use ostler_types::CallId;
 use tokio::sync::mpsc;
 
-/// Calls waiting for their owner; more are forgotten by the hub after its grace.
+/// Calls that wait for their owner; the hub keeps more until there is room.
 const QUEUE_LEN_MAX: usize = 65_536;
+/// Owners that are woken at once: each wake may wait for the disk, and they share its syncs.
+const WAKES_MAX: usize = 256;
 
-struct Orphanage(mpsc::Sender<CallId>);
+type Orphan = (CallId, Placement);
+
+struct Orphanage {
+    found: mpsc::Sender<Orphan>,
+    /// Told of and not yet dealt with.
+    open: Arc<AtomicUsize>,
+}
 
 impl Orphans for Orphanage {
     fn orphan(&self, call: CallId, placement: Placement) {
-        if self.0.try_send(call).is_err() {
-            tracing::warn!(%call, worker = %placement.worker, "too many calls wait for their owners");
+        self.open.fetch_add(1, Ordering::AcqRel);
+        if let Err(error) = self.found.try_send((call, placement)) {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+            tracing::warn!(%call, %error, "the owner of a call is not looked for");
+        }
+    }
+
+    fn backlog(&self) -> Backlog {
+        if self.found.capacity() == 0 {
+            return Backlog::Full;
+        }
+        match self.open.load(Ordering::Acquire) {
+            0 => Backlog::Empty,
+            _ => Backlog::Waiting,
         }
     }
 }
 
-pub fn orphanage() -> (Arc<dyn Orphans>, mpsc::Receiver<CallId>) {
-    let (found, queue) = mpsc::channel(QUEUE_LEN_MAX);
-    (Arc::new(Orphanage(found)), queue)
+/// Calls without an owner, as they are found.
+pub struct Queue {
+    found: mpsc::Receiver<Orphan>,
+    open: Arc<AtomicUsize>,
+}
+
+pub fn orphanage() -> (Arc<dyn Orphans>, Queue) {
+    let (sender, found) = mpsc::channel(QUEUE_LEN_MAX);
+    let open = Arc::new(AtomicUsize::new(0));
+    let queue = Queue {
+        found,
+        open: open.clone(),
+    };
+    let orphanage = Orphanage {
+        found: sender,
+        open,
+    };
+    (Arc::new(orphanage), queue)
+}
+
+impl Queue {
+    /// Deals with each call, several at once, until nobody can find more.
+    async fn serve<D>(self, deal: impl Fn(CallId, Placement) -> D)
+    where
+        D: Future<Output = ()>,
+    {
+        let Self { found, open } = self;
+        let found = stream::unfold(found, |mut found| async move {
+            found.recv().await.map(|orphan| (orphan, found))
+        });
+        let deal = |(call, placement)| {
+            let (dealt, open) = (deal(call, placement), open.clone());
+            async move {
+                dealt.await;
+                open.fetch_sub(1, Ordering::AcqRel);
+            }
+        };
+        let dealt = found.map(deal).buffer_unordered(WAKES_MAX);
+        dealt.for_each(|()| std::future::ready(())).await;
+    }
 }
 
 pub struct Rebinder {
-    found: mpsc::Receiver<CallId>,
+    found: Queue,
+    owners: Owners,
+}
+
+struct Owners {
     hub: Hub,
     sessions: Sessions,
     tasks: Tasks,
 }
 
 impl Rebinder {
-    pub fn new(found: mpsc::Receiver<CallId>, hub: Hub, sessions: Sessions, tasks: Tasks) -> Self {
-        Self {
-            found,
+    pub fn new(found: Queue, hub: Hub, sessions: Sessions, tasks: Tasks) -> Self {
+        let owners = Owners {
             hub,
             sessions,
             tasks,
-        }
+        };
+        Self { found, owners }
     }
 
-    pub async fn run(mut self) {
-        while let Some(call) = self.found.recv().await {
-            self.rebind(call).await;
-        }
+    pub async fn run(self) {
+        let Self { found, owners } = self;
+        let owners = Arc::new(owners);
+        let deal = move |call, placement| owners.clone().rebind(call, placement);
+        found.serve(deal).await;
     }
+}
 
-    async fn rebind(&self, call: CallId) {
+impl Owners {
+    async fn rebind(self: Arc<Self>, call: CallId, placement: Placement) {
         if self.sessions.rebind(call).await || self.tasks.rebind(call).await {
             return;
         }
         tracing::debug!(%call, "nobody owns this call");
-        self.hub.forget(call);
+        self.hub.forget_at(call, &placement);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ostler_types::{InstanceEpoch, WorkerId};
+    use tokio::sync::Barrier;
+
+    use super::*;
+
+    fn orphan(orphanage: &dyn Orphans, call: u128) {
+        let placement = Placement {
+            worker: WorkerId::parse("w1").expect("a name"),
+            instance: InstanceEpoch(1),
+            attempt: 1,
+        };
+        orphanage.orphan(CallId(call), placement);
+    }
+
+    #[tokio::test]
+    async fn owners_are_woken_side_by_side_and_none_is_left_out() {
+        let (orphanage, queue) = orphanage();
+        (0..2 * WAKES_MAX as u128).for_each(|call| orphan(&*orphanage, call));
+        assert_eq!(orphanage.backlog(), Backlog::Waiting);
+        let open = queue.open.clone();
+        drop(orphanage);
+        // Nobody passes until as many as may are there.
+        let together = Barrier::new(WAKES_MAX);
+        let deal = |_, _| async { drop(together.wait().await) };
+        queue.serve(deal).await;
+        assert_eq!(open.load(Ordering::Acquire), 0);
+    }
+
+    #[tokio::test]
+    async fn the_hub_hears_when_no_more_calls_can_wait() {
+        let (orphanage, queue) = orphanage();
+        (0..QUEUE_LEN_MAX as u128).for_each(|call| orphan(&*orphanage, call));
+        assert_eq!(orphanage.backlog(), Backlog::Full);
+        orphan(&*orphanage, 0);
+        assert_eq!(queue.open.load(Ordering::Acquire), QUEUE_LEN_MAX);
     }
 }

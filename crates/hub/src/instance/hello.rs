@@ -56,8 +56,11 @@ impl Instance {
     }
 
     fn match_slot(&self, link: &Link, slot: &Arc<Slot>, named: Named) {
-        if slot.times().ended.is_some() {
-            return;
+        let alive = matches!(named, Named::Running | Named::Held);
+        match slot.times().ended {
+            Some(Ended::ByPlatform(_)) if alive => return self.give_up(slot),
+            Some(Ended::ByPlatform(_) | Ended::ByWorker) => return,
+            None => {}
         }
         match on_hello(named) {
             OnHello::Continue => link.outbox.orders(slot, slot.orders()),
@@ -79,15 +82,20 @@ impl Instance {
                 continue;
             }
             match room.checked_sub(1) {
-                None => self.forget_at_worker(*call, *attempt),
+                None => self.refuse(*call, *attempt),
                 // Another attempt of this call runs here: this one has no owner.
-                Some(_) if self.find(*call).is_some() => self.forget_at_worker(*call, *attempt),
+                Some(_) if self.find(*call).is_some() => self.refuse(*call, *attempt),
                 Some(left) => {
                     room = left;
                     self.adopt_one(*call, *attempt);
                 }
             }
         }
+    }
+
+    fn refuse(&self, call: CallId, attempt: u32) {
+        self.excused.lock().add(call);
+        self.forget_at_worker(call, attempt);
     }
 
     fn adopt_one(&self, call: CallId, attempt: u32) {

@@ -1,6 +1,7 @@
 //! One worker process: its calls, which outlive its link for a grace, and the link while there
 //! is one.
 
+mod excused;
 mod hello;
 mod sweep;
 
@@ -24,6 +25,7 @@ use ostler_rpc::{
 use ostler_types::{CallId, InstanceEpoch, Instant, WorkerId};
 use parking_lot::Mutex;
 
+use self::excused::Excused;
 use crate::{
     attempt::{AttemptEnd, NewAttempt, Placement, RefusedReason},
     config::Config,
@@ -49,6 +51,8 @@ pub(crate) struct Instance {
     slots: Mutex<HashMap<CallId, Arc<Slot>>>,
     /// Calls that take room at the worker.
     in_flight: AtomicU32,
+    /// Calls that ended here before their worker said so. Its outcomes may be on the way.
+    excused: Mutex<Excused>,
     /// No slot needs the sweep before this time.
     next_due: AtomicU64,
     link: Mutex<LinkState>,
@@ -81,6 +85,7 @@ impl Instance {
             shared,
             slots: Mutex::default(),
             in_flight: AtomicU32::new(0),
+            excused: Mutex::default(),
             next_due: AtomicU64::new(u64::MAX),
             link: Mutex::new(lost),
         }
@@ -276,7 +281,10 @@ impl Instance {
         let Some(slot) = self.find(call) else {
             dropped.count(DroppedOutcome::Unknown);
             self.forget_at_worker(call, attempt);
-            return Err(NotMine);
+            return match self.excused.lock().take(call) {
+                true => Ok(()),
+                false => Err(NotMine),
+            };
         };
         if slot.attempt != attempt {
             dropped.count(DroppedOutcome::Stale);
@@ -333,16 +341,18 @@ impl Instance {
     }
 
     pub fn answer(&self, slot: &Arc<Slot>, answers: Vec<Answer>) {
-        let link = self.link();
-        let taken = link.as_ref().map(|link| link.outbox.taken());
-        let sent = answers.clone();
-        if let (Some(upto), Some(link)) = (slot.answer(answers, taken), link) {
-            link.outbox.answers(slot, &sent, upto);
+        let taken = self.link().map(|link| link.outbox.taken());
+        let orders = slot.answer(answers, taken);
+        // A link that comes before this tells what is booked by itself: twice at worst, not never.
+        if let Some(link) = self.link() {
+            link.outbox.orders(slot, orders);
         }
     }
 
     pub fn recorded(&self, slot: &Arc<Slot>) {
         self.remove(slot);
+        // After a new link the worker may just be saying it again.
+        self.excused.lock().add(slot.call);
         if let Some(link) = self.link() {
             link.outbox.recorded(slot.call);
         }
@@ -360,14 +370,20 @@ impl Instance {
         }
     }
 
-    /// Nobody will claim it.
+    /// Nobody will claim it. One that was claimed meanwhile goes on.
     pub fn forget(&self, slot: &Arc<Slot>) {
-        let now = self.shared.env.now();
-        let lost = AttemptEnd::Lost;
-        if slot.end(lost, Ended::ByPlatform(now)).fate == EndFate::First {
-            self.shared.metrics.calls_ended.count(EndedCall::Forgotten);
+        match slot.forget(self.shared.env.now()) {
+            None => return,
+            Some(EndFate::First) => self.shared.metrics.calls_ended.count(EndedCall::Forgotten),
+            Some(EndFate::Duplicate | EndFate::Late) => {}
         }
+        self.give_up(slot);
+    }
+
+    /// Removes a call that its worker may still run; tells it if it is there to be told.
+    fn give_up(&self, slot: &Arc<Slot>) {
         self.remove(slot);
+        self.excused.lock().add(slot.call);
         self.forget_at_worker(slot.call, slot.attempt);
     }
 

@@ -9,7 +9,7 @@ use super::Instance;
 use crate::{
     attempt::AttemptEnd,
     machine::{Due, Ended, due},
-    orphans::Orphans,
+    orphans::{Backlog, Orphans},
     slot::Slot,
 };
 
@@ -21,8 +21,9 @@ impl Instance {
         }
         self.next_due.store(u64::MAX, Ordering::Release);
         let slots: Vec<_> = self.slots.lock().values().cloned().collect();
-        let lost = self.lost_since();
         for slot in slots {
+            // Each time: the worker may link while this looks.
+            let lost = self.lost_since();
             let (what, next) = due(now, &slot.times(), lost, &self.shared.config);
             self.perform(&slot, what, now, orphans);
             // What was done may have made something else due.
@@ -41,15 +42,17 @@ impl Instance {
             }
             Due::Lost => {
                 self.end(slot, AttemptEnd::Lost, Ended::ByPlatform(now));
-                self.remove(slot);
+                self.give_up(slot);
             }
+            Due::Offer if orphans.backlog() == Backlog::Full => {}
             Due::Offer => {
-                slot.offered();
+                slot.offered(now);
                 self.shared.metrics.orphans.increment(1);
                 orphans.orphan(slot.call, self.placement(slot));
             }
+            Due::Unclaimed if orphans.backlog() != Backlog::Empty => {}
             Due::Unclaimed => self.forget(slot),
-            Due::Remove => self.remove(slot),
+            Due::Remove => self.give_up(slot),
         }
     }
 

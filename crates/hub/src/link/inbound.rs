@@ -193,6 +193,7 @@ where
     }
 
     fn on_catalog(&mut self, wire: wire::CatalogChanged) -> Step {
+        self.credit.chatter();
         let index = wire.server;
         let bytes = match self.reader().bytes("catalog", wire.catalog) {
             Ok(bytes) => bytes,
@@ -223,6 +224,9 @@ where
             .watches
             .store(offer.resource_watch, Ordering::Release);
         let worker = &self.instance.worker;
+        if !self.hub.registered.is_of(&server.id, worker, &self.link) {
+            return Err("a newer link of this worker has said what it serves".to_owned());
+        }
         let refused = self.hub.catalogs.register(&server.id, worker, offer);
         refusals.extend(
             refused
@@ -242,8 +246,9 @@ where
 
     /// At once, not after the other frames of this turn: no call may be sent its way.
     fn on_leaving(&self) {
-        self.link.leaving();
-        self.hub.roster.refresh(&self.link);
+        if self.link.leaving() {
+            self.hub.roster.refresh(&self.link);
+        }
     }
 
     fn on_pong(&mut self, wire: &wire::Pong) {

@@ -110,9 +110,13 @@ impl Link {
         self.stands(Standing::Serves)
     }
 
-    /// The worker takes no new calls.
-    pub fn leaving(&self) {
-        self.stand(Standing::WorkerLeaves);
+    /// The worker takes no new calls. True if it did until now.
+    pub fn leaving(&self) -> bool {
+        let (from, to) = (Standing::Serves as u8, Standing::WorkerLeaves as u8);
+        let changed = self
+            .standing
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        changed.is_ok()
     }
 
     /// The node sends no new calls.
@@ -275,9 +279,17 @@ where
         if let Poll::Ready(why) = self.link.outbox.poll_closed(cx) {
             return Poll::Ready(Step::Break(self.closed(why)));
         }
-        if Pin::new(&mut self.timer).poll(cx).is_ready() {
-            return Poll::Ready(self.on_tick());
+        let tick = Pin::new(&mut self.timer).poll(cx).is_ready();
+        // Before the tick: a worker whose frames are here is not silent.
+        let read = self.poll_batch(cx);
+        match read {
+            Poll::Ready(Step::Continue(())) | Poll::Pending if tick => Poll::Ready(self.on_tick()),
+            Poll::Ready(_) | Poll::Pending => read,
         }
+    }
+
+    /// Pending when nothing more has come in.
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         for _ in 0..BATCH_LEN_MAX {
             let item = ready!(Pin::new(&mut self.inbound).poll_next(cx));
             let step = self.on_item(item);

@@ -4,6 +4,7 @@
 
 use std::{
     pin::Pin,
+    slice,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -51,8 +52,8 @@ struct State {
 /// What a data frame belongs to.
 enum Data {
     Call(Arc<Slot>),
-    /// The last part of the answers up to this number; 0 for earlier parts.
-    Answers(Arc<Slot>, u64),
+    /// The answers with these numbers.
+    Answers(Arc<Slot>, Vec<u64>),
 }
 
 struct Closed {
@@ -171,18 +172,17 @@ impl Outbox {
     /// Answers are never refused; who may answer how much is decided where questions are let in.
     /// Those that do not fit into one frame together go one by one, and what fits into none is
     /// left out: no worker asks with such a key.
-    pub fn answers(&self, slot: &Arc<Slot>, answers: &[Answer], upto: u64) {
-        if self.answers_frame(slot, answers, upto) {
+    pub fn answers(&self, slot: &Arc<Slot>, answers: &[Answer], numbers: &[u64]) {
+        if self.answers_frame(slot, answers, numbers) {
             return;
         }
-        for answer in answers {
-            self.answers_frame(slot, std::slice::from_ref(answer), 0);
+        for (answer, number) in answers.iter().zip(numbers) {
+            self.answers_frame(slot, slice::from_ref(answer), slice::from_ref(number));
         }
-        self.answers_frame(slot, &[], upto);
     }
 
     /// False if no frame can hold them.
-    fn answers_frame(&self, slot: &Arc<Slot>, answers: &[Answer], upto: u64) -> bool {
+    fn answers_frame(&self, slot: &Arc<Slot>, answers: &[Answer], numbers: &[u64]) -> bool {
         let mut writer = Writer::new(&self.numbers);
         let answers = wire::Answers {
             call: Some(slot.call.into()),
@@ -194,7 +194,7 @@ impl Outbox {
         }
         let mut state = self.state.lock();
         if state.closed.is_none() {
-            let tag = Data::Answers(slot.clone(), upto);
+            let tag = Data::Answers(slot.clone(), numbers.to_vec());
             state.lanes.push_data(frame, writer.into_transfers(), tag);
             wake_sender(state);
         }
@@ -207,7 +207,7 @@ impl Outbox {
             self.control(frame);
         }
         if !orders.answers.is_empty() {
-            self.answers(slot, &orders.answers, orders.answers_upto);
+            self.answers(slot, &orders.answers, &orders.numbers);
         }
     }
 
@@ -293,9 +293,9 @@ impl State {
                     self.lanes.push_control(frame.into());
                 }
             }
-            Some(Data::Answers(slot, upto)) => {
+            Some(Data::Answers(slot, numbers)) => {
                 let bytes = self.lanes.sent_bytes();
-                slot.answers_left(upto, Position { link, bytes });
+                slot.answers_left(&numbers, Position { link, bytes });
             }
         }
         Some(leaving.frame)

@@ -12,13 +12,13 @@ use std::{
 
 use ostler_protocol::call::{Answer, CallEvent, Question};
 use ostler_types::{CallId, Instant};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::{
     attempt::{AttemptEnd, AttemptEvent},
     config::Config,
     machine::{CallTimes, Ended, Unowned},
-    slot::state::{CancelOrder, GivenAnswers, Keep, State, chatter_bytes, question_bytes, wake},
+    slot::state::{CancelOrder, GivenAnswer, Keep, State, chatter_bytes, question_bytes, wake},
 };
 
 pub(crate) struct Slot {
@@ -40,8 +40,8 @@ pub(crate) struct Orders {
     pub keep: bool,
     pub cancel: Option<String>,
     pub answers: Vec<Answer>,
-    /// The number of the last of these answers.
-    pub answers_upto: u64,
+    /// The number of each of these answers, in rising order.
+    pub numbers: Vec<u64>,
 }
 
 /// What an end did.
@@ -142,15 +142,19 @@ impl Slot {
     /// Questions, without those that are only said again after a new link.
     pub fn ask(&self, asked: Vec<Question>, config: &Config) -> Result<(), TooManyQuestions> {
         let mut state = self.state.lock();
+        if state.ended.is_some() {
+            return Ok(());
+        }
         let new = |question: &Question| !state.knows(question);
         let new: Vec<_> = asked.into_iter().filter(new).collect();
         if new.is_empty() {
             return Ok(());
         }
-        state.open.extend(new.iter().cloned());
-        if state.open.iter().map(question_bytes).sum::<usize>() > config.ask_bytes_max {
+        let bytes = state.open.iter().chain(&new).map(question_bytes);
+        if bytes.sum::<usize>() > config.ask_bytes_max {
             return Err(TooManyQuestions);
         }
+        state.open.extend(new.iter().cloned());
         state.push(CallEvent::Ask(new));
         wake(state);
         Ok(())
@@ -159,7 +163,17 @@ impl Slot {
     // ---- the end -----------------------------------------------------------------------
 
     pub fn end(&self, end: AttemptEnd, by: Ended) -> Ending {
-        let mut state = self.state.lock();
+        Self::end_locked(self.state.lock(), end, by)
+    }
+
+    /// Ends it as lost, unless somebody owns it.
+    pub fn forget(&self, now: Instant) -> Option<EndFate> {
+        let state = self.state.lock();
+        let ownerless = !state.owned;
+        ownerless.then(|| Self::end_locked(state, AttemptEnd::Lost, Ended::ByPlatform(now)).fate)
+    }
+
+    fn end_locked(mut state: MutexGuard<'_, State>, end: AttemptEnd, by: Ended) -> Ending {
         let fate = match state.ended {
             Some(Ended::ByWorker) => EndFate::Duplicate,
             Some(Ended::ByPlatform(_)) => EndFate::Late,
@@ -235,26 +249,24 @@ impl Slot {
         }
     }
 
-    /// Books answers; their number if there is still a call for them. `taken` is what the worker
+    /// Books answers, if there is still a call for them; what to send. `taken` is what the worker
     /// has taken in.
-    pub fn answer(&self, answers: Vec<Answer>, taken: Option<Position>) -> Option<u64> {
+    pub fn answer(&self, answers: Vec<Answer>, taken: Option<Position>) -> Orders {
         let mut state = self.state.lock();
         if state.ended.is_some() {
-            return None;
+            return Orders::default();
         }
         if let Some(taken) = taken {
             state.forget_taken(taken);
         }
         let answered = |q: &Question| answers.iter().any(|answer| answer.key == q.key);
         state.open.retain(|question| !answered(question));
-        state.answers_given += 1;
-        let (number, left) = (state.answers_given, None);
-        state.answers.push_back(GivenAnswers {
-            number,
+        let (answers, numbers) = state.book(answers).into_iter().unzip();
+        Orders {
             answers,
-            left,
-        });
-        Some(number)
+            numbers,
+            ..Orders::default()
+        }
     }
 
     pub fn set_deadline(&self, deadline: Instant) {
@@ -272,10 +284,6 @@ impl Slot {
             state.unowned = Some(Unowned { since, offered });
         }
         kept
-    }
-
-    pub fn is_owned(&self) -> bool {
-        self.state.lock().owned
     }
 
     /// Gives a kept call without an owner to a new one, which hears again what still matters.
@@ -304,10 +312,13 @@ impl Slot {
         }
     }
 
-    /// All answers up to this number have left now.
-    pub fn answers_left(&self, upto: u64, at: Position) {
+    /// The answers with these numbers have left now. Others may still wait: small ones overtake
+    /// large ones.
+    pub fn answers_left(&self, numbers: &[u64], at: Position) {
         let mut state = self.state.lock();
-        let left = |given: &&mut GivenAnswers| given.number <= upto && given.left.is_none();
+        let left = |given: &&mut GivenAnswer| {
+            numbers.binary_search(&given.number).is_ok() && given.left.is_none()
+        };
         for given in state.answers.iter_mut().filter(left) {
             given.left = Some(at);
         }
@@ -316,16 +327,16 @@ impl Slot {
     /// What must be sent again on a new link.
     pub fn orders(&self) -> Orders {
         let mut state = self.state.lock();
-        let mut answers = Vec::new();
-        for given in &mut state.answers {
+        let resend = |given: &mut GivenAnswer| {
             given.left = None;
-            answers.extend(given.answers.iter().cloned());
-        }
+            (given.answer.clone(), given.number)
+        };
+        let (answers, numbers) = state.answers.iter_mut().map(resend).unzip();
         Orders {
             keep: state.keep == Keep::Asked,
             cancel: state.cancel.as_ref().map(|cancel| cancel.reason.clone()),
             answers,
-            answers_upto: state.answers_given,
+            numbers,
         }
     }
 
@@ -342,9 +353,11 @@ impl Slot {
         }
     }
 
-    pub fn offered(&self) {
+    /// The grace of whoever may claim it begins.
+    pub fn offered(&self, now: Instant) {
         if let Some(unowned) = &mut self.state.lock().unowned {
-            unowned.offered = true;
+            let (since, offered) = (now, true);
+            *unowned = Unowned { since, offered };
         }
     }
 }

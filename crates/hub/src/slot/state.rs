@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, task::Waker};
 
-use ostler_protocol::call::{Answer, CallEvent, Question};
+use ostler_protocol::call::{Answer, AnswerFailure, CallEvent, Question};
 use ostler_types::Instant;
 use parking_lot::MutexGuard;
 
@@ -12,6 +12,9 @@ use crate::{
     config::Config,
     machine::{Ended, Unowned},
 };
+
+/// Answers of one call that its worker has not taken in yet, in bytes.
+pub(super) const ANSWERS_BYTES_MAX: usize = 16 << 20;
 
 pub(super) struct State {
     pub events: VecDeque<CallEvent>,
@@ -30,7 +33,7 @@ pub(super) struct State {
     pub cancel: Option<CancelOrder>,
     /// Questions that nobody has answered yet.
     pub open: Vec<Question>,
-    pub answers: VecDeque<GivenAnswers>,
+    pub answers: VecDeque<GivenAnswer>,
     pub answers_given: u64,
     pub deadline: Instant,
     pub owned: bool,
@@ -51,11 +54,11 @@ pub(super) struct CancelOrder {
     pub at: Instant,
 }
 
-/// Answers that the worker may not have taken in yet.
-pub(super) struct GivenAnswers {
+/// An answer that the worker may not have taken in yet.
+pub(super) struct GivenAnswer {
     pub number: u64,
-    pub answers: Vec<Answer>,
-    /// On which link, and where in its stream, they left.
+    pub answer: Answer,
+    /// On which link, and where in its stream, it left.
     pub left: Option<Position>,
 }
 
@@ -130,8 +133,30 @@ impl State {
 
     /// Open, or answered with an answer that is still on its way.
     pub fn knows(&self, question: &Question) -> bool {
-        let given = self.answers.iter().flat_map(|given| &given.answers);
-        self.open.contains(question) || given.into_iter().any(|answer| answer.key == question.key)
+        let given = |given: &GivenAnswer| given.answer.key == question.key;
+        self.open.contains(question) || self.answers.iter().any(given)
+    }
+
+    /// Numbers answers and keeps them until they are taken in. Of those beyond the bound the
+    /// worker only hears that they did not fit.
+    pub fn book(&mut self, answers: Vec<Answer>) -> Vec<(Answer, u64)> {
+        let waiting = self.answers.iter().map(|given| answer_bytes(&given.answer));
+        let mut bytes: usize = waiting.sum();
+        let mut book = |mut answer: Answer| {
+            if bytes + answer_bytes(&answer) > ANSWERS_BYTES_MAX {
+                answer.value = Err(AnswerFailure::Invalid);
+            }
+            bytes += answer_bytes(&answer);
+            self.answers_given += 1;
+            let (number, left) = (self.answers_given, None);
+            self.answers.push_back(GivenAnswer {
+                number,
+                answer: answer.clone(),
+                left,
+            });
+            (answer, number)
+        };
+        answers.into_iter().map(&mut book).collect()
     }
 
     pub fn forget_taken(&mut self, taken: Position) {
@@ -184,6 +209,11 @@ pub(super) fn chatter_bytes(event: &CallEvent) -> usize {
         | CallEvent::BecomeTask
         | CallEvent::Outcome(_) => 0,
     }
+}
+
+fn answer_bytes(answer: &Answer) -> usize {
+    let value = answer.value.as_ref().map_or(0, |value| value.bytes().len());
+    64 + answer.key.len() + value
 }
 
 pub(super) fn question_bytes(question: &Question) -> usize {

@@ -5,7 +5,7 @@ use std::{
 
 use ostler_protocol::{
     Raw,
-    call::{Failure, Log, LogLevel, Progress, QuestionKind},
+    call::{AnswerFailure, Failure, Log, LogLevel, Progress, QuestionKind},
 };
 
 use super::*;
@@ -239,18 +239,61 @@ fn answers_are_sent_again_until_they_were_surely_taken_in() {
     let slot = started();
     slot.hand();
     let at = |bytes| Position { link: 1, bytes };
-    assert_eq!(slot.answer(vec![answer("a")], Some(at(0))), Some(1));
-    slot.answers_left(1, at(100));
-    assert_eq!(slot.answer(vec![answer("b")], Some(at(99))), Some(2));
-    slot.answers_left(2, at(200));
+    assert_eq!(slot.answer(vec![answer("a")], Some(at(0))).numbers, [1]);
+    slot.answers_left(&[1], at(100));
+    assert_eq!(slot.answer(vec![answer("b")], Some(at(99))).numbers, [2]);
+    slot.answers_left(&[2], at(200));
     let orders = slot.orders();
     assert_eq!(orders.answers, [answer("a"), answer("b")]);
     // Both leave together on the next link; the third waits there.
-    slot.answers_left(orders.answers_upto, Position { link: 2, bytes: 50 });
-    assert_eq!(slot.answer(vec![answer("c")], None), Some(3));
+    slot.answers_left(&orders.numbers, Position { link: 2, bytes: 50 });
+    assert_eq!(slot.answer(vec![answer("c")], None).numbers, [3]);
     let taken = Position { link: 2, bytes: 60 };
-    assert_eq!(slot.answer(vec![answer("d")], Some(taken)), Some(4));
+    assert_eq!(slot.answer(vec![answer("d")], Some(taken)).numbers, [4]);
     assert_eq!(slot.orders().answers, [answer("c"), answer("d")]);
+}
+
+#[test]
+fn an_answer_that_was_overtaken_is_sent_again() {
+    let slot = started();
+    slot.hand();
+    slot.answer(vec![answer("large")], None);
+    let small = slot.answer(vec![answer("small")], None);
+    let at = Position { link: 1, bytes: 10 };
+    slot.answers_left(&small.numbers, at);
+    slot.answer(vec![answer("later")], Some(at));
+    assert_eq!(slot.orders().answers, [answer("large"), answer("later")]);
+}
+
+#[test]
+fn answers_beyond_the_bound_are_kept_as_failures() {
+    let slot = started();
+    let text = format!("\"{}\"", "x".repeat(state::ANSWERS_BYTES_MAX - 1_000));
+    let large = |key: &str| Answer {
+        key: key.to_owned(),
+        value: Ok(Raw::parse(text.clone().into(), 4).expect("JSON")),
+    };
+    let given = slot.answer(vec![large("a"), large("b"), answer("c")], None);
+    assert!(given.answers[0].value.is_ok());
+    assert_eq!(given.answers[1].value, Err(AnswerFailure::Invalid));
+    assert!(given.answers[2].value.is_ok());
+    assert_eq!(slot.orders().answers, given.answers);
+}
+
+#[test]
+fn what_is_asked_too_much_or_too_late_is_not_kept() {
+    let (slot, config) = (started(), Config::default());
+    slot.end(ok(), Ended::ByWorker);
+    slot.ask(vec![question("a")], &config).expect("ignored");
+    assert!(slot.state.lock().open.is_empty());
+    let (slot, ask_bytes_max) = (started(), 10);
+    let config = Config {
+        ask_bytes_max,
+        ..config
+    };
+    slot.ask(vec![question("a")], &config)
+        .expect_err("too much");
+    assert!(slot.state.lock().open.is_empty());
 }
 
 #[test]

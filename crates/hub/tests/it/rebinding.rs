@@ -2,16 +2,25 @@
 
 use std::time::Duration;
 
-use ostler_hub::AttemptEnd;
+use ostler_hub::{AttemptEnd, Backlog, Placement};
 use ostler_protocol::call::{Answer, CallEvent};
 use ostler_rpc::worker_v1::{self as wire, KnownCallState as State, to_worker::Frame as To};
-use ostler_types::{CallId, InstanceEpoch};
+use ostler_types::{CallId, InstanceEpoch, WorkerId};
 
 use crate::rig::{Rig, Worker, end, event, id, known, ok, raw};
 
 async fn worker_with(rig: &Rig, calls: &[(u128, State)]) -> Worker {
     let calls = known(calls);
     rig.try_worker(|hello| hello.calls = calls).await.unwrap()
+}
+
+/// The default worker, in this process and attempt.
+fn place(epoch: u64, attempt: u32) -> Placement {
+    Placement {
+        worker: WorkerId::parse("w1").unwrap(),
+        instance: InstanceEpoch(epoch),
+        attempt,
+    }
 }
 
 /// Long enough for the sweep to look.
@@ -78,10 +87,29 @@ async fn a_call_nobody_claims_is_forgotten_after_the_grace() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_call_is_forgotten_while_its_owner_is_still_to_be_looked_for() {
+    let rig = Rig::new();
+    rig.found.set_backlog(Backlog::Full);
+    let mut worker = worker_with(&rig, &[(1, State::Running)]).await;
+    let grace = Duration::from_secs(31);
+    let until = rig.env.now() + grace;
+    assert_eq!(rig.env.until(until, worker.next()).await, None);
+    assert!(rig.found.take().is_empty());
+    rig.found.set_backlog(Backlog::Waiting);
+    let until = until + grace;
+    assert_eq!(rig.env.until(until, worker.next()).await, None);
+    assert_eq!(rig.found.take().len(), 1);
+    rig.found.set_backlog(Backlog::Empty);
+    assert!(matches!(worker.next().await, To::Forget(_)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_call_that_is_known_to_be_nobodys_is_forgotten_at_once() {
     let rig = Rig::new();
     let mut worker = worker_with(&rig, &[(1, State::Held)]).await;
-    rig.hub.forget(CallId(1));
+    rig.hub.forget_at(CallId(1), &place(7, 2));
+    rig.hub.forget_at(CallId(1), &place(8, 1));
+    rig.hub.forget_at(CallId(1), &place(7, 1));
     assert!(matches!(worker.next().await, To::Forget(_)));
     assert!(rig.claim(1).is_none());
     sweep(&rig).await;
@@ -101,7 +129,13 @@ async fn a_call_with_an_owner_is_not_forgotten_because_of_another_attempt_of_it(
         hello.calls = calls;
     };
     let mut other = rig.try_worker(other).await.unwrap();
-    rig.hub.forget(CallId(1));
+    let worker_2 = WorkerId::parse("w2").unwrap();
+    let there = Placement {
+        worker: worker_2,
+        ..place(7, 1)
+    };
+    rig.hub.forget_at(CallId(1), &place(7, 1));
+    rig.hub.forget_at(CallId(1), &there);
     assert!(matches!(other.next().await, To::Forget(_)));
     worker.ok(1).await;
     assert_eq!(end(&mut attempt).await, ok());
@@ -115,6 +149,22 @@ async fn orphans_are_bounded() {
     assert!(matches!(worker.next().await, To::Forget(_)));
     sweep(&rig).await;
     assert_eq!(rig.found.take().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outcomes_of_calls_that_were_named_and_not_taken_are_no_violation() {
+    let rig = Rig::with(|config| config.orphans_per_worker_max = 0);
+    let calls: Vec<_> = (1..=150).map(|call| (call, State::Held)).collect();
+    let mut worker = worker_with(&rig, &calls).await;
+    for (call, _) in calls {
+        worker.ok(call).await;
+    }
+    worker.settle(&rig).await;
+    assert!(
+        worker
+            .try_send(wire::from_worker::Frame::Pong(wire::Pong::default()))
+            .await
+    );
 }
 
 #[tokio::test(start_paused = true)]
