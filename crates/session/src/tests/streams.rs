@@ -94,6 +94,23 @@ async fn a_cancelled_call_ends_its_stream_without_an_answer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_was_cancelled_before_it_got_its_stream_has_no_answer_either() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (ticket, call) = world.start(&held, 1);
+    let attempt = world.script.attempt(1);
+    held.cancelled(RequestId::number(1), None)
+        .await
+        .expect("heard");
+    let reader = held.adopt(ticket, call, Vec::new(), Reader::Attached);
+    attempt.end(text("too late"));
+    assert_eq!(
+        all_shown(&rest(reader.expect("adopted")).await),
+        ["priming"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stream_too_many_is_refused_with_an_error_and_its_call_cancelled() {
     let world = World::with(Config {
         streams_per_session_max: 1,
