@@ -22,7 +22,7 @@ use ostler_protocol::{
     call::{Answer, CallEvent},
     task::TaskView,
 };
-use ostler_types::{Instant, TaskId, Timestamp};
+use ostler_types::{CallKind, Instant, TaskId, Timestamp};
 
 use crate::{
     error::TaskError,
@@ -38,6 +38,8 @@ use crate::{
 pub(crate) struct Handle {
     pub address: Address<Control, Command>,
     pub owner: Owner,
+    pub kind: CallKind,
+    pub target: String,
 }
 
 /// What overtakes commands.

@@ -2,12 +2,13 @@
 
 use std::task::{Context, Poll};
 
-use ostler_dispatch::{CallStream, Claim, Dispatcher, KeptCall};
+use ostler_dispatch::{CallStream, Claim, Dispatcher, KeptCall, Refusal};
 use ostler_hub::Placement;
 use ostler_protocol::call::{Answer, CallEvent};
-use ostler_types::{Instant, ServerId};
+use ostler_types::{CallKind, Caller, Instant, ServerId};
 
 use crate::{
+    error::TaskError,
     facts::Facts,
     work::{Source, Work},
 };
@@ -42,6 +43,20 @@ impl Source for Dispatched {
             deadline,
         })?;
         Some(Box::new(Kept(call)))
+    }
+
+    fn permit(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        kind: CallKind,
+        target: &str,
+    ) -> Result<(), TaskError> {
+        match self.0.permit(caller, server, kind, target) {
+            Err(Refusal::Forbidden { scopes }) => Err(TaskError::Forbidden { scopes }),
+            Err(_) => Err(TaskError::Unknown),
+            Ok(()) => Ok(()),
+        }
     }
 }
 

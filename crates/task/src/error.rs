@@ -19,6 +19,9 @@ pub enum TaskError {
     /// The client's calls became a task, and this request cannot follow one.
     #[error("this call continues as a task")]
     NeedsTasks,
+    /// The target needs scopes that this credential lacks.
+    #[error("a scope is missing, needs {scopes:?}")]
+    Forbidden { scopes: Vec<String> },
     #[error("too many unfinished tasks")]
     Quota,
     #[error("too many requests wait for this call")]
@@ -36,6 +39,7 @@ impl From<TaskError> for Fault {
                 Fault::InvalidParams(error.to_string())
             }
             TaskError::NeedsTasks => Fault::MissingCapability(vec![Capability::Tasks]),
+            TaskError::Forbidden { scopes } => Fault::Forbidden { scopes },
             TaskError::Quota => Fault::Quota("unfinished tasks"),
             TaskError::Overloaded => Fault::Overloaded {
                 retry_after: Duration::from_secs(1),

@@ -17,7 +17,7 @@ use ostler_auth::{KeyRing, Purpose, decode_id, encode_id};
 use ostler_env::Env;
 use ostler_protocol::call::CallEvent;
 use ostler_store::{Batch, KeyPrefix, Record, Store, StoreError, Table};
-use ostler_types::{CallId, Shard, TaskId, TenantId};
+use ostler_types::{CallId, Caller, ServerId, Shard, TaskId, TenantId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -188,6 +188,7 @@ impl Inner {
         let (address, mailbox) = mailbox(CONTROL_LEN_MAX, self.config.mailbox_len_max);
         let facts = start.state.facts.clone();
         let owner = facts.owner.clone();
+        let (kind, target) = (facts.binding.kind, facts.target.clone());
         if start.state.is_unfinished() {
             let owned = (owner.tenant.clone(), facts.id);
             self.open.lock().insert(facts.call, owned);
@@ -199,23 +200,37 @@ impl Inner {
             let stop = inner.supervisor.run(&facts.id, actor.run()).await;
             inner.after(facts, stop).await;
         }));
-        Handle { address, owner }
+        Handle {
+            address,
+            owner,
+            kind,
+            target,
+        }
     }
 
     // ---- waking --------------------------------------------------------------------
 
     /// The actor of `id`, if it is `owner`'s. Unknown, foreign and expired look the same
     /// [TK-2]: all three are a read of the store under the caller's own tenant.
-    pub async fn hold(
-        self: &Arc<Self>,
-        owner: &Owner,
-        id: TaskId,
-    ) -> Result<Held<Handle>, TaskError> {
+    async fn hold(self: &Arc<Self>, owner: &Owner, id: TaskId) -> Result<Held<Handle>, TaskError> {
         let held = self.wake(&owner.tenant, id, Some(owner)).await?;
         match held.owner == *owner {
             true => Ok(held),
             false => Err(TaskError::Unknown),
         }
+    }
+
+    /// The same, for a request: what the target needs now, its caller must hold now.
+    pub async fn hold_for(
+        self: &Arc<Self>,
+        caller: &Caller,
+        server: &ServerId,
+        id: TaskId,
+    ) -> Result<Held<Handle>, TaskError> {
+        let held = self.hold(&Owner::new(caller, server), id).await?;
+        self.source
+            .permit(caller, server, held.kind, &held.target)?;
+        Ok(held)
     }
 
     async fn wake(

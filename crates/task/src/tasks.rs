@@ -154,7 +154,7 @@ impl Tasks {
             facet,
         };
         for _ in 0..ATTEMPTS_MAX {
-            let held = match self.0.hold(&owner, token.task).await {
+            let held = match self.0.hold_for(caller, server, token.task).await {
                 Err(TaskError::Unknown) => return Ok(Resumed::End(self.gone(&token, &answers))),
                 held => held?,
             };
@@ -252,10 +252,9 @@ impl Tasks {
         task: &str,
         command: impl Fn(Port<Answered>) -> Command,
     ) -> Answered {
-        let owner = Owner::new(caller, server);
         let id = self.0.read_id(task)?;
         for _ in 0..ATTEMPTS_MAX {
-            let held = self.0.hold(&owner, id).await?;
+            let held = self.0.hold_for(caller, server, id).await?;
             let asked = held.address.ask(&self.0.env, caller.deadline, &command);
             match asked.await {
                 Ok(answered) => return answered,
@@ -273,11 +272,10 @@ impl Tasks {
         server: &ServerId,
         tasks: &[String],
     ) -> Result<(Vec<String>, TaskUpdates), TaskError> {
-        let owner = Owner::new(caller, server);
         let (mut accepted, mut ids) = (Vec::new(), Vec::new());
         for task in tasks {
             let known = match self.0.read_id(task) {
-                Ok(id) => self.0.hold(&owner, id).await.map(|_| id),
+                Ok(id) => self.0.hold_for(caller, server, id).await.map(|_| id),
                 Err(error) => Err(error),
             };
             match known {
@@ -285,7 +283,7 @@ impl Tasks {
                     accepted.push(task.clone());
                     ids.push(id);
                 }
-                Err(TaskError::Unknown) => {}
+                Err(TaskError::Unknown | TaskError::Forbidden { .. }) => {}
                 Err(error) => return Err(error),
             }
         }

@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 
 use ostler_hub::Placement;
 use ostler_protocol::call::{Answer, CallEvent};
-use ostler_types::Instant;
+use ostler_types::{CallKind, Caller, Instant, ServerId};
 
-use crate::facts::Facts;
+use crate::{error::TaskError, facts::Facts};
 
 /// A call that its worker keeps running whatever happens to the link. Dropping it only lets go
 /// of it.
@@ -24,8 +24,16 @@ pub(crate) trait Work: Send {
     fn place(&self) -> Option<Placement>;
 }
 
-/// Where calls of an earlier life of this node are found again.
+/// Where calls of an earlier life of this node are found again, and who may ask for them.
 pub(crate) trait Source: Send + Sync {
     /// Only the attempt at `place` counts.
     fn attach(&self, facts: &Facts, place: &Placement, deadline: Instant) -> Option<Box<dyn Work>>;
+    /// Whether the caller holds what the target of a call needs now; [`TaskError::Forbidden`].
+    fn permit(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        kind: CallKind,
+        target: &str,
+    ) -> Result<(), TaskError>;
 }

@@ -17,6 +17,7 @@ mod faulty;
 mod followed;
 mod parked;
 mod restart;
+mod scopes;
 mod script;
 
 use script::{Said, Script, Scripts};

@@ -8,10 +8,11 @@ use std::{
 
 use ostler_hub::Placement;
 use ostler_protocol::call::{Answer, CallEvent};
-use ostler_types::{CallId, InstanceEpoch, Instant, WorkerId};
+use ostler_types::{CallId, CallKind, Caller, InstanceEpoch, Instant, ServerId, WorkerId};
 use parking_lot::Mutex;
 
 use crate::{
+    error::TaskError,
     facts::Facts,
     work::{Source, Work},
 };
@@ -38,11 +39,18 @@ struct Lines {
     panics: bool,
 }
 
-/// All calls of a test, by id.
+/// All calls of a test, by id, and the scopes that their target needs now.
 #[derive(Clone, Default)]
-pub(super) struct Scripts(Arc<Mutex<HashMap<CallId, Script>>>);
+pub(super) struct Scripts(
+    Arc<Mutex<HashMap<CallId, Script>>>,
+    Arc<Mutex<Vec<Arc<str>>>>,
+);
 
 impl Scripts {
+    pub fn need(&self, scope: &str) {
+        *self.1.lock() = vec![scope.into()];
+    }
+
     pub fn add(&self, call: CallId) -> Script {
         let script = Script(Arc::new(Mutex::new(Lines {
             events: VecDeque::new(),
@@ -70,6 +78,24 @@ impl Source for Scripts {
         let script = self.0.lock().get(&facts.call)?.clone();
         let named = script.0.lock().named;
         named.then(|| script.work())
+    }
+
+    fn permit(
+        &self,
+        caller: &Caller,
+        _: &ServerId,
+        _: CallKind,
+        target: &str,
+    ) -> Result<(), TaskError> {
+        let needed = self.1.lock().clone();
+        let held = &caller.identity.scopes;
+        assert_eq!(target, "transfer");
+        match needed.iter().all(|scope| held.contains(scope)) {
+            true => Ok(()),
+            false => Err(TaskError::Forbidden {
+                scopes: needed.iter().map(|scope| scope.to_string()).collect(),
+            }),
+        }
     }
 }
 
