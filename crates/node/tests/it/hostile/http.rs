@@ -278,7 +278,10 @@ async fn a_silent_or_slow_connection_is_closed() {
         assert!(refused, "{}: {responses:?}", bytes.escape_ascii());
     }
     let closed = "ostler_edge_connections_closed_total";
-    world.node.reaches(closed, &[("reason", "silent")], 1.0).await;
+    world
+        .node
+        .reaches(closed, &[("reason", "silent")], 1.0)
+        .await;
     let body = framed(&door, "Content-Length: 100\r\n", b"{");
     let responses = door.raw(&body).await;
     assert_eq!(responses[0].status, 408);
@@ -305,7 +308,10 @@ async fn one_address_gets_no_more_than_its_connections() {
     drop(held);
     let closed = "ostler_edge_connections_closed_total";
     world.node.reaches(closed, &[("reason", "full")], 1.0).await;
-    world.node.reaches(closed, &[("reason", "served")], 2.0).await;
+    world
+        .node
+        .reaches(closed, &[("reason", "served")], 2.0)
+        .await;
     healthy(&door).await;
     world.stop().await;
 }
