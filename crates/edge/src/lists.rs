@@ -63,7 +63,7 @@ pub fn page(
     let page = snapshot.page(kind, revision, after.as_deref(), limit);
     let next = page.next.map(|key| marks.write(kind, key));
     // "No tools" would be kept by clients that list once; "nobody is here" is asked again.
-    if page.entries.is_empty() && snapshot.workers().is_empty() {
+    if page.entries.is_empty() && snapshot.is_deserted() {
         return Err(Fault::NoWorker);
     }
     let shape = Shape {
