@@ -270,7 +270,13 @@ pub(crate) struct Credit {
     /// Progress and logs since the last tick.
     chatter: u32,
     chatter_max: u32,
+    /// Frames that cost no credit since the last tick.
+    free: u32,
 }
+
+/// Frames without a cost in one tick. An honest worker sends a few, for heartbeats and for what it
+/// took in.
+const FREE_PER_TICK_MAX: u32 = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -291,6 +297,7 @@ impl Credit {
             grant_at: credit / 4,
             chatter: 0,
             chatter_max: (chatter as u32).max(1),
+            free: 0,
         }
     }
 
@@ -298,7 +305,8 @@ impl Credit {
     pub fn take(&mut self, cost: usize) -> Taken {
         self.left -= cost as i64;
         self.ungranted += cost as u64;
-        match self.left < -self.overdraft_max {
+        self.free += u32::from(cost == 0);
+        match self.left < -self.overdraft_max || self.free > FREE_PER_TICK_MAX {
             true => Taken::Overdrawn,
             false => Taken::Fine,
         }
@@ -324,6 +332,7 @@ impl Credit {
 
     pub fn tick(&mut self) {
         self.chatter = 0;
+        self.free = 0;
     }
 }
 

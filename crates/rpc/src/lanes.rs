@@ -76,6 +76,11 @@ impl<F: Frame, T> Lanes<F, T> {
         self.control.back_mut()
     }
 
+    /// All control frames that wait, to change them.
+    pub fn control_mut(&mut self) -> impl Iterator<Item = &mut F> {
+        self.control.iter_mut()
+    }
+
     /// The next control frame alone.
     pub fn pop_control(&mut self) -> Option<F> {
         self.control.pop_front()

@@ -11,7 +11,7 @@ use ostler_protocol::call::{CallEvent, Failure, Outcome, Progress};
 use ostler_rpc::{
     convert::{BadFrame, Reader, call_id},
     frame::Frame as _,
-    worker_v1::{self as wire, FromWorker, from_worker::Frame, to_worker},
+    worker_v1::{self as wire, FromWorker, from_worker::Frame},
 };
 use tonic::Status;
 
@@ -210,9 +210,7 @@ where
             server: index,
             refusals,
         };
-        self.link
-            .outbox
-            .control(to_worker::Frame::CatalogTaken(taken));
+        self.link.outbox.catalog_taken(taken);
         Step::Continue(())
     }
 

@@ -145,6 +145,17 @@ impl Outbox {
         self.control(Frame::Recorded(wire::Recorded { calls }));
     }
 
+    /// Of those that wait only the latest of each Server is kept.
+    pub fn catalog_taken(&self, taken: wire::CatalogTaken) {
+        let mut state = self.state.lock();
+        if let Some(waiting) = state.waiting_taken(taken.server) {
+            *waiting = taken;
+            return;
+        }
+        drop(state);
+        self.control(Frame::CatalogTaken(taken));
+    }
+
     /// A call, whose arguments and known answers are written by `write`.
     pub fn call(
         &self,
@@ -305,6 +316,13 @@ impl State {
         self.lanes.last_control_mut()?.frame.as_mut()
     }
 
+    fn waiting_taken(&mut self, server: u32) -> Option<&mut wire::CatalogTaken> {
+        self.lanes.control_mut().find_map(|it| match &mut it.frame {
+            Some(Frame::CatalogTaken(taken)) if taken.server == server => Some(taken),
+            _ => None,
+        })
+    }
+
     fn close(&mut self, why: Why, status: Option<Status>) {
         if self.closed.is_none() {
             self.closed = Some(Closed { why, status });
@@ -350,5 +368,26 @@ impl Stream for Outbound {
 impl Drop for Outbound {
     fn drop(&mut self) {
         self.0.outbox.close(Why::Dropped, None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_latest_word_on_each_catalog_waits() {
+        let outbox = Outbox::new(1, 1, &Config::default());
+        let taken = |server, refusals: usize| wire::CatalogTaken {
+            server,
+            refusals: vec![wire::EntryRefusal::default(); refusals],
+        };
+        for refusals in 0..100 {
+            outbox.catalog_taken(taken(0, refusals));
+            outbox.catalog_taken(taken(1, 0));
+        }
+        let mut state = outbox.state.lock();
+        assert_eq!(state.lanes.control_len(), 2);
+        assert_eq!(state.waiting_taken(0), Some(&mut taken(0, 99)));
     }
 }

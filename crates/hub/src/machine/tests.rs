@@ -225,3 +225,14 @@ fn a_chattering_worker_waits_for_its_grant_until_the_next_tick() {
     credit.tick();
     assert_eq!(credit.grant(), Some(500));
 }
+
+#[test]
+fn frames_that_cost_nothing_are_bounded_in_each_tick() {
+    let mut credit = credit();
+    for _ in 0..2 {
+        (0..FREE_PER_TICK_MAX).for_each(|_| assert_eq!(credit.take(0), Taken::Fine));
+        credit.tick();
+    }
+    (0..FREE_PER_TICK_MAX).for_each(|_| assert_eq!(credit.take(0), Taken::Fine));
+    assert_eq!(credit.take(0), Taken::Overdrawn);
+}
