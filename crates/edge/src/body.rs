@@ -105,3 +105,55 @@ impl<S> Drop for EventStream<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::stream;
+    use http_body_util::BodyExt;
+    use ostler_auth::{ApiKey, CredentialKind, TenantAccess, mint};
+    use ostler_env::Env;
+    use ostler_types::TenantId;
+
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_ends_when_its_credential_is_taken_away() {
+        let env = Env::seeded(1);
+        let tenant = TenantId::parse("acme").unwrap();
+        let access = |keys| {
+            [(
+                tenant.clone(),
+                TenantAccess {
+                    keys,
+                    anonymous: None,
+                },
+            )]
+        };
+        let key = mint(&env, CredentialKind::Client);
+        let stored = ApiKey {
+            id: key.id.clone(),
+            hash: key.hash.clone(),
+            subject: None,
+            scopes: Vec::new(),
+            valid_until: None,
+        };
+        let authenticator = Arc::new(Authenticator::new(&env, &access(vec![stored])).unwrap());
+        let header = format!("Bearer {}", key.shown.expose());
+        let identity = authenticator
+            .authenticate(&tenant, Some(header.as_bytes()))
+            .unwrap();
+        let streams = Streams {
+            authenticator: authenticator.clone(),
+            wheel: Wheel::start(&env, Duration::from_secs(15)),
+            metrics: Metrics::register(env.metrics()).streams,
+        };
+        let mut body = streams.body(StreamKind::Listen, stream::pending(), &identity);
+        let comment = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(comment, sse::KEEP_ALIVE);
+        authenticator.replace(&access(Vec::new())).unwrap();
+        assert!(body.frame().await.is_none());
+    }
+}

@@ -295,3 +295,31 @@ async fn a_modern_request_is_taken_at_its_word() {
     }
     world.stop().await;
 }
+
+/// [LIF-5]: what a POST refuses, a GET and a DELETE refuse too.
+#[tokio::test]
+async fn a_version_nobody_knows_is_refused_with_every_method() {
+    let world = World::open().await;
+    let door = world.door();
+    let session = Session::open(&door, json!({})).await;
+    for (version, wanted) in [("abc", 400), ("2025-03-26", 400), ("2026-07-28", 405)] {
+        let get = session.get().without("MCP-Protocol-Version");
+        let get = get.also("MCP-Protocol-Version", version);
+        check(version, &door, &get, (wanted, 0)).await;
+    }
+    assert_eq!(session.delete().await.status, 204, "still there");
+    world.stop().await;
+}
+
+/// [SES-2]: a client that gets anything else would keep its dead session.
+#[tokio::test]
+async fn a_bad_message_of_a_dead_session_says_that_the_session_is_gone() {
+    let world = World::open().await;
+    let door = world.door();
+    let session = Session::open(&door, json!({})).await;
+    let bad = session.request(7, "tools/call", json!({}));
+    check("alive", &door, &bad, (200, -32602)).await;
+    assert_eq!(session.delete().await.status, 204);
+    check("dead", &door, &bad, (404, -32600)).await;
+    world.stop().await;
+}
