@@ -57,13 +57,20 @@ impl Reloader {
     pub async fn run(self) -> anyhow::Result<()> {
         let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
         let (_watcher, mut changed) = watch(&self.source.path)?;
+        // The first change reads the file in any case: it may have changed since the start.
+        let mut seen = Seen::default();
         loop {
-            tokio::select! {
-                _ = hangup.recv() => {}
-                Some(()) = changed.recv() => self.env.sleep(CALM).await,
-            }
+            let asked = tokio::select! {
+                _ = hangup.recv() => true,
+                Some(()) = changed.recv() => {
+                    self.env.sleep(CALM).await;
+                    false
+                }
+            };
             while changed.try_recv().is_ok() {}
-            self.reload();
+            if seen.is_new(&self.source.path) || asked {
+                self.reload();
+            }
         }
     }
 
@@ -96,6 +103,23 @@ impl Reloader {
     }
 }
 
+/// What the file said last. Its folder sees other changes too: logs, data, editors' copies.
+#[derive(Debug, Default)]
+struct Seen(Option<String>);
+
+impl Seen {
+    /// Whether the file says something else than last time. One that cannot be read says nothing:
+    /// it may be about to be replaced.
+    fn is_new(&mut self, path: &Path) -> bool {
+        let Ok(text) = std::fs::read_to_string(path) else {
+            return false;
+        };
+        let is_new = self.0.as_ref() != Some(&text);
+        self.0 = Some(text);
+        is_new
+    }
+}
+
 /// Reads and checks a file.
 pub fn load(path: &Path) -> anyhow::Result<Config> {
     let text =
@@ -125,4 +149,22 @@ fn watch(path: &Path) -> anyhow::Result<(RecommendedWatcher, mpsc::Receiver<()>)
         .watch(folder, RecursiveMode::NonRecursive)
         .with_context(|| format!("watching {}", folder.display()))?;
     Ok((watcher, changed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_another_text_is_news() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ostler.toml");
+        let mut seen = Seen::default();
+        assert!(!seen.is_new(&path), "not there");
+        std::fs::write(&path, "a = 1").unwrap();
+        assert!(seen.is_new(&path));
+        assert!(!seen.is_new(&path), "the same");
+        std::fs::write(&path, "a = 2").unwrap();
+        assert!(seen.is_new(&path));
+    }
 }
