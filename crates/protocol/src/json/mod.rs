@@ -97,7 +97,7 @@ impl Raw {
     }
 
     pub fn kind(&self) -> Kind {
-        walk::kind_of(self.as_str())
+        walk::kind_of_start(&self.0)
     }
 
     pub fn is_object(&self) -> bool {

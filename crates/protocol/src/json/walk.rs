@@ -17,7 +17,12 @@ pub(crate) struct Walk<'a> {
 
 /// What a value is, told from its first byte.
 pub(crate) fn kind_of(text: &str) -> Kind {
-    match text.as_bytes().first() {
+    kind_of_start(text.as_bytes())
+}
+
+/// The same without a look at the rest of the value.
+pub(crate) fn kind_of_start(bytes: &[u8]) -> Kind {
+    match bytes.first() {
         Some(b'{') => Kind::Object,
         Some(b'[') => Kind::Array,
         Some(b'"') => Kind::String,
