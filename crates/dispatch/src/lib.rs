@@ -15,6 +15,7 @@ pub mod control;
 pub mod retry;
 mod metrics;
 mod flight;
+mod source;
 pub mod call;
 pub mod dispatcher;
 
@@ -23,3 +24,4 @@ pub use control::CallControl;
 pub use dispatcher::{Claim, Dispatcher, NewCall};
 pub use refusal::Refusal;
 pub use resolve::Admitted;
+pub use source::{CallSource, SourcedCall};

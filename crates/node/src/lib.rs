@@ -11,6 +11,7 @@ mod admin;
 mod health;
 mod reload;
 mod rebinder;
+mod news;
 mod worker_port;
 
 pub use crate::{

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     config::{Config, Engine},
+    news::ToSessions,
     rebinder::{self, Rebinder},
 };
 
@@ -67,13 +68,6 @@ impl Node {
             orphanage,
         );
         let dispatcher = Dispatcher::new(&env, hub.clone(), catalogs, &config.limits);
-        let sessions = Sessions::new(
-            &env,
-            store.clone(),
-            dispatcher.clone(),
-            keys.clone(),
-            config.session.clone(),
-        );
         let tasks = Tasks::new(
             &env,
             store.clone(),
@@ -81,6 +75,15 @@ impl Node {
             keys.clone(),
             config.task.clone(),
         );
+        let sessions = Sessions::new(
+            &env,
+            store.clone(),
+            dispatcher.clone(),
+            Arc::new(tasks.clone()),
+            keys.clone(),
+            config.session.clone(),
+        );
+        tasks.set_listener(Arc::new(ToSessions(sessions.news())));
         let parts = ostler_edge::Parts {
             env: env.clone(),
             config: config.edge.clone(),

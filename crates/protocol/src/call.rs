@@ -13,6 +13,9 @@ pub enum CallEvent {
     Log(Log),
     /// Questions to the client, to be shown together.
     Ask(Vec<Question>),
+    /// These questions, by their keys, need no answer from this client any more. Only of a call
+    /// that several clients follow; a worker never takes a question back.
+    Withdrawn(Vec<String>),
     /// The call wants to be followed by handle from here on.
     BecomeTask,
     /// The end, once.

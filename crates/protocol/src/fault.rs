@@ -200,6 +200,15 @@ impl Fault {
         Some(Raw::from_value(&data))
     }
 
+    /// The same as the end of a call that a legacy client follows.
+    pub fn to_failure(&self) -> Failure {
+        Failure::Protocol {
+            code: self.code(Era::Legacy),
+            message: self.message(Era::Legacy),
+            data: self.data(),
+        }
+    }
+
     /// A failed call as its client sees it. A missing resource is named by what was asked for.
     pub fn of_call(failure: Failure, kind: CallKind, target: &str) -> Fault {
         match (failure, kind) {

@@ -87,12 +87,13 @@ impl Revision {
         self.since(V2026_07_28)
     }
 
-    /// Whether lists say `execution.taskSupport` [T-16]. It belongs to the task dialect of
-    /// 2025-11-25; as long as that is not served nothing may be said, because clients refuse
-    /// to call a tool that "requires" what the server does not declare.
-    pub(crate) fn has_tool_execution(self) -> bool {
+    /// Tasks that the client asks for: the capability `tasks`, `params.task`, `tasks/result`,
+    /// and `execution.taskSupport` in lists [T-16]. Later the server alone decides what becomes
+    /// a task.
+    pub fn has_requested_tasks(self) -> bool {
         match self {
-            V2024_11_05 | V2025_03_26 | V2025_06_18 | V2025_11_25 | V2026_07_28 => false,
+            V2024_11_05 | V2025_03_26 | V2025_06_18 | V2026_07_28 => false,
+            V2025_11_25 => true,
         }
     }
 

@@ -38,7 +38,7 @@ pub fn entry(revision: Revision, kind: ListKind, definition: &Raw, task: TaskSup
     let text = definition.as_str();
     let execution = task
         .as_execution()
-        .filter(|_| kind == ListKind::Tools && revision.has_tool_execution());
+        .filter(|_| kind == ListKind::Tools && revision.has_requested_tasks());
     let passes = |name: &str, value| verdict(revision, kind, name, value) == Verdict::Pass;
     if execution.is_none() && walk::members(text).all(|(name, value)| passes(&name, value)) {
         return definition.clone();

@@ -1,5 +1,5 @@
 //! Tasks as modern clients see them: the extension `io.modelcontextprotocol/tasks`. The view
-//! is neutral; the dialect of 2025-11-25 will be other functions over it.
+//! is neutral; the dialect of 2025-11-25 is other functions over it, in [`legacy`].
 
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use crate::{
 };
 
 mod date;
+pub mod legacy;
 
 /// Where a task stands, as clients name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

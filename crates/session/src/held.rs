@@ -13,7 +13,7 @@ use ostler_protocol::{
     inbound::ClientError,
     json::Raw,
 };
-use ostler_types::{CallKind, Caller, Instant, ServerId, Shard};
+use ostler_types::{CallKind, Caller, Instant, ServerId, SessionId, Shard, Timestamp};
 
 use crate::{
     SessionError, StreamReader,
@@ -41,6 +41,17 @@ pub struct NewRequest {
     pub target: String,
     pub progress_token: Option<Raw>,
     pub control: CallControl,
+    /// Set when the call is to be that of a task.
+    pub task: Option<TaskRef>,
+}
+
+/// The task whose result a request waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRef {
+    /// The handle, as the client has it.
+    pub handle: String,
+    /// When the task goes: until then the request may wait.
+    pub deadline: Timestamp,
 }
 
 /// A booked request. Dropping it is `finish`: the id is free again.
@@ -50,6 +61,7 @@ pub struct Ticket {
     target: String,
     progress_token: Option<Raw>,
     log_level: LogLevel,
+    task: Option<TaskRef>,
 }
 
 impl Ticket {
@@ -114,6 +126,11 @@ impl<W: Workers> HeldSession<W> {
         &self.handle.facts
     }
 
+    /// Tasks that this session asks for know it by its id.
+    pub fn id(&self) -> SessionId {
+        self.handle.binding.session
+    }
+
     /// Where ids of this session's calls must be minted, so that its owner is found by them.
     pub fn shard(&self) -> Shard {
         self.handle.binding.session.shard()
@@ -129,6 +146,7 @@ impl<W: Workers> HeldSession<W> {
             target: request.target,
             progress_token: request.progress_token,
             log_level,
+            task: request.task,
         })
     }
 
@@ -140,7 +158,8 @@ impl<W: Workers> HeldSession<W> {
     /// Moves a running call to the session: it is kept, gets a stream that can be resumed, and
     /// goes on whether or not anybody reads [CAN-2]. `backlog` is what it said so far.
     ///
-    /// `None` without a reader, and if the session cannot take the call, which cancels it.
+    /// `None` without a reader, and if the session cannot take the call, which cancels it. Waiting
+    /// for a task without a reader is over with that: who has no event id cannot come back for it.
     pub fn adopt(
         &self,
         ticket: Ticket,
@@ -148,6 +167,9 @@ impl<W: Workers> HeldSession<W> {
         backlog: Vec<CallEvent>,
         reader: Reader,
     ) -> Option<StreamReader> {
+        if reader == Reader::None && ticket.task.is_some() {
+            return None;
+        }
         let (writer, stream) = self.pair();
         let request = ticket.booking.hand_over();
         let adopt = Adopt {
@@ -156,6 +178,7 @@ impl<W: Workers> HeldSession<W> {
             kind: ticket.kind,
             target: ticket.target,
             progress_token: ticket.progress_token,
+            task: ticket.task,
             backlog,
             writer: (reader == Reader::Attached).then_some(writer),
         };

@@ -24,11 +24,14 @@ mod resources;
 mod sessions;
 mod held;
 mod rebind;
+mod news;
 
 pub use config::Config;
 pub use error::SessionError;
-pub use held::{HeldSession, NewRequest, Reader, SessionFacts, Ticket};
+pub use held::{HeldSession, NewRequest, Reader, SessionFacts, TaskRef, Ticket};
+pub use news::SessionNews;
 pub use sessions::Sessions;
+pub use state::News;
 pub use stream::{Frame, StreamReader};
 
 #[cfg(test)]

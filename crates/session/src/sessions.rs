@@ -10,7 +10,7 @@ use std::{
 
 use ostler_actor::{Directory, Held, Importance, StopReason, Supervisor, Verdict};
 use ostler_auth::{KeyRing, Purpose, decode_id, encode_id};
-use ostler_dispatch::{Dispatcher, workers::Workers};
+use ostler_dispatch::{CallSource, Dispatcher, workers::Workers};
 use ostler_env::Env;
 use ostler_hub::Hub;
 use ostler_protocol::{fault::Fault, inbound::Initialize, json::Raw};
@@ -37,6 +37,8 @@ pub(crate) struct Shared<W: Workers> {
     pub store: Store,
     pub dispatcher: Dispatcher<W>,
     pub resources: SharedResources,
+    /// Whose calls `tasks/result` follows.
+    pub tasks: Arc<dyn CallSource>,
     pub keys: Arc<KeyRing>,
     pub config: Arc<Config>,
     pub metrics: Metrics,
@@ -52,6 +54,12 @@ pub(crate) struct Shared<W: Workers> {
     ended: Notify,
 }
 
+/// What sessions follow that is neither theirs nor a worker's call.
+pub(crate) struct Outside {
+    pub resources: SharedResources,
+    pub tasks: Arc<dyn CallSource>,
+}
+
 impl<W: Workers> Clone for Sessions<W> {
     fn clone(&self) -> Self {
         Sessions(self.0.clone())
@@ -63,11 +71,15 @@ impl Sessions {
         env: &Env,
         store: Store,
         dispatcher: Dispatcher,
+        tasks: Arc<dyn CallSource>,
         keys: Arc<KeyRing>,
         config: Config,
     ) -> Sessions {
-        let resources = Arc::new(dispatcher.clone());
-        Sessions::over(env, store, dispatcher, resources, keys, config)
+        let outside = Outside {
+            resources: Arc::new(dispatcher.clone()),
+            tasks,
+        };
+        Sessions::over(env, store, dispatcher, outside, keys, config)
     }
 }
 
@@ -76,15 +88,17 @@ impl<W: Workers> Sessions<W> {
         env: &Env,
         store: Store,
         dispatcher: Dispatcher<W>,
-        resources: SharedResources,
+        outside: Outside,
         keys: Arc<KeyRing>,
         config: Config,
     ) -> Sessions<W> {
+        let Outside { resources, tasks } = outside;
         Sessions(Arc::new(Shared {
             env: env.clone(),
             store,
             dispatcher,
             resources,
+            tasks,
             keys,
             quota: Quota::new(config.sessions_per_principal_max),
             config: Arc::new(config),

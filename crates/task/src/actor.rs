@@ -20,6 +20,7 @@ use ostler_actor::{Address, Alarm, Item, Mailbox, Reply as Port, Slot, StopReaso
 use ostler_protocol::{
     Raw,
     call::{Answer, CallEvent},
+    relay::Relay,
     task::TaskView,
 };
 use ostler_types::{CallKind, Instant, TaskId, Timestamp};
@@ -31,6 +32,7 @@ use crate::{
     quota,
     round::Follower,
     state::{Effects, Input, Keep, Rest, Resume, TaskState, Ticket},
+    waiting::Waiter,
     work::Work,
 };
 
@@ -40,6 +42,8 @@ pub(crate) struct Handle {
     pub owner: Owner,
     pub kind: CallKind,
     pub target: String,
+    /// Of the client that asked for a task.
+    pub progress_token: Option<Raw>,
 }
 
 /// What overtakes commands.
@@ -58,6 +62,8 @@ pub(crate) enum Command {
     Get(Port<Answered>),
     Update(BTreeMap<String, Raw>, Port<Answered>),
     Cancel(Port<Answered>),
+    CancelNow(Port<Answered>),
+    Wait(Waiter),
 }
 
 /// The view, where one was asked for.
@@ -75,6 +81,11 @@ pub(crate) struct Actor {
     /// Answers for a call that is not found again yet.
     unheard: Vec<Answer>,
     followers: Vec<Follower>,
+    waiters: Vec<Waiter>,
+    /// What of the progress a client that asked for a task is told, over its whole life.
+    relay: Relay,
+    /// When its session was last told of progress.
+    progress_told_at: Option<Instant>,
     ports: BTreeMap<Ticket, Port<Answered>>,
     /// What the call said before this actor.
     heard: Vec<CallEvent>,
@@ -96,6 +107,7 @@ pub(crate) struct Actor {
 enum Wake {
     Item(Option<Item<Control, Command>>),
     Event(CallEvent),
+    Answer(Ticket, Answer),
     Left(Ticket),
     Alarm,
 }
@@ -119,6 +131,10 @@ impl Actor {
         start: Start,
     ) -> Self {
         let alarm = Alarm::new(&inner.env);
+        let facts = &start.state.facts;
+        let token = facts.request.as_ref();
+        let token = token.and_then(|request| request.progress_token.clone());
+        let relay = Relay::new(facts.revision, token, None);
         Self {
             slot,
             mailbox,
@@ -128,6 +144,9 @@ impl Actor {
             work: start.work,
             unheard: Vec::new(),
             followers: start.follower.into_iter().collect(),
+            waiters: Vec::new(),
+            relay,
+            progress_told_at: None,
             ports: BTreeMap::new(),
             heard: start.backlog,
             backlog: Effects::default(),
@@ -194,6 +213,13 @@ impl Actor {
                 return Poll::Ready(Wake::Left(follower.ticket));
             }
         }
+        for waiter in &mut self.waiters {
+            if let Poll::Ready(answer) = waiter.answers.poll_recv(cx) {
+                let ticket = waiter.ticket;
+                let answer = answer.map(|answer| Wake::Answer(ticket, answer));
+                return Poll::Ready(answer.unwrap_or(Wake::Left(ticket)));
+            }
+        }
         self.alarm.poll_ring(cx).map(|()| Wake::Alarm)
     }
 
@@ -204,8 +230,12 @@ impl Actor {
             // Nobody can reach it any more: the directory let go of it.
             Wake::Item(None) => self.stopping = true,
             Wake::Event(event) => self.take_event(event, fx),
+            Wake::Answer(ticket, answer) => {
+                self.apply(Input::Answers(ticket, vec![answer]), fx);
+            }
             Wake::Left(ticket) => {
                 self.followers.retain(|follower| follower.ticket != ticket);
+                self.waiters.retain(|waiter| waiter.ticket != ticket);
                 self.apply(Input::Left(ticket), fx);
             }
             Wake::Alarm => self.apply(Input::Tick, fx),
@@ -247,6 +277,15 @@ impl Actor {
             Command::Cancel(port) => {
                 let ticket = self.ask(port);
                 self.apply(Input::Cancel(ticket), fx);
+            }
+            Command::CancelNow(port) => {
+                let ticket = self.ask(port);
+                self.apply(Input::CancelNow(ticket), fx);
+            }
+            Command::Wait(waiter) => {
+                let ticket = waiter.ticket;
+                self.waiters.push(waiter);
+                self.apply(Input::Wait(ticket), fx);
             }
         }
     }

@@ -6,14 +6,14 @@ use ostler_types::Limits;
 
 /// How long things are kept, and how many. What `deploy/ostler.toml` shows under `[task]` and
 /// `[limits]`, an operator may set. `store_retry`, `questions_open_max`, `followers_max`,
-/// `mailbox_len_max` and `updates_len_max` are constants of a node: `Default` decides.
+/// `waiters_max`, `mailbox_len_max` and `updates_len_max` are constants of a node: `Default` decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// How long a parked call waits for answers before it is cancelled [MR-10].
     pub park_timeout: Duration,
     /// How long a task is kept, counted from its creation [TK-7].
     pub task_ttl: Duration,
-    /// Bound of `task_ttl` for tools that declare a longer run.
+    /// Bound of `task_ttl` for tools that declare a longer run, and for clients that ask for it.
     pub task_ttl_max: Duration,
     /// How long the result of a task is kept at least, counted from its end.
     pub result_keep: Duration,
@@ -37,6 +37,8 @@ pub struct Config {
     pub request_state_bytes_max: usize,
     /// Requests that may wait for one call at once: one and its retries.
     pub followers_max: usize,
+    /// Requests that may wait for the result of one task at once.
+    pub waiters_max: usize,
     /// Commands waiting for one actor.
     pub mailbox_len_max: usize,
     /// Changes waiting for one slow follower of tasks before it is cut off.
@@ -73,6 +75,7 @@ impl Default for Config {
             questions_per_task_max: 1_024,
             request_state_bytes_max: limits.request_state_bytes_max,
             followers_max: 4,
+            waiters_max: 16,
             mailbox_len_max: 64,
             updates_len_max: 64,
         }

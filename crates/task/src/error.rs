@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler_protocol::{facet::Capability, fault::Fault};
+use ostler_protocol::{facet::Capability, fault::Fault, task::TaskStatus};
 
 /// What the client is told. It never says whose task it was: unknown, foreign and expired
 /// look the same [TK-2].
@@ -10,6 +10,9 @@ use ostler_protocol::{facet::Capability, fault::Fault};
 pub enum TaskError {
     #[error("unknown task")]
     Unknown,
+    /// It cannot be cancelled any more.
+    #[error("cannot cancel task: already in terminal status '{}'", .0.as_str())]
+    Ended(TaskStatus),
     /// The reason is in the log and the metrics only [MR-5].
     #[error("requestState is not valid for this request: call again without it")]
     State,
@@ -35,9 +38,10 @@ pub enum TaskError {
 impl From<TaskError> for Fault {
     fn from(error: TaskError) -> Self {
         match error {
-            TaskError::Unknown | TaskError::State | TaskError::BadAnswer(_) => {
-                Fault::InvalidParams(error.to_string())
-            }
+            TaskError::Unknown
+            | TaskError::Ended(_)
+            | TaskError::State
+            | TaskError::BadAnswer(_) => Fault::InvalidParams(error.to_string()),
             TaskError::NeedsTasks => Fault::MissingCapability(vec![Capability::Tasks]),
             TaskError::Forbidden { scopes } => Fault::Forbidden { scopes },
             TaskError::Quota => Fault::Quota("unfinished tasks"),

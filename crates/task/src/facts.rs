@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use ostler_protocol::{Revision, facet::ClientFacet, json::Raw};
-use ostler_types::{CallId, CallKind, Caller, ServerId, ServerName, TaskId, TenantId, Timestamp};
+use ostler_types::{
+    CallId, CallKind, Caller, Principal, ServerId, ServerName, SessionId, TaskId, TenantId,
+    Timestamp,
+};
 
 use crate::digest::{self, Digest};
 
@@ -22,6 +25,19 @@ pub struct CallFacts {
     pub task_support: bool,
     /// The longest run the tool declares.
     pub timeout: Option<Duration>,
+    /// Set when the client asked for a task: then it gets one, however fast the call is.
+    pub request: Option<TaskRequest>,
+}
+
+/// What a client of 2025-11-25 says of the task it wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRequest {
+    /// How long it is to be kept [TK-7].
+    pub ttl: Option<Duration>,
+    /// Of the call; good as long as the task is [P-8].
+    pub progress_token: Option<Raw>,
+    /// Which session hears of it. Any session of the same principal may ask for it.
+    pub session: SessionId,
 }
 
 /// Whose a task is. Part of its key in the store, compared on every request.
@@ -34,9 +50,13 @@ pub(crate) struct Owner {
 
 impl Owner {
     pub fn new(caller: &Caller, server: &ServerId) -> Self {
+        Self::of(caller.tenant(), caller.principal(), server)
+    }
+
+    pub fn of(tenant: &TenantId, principal: &Principal, server: &ServerId) -> Self {
         Self {
-            tenant: caller.tenant().clone(),
-            principal: ostler_store::Owner::new(caller.tenant(), caller.principal()).principal,
+            tenant: tenant.clone(),
+            principal: ostler_store::Owner::new(tenant, principal).principal,
             server: server.name.clone(),
         }
     }
@@ -80,5 +100,6 @@ pub(crate) struct Facts {
     pub replay_safe: bool,
     pub task_support: bool,
     pub timeout: Option<Duration>,
+    pub request: Option<TaskRequest>,
     pub created_at: Timestamp,
 }

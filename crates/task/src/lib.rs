@@ -5,8 +5,9 @@
 //! stored once. A node that dies in between costs the client nothing but time.
 //! Must not know: HTTP statuses, headers, event streams, sessions, how a worker is reached.
 //! Start with [`Tasks`], then `state` (the machine), `actor` (what performs its effects) and
-//! `token` (what a client carries between rounds). The tasks of 2025-11-25 and approvals are
-//! to be further faces of the same actor.
+//! `token` (what a client carries between rounds). Tasks have two dialects over one store: what
+//! only that of 2025-11-25 has is in `requested` and `waiting`. Approvals are to be a further
+//! face of the same actor.
 
 mod actor;
 mod config;
@@ -20,16 +21,19 @@ mod live;
 mod metrics;
 mod quota;
 mod record;
+mod requested;
 mod round;
 mod state;
 mod tasks;
 mod token;
+mod waiting;
 mod work;
 
 pub use config::Config;
 pub use error::TaskError;
-pub use facts::CallFacts;
+pub use facts::{CallFacts, TaskRequest};
 pub use follow::TaskUpdates;
 pub use known::{KnownAnswers, Split, split};
+pub use requested::{Listener, News, TaskResult};
 pub use round::{End, InputRequired, Resumed, RoundEvent, RoundStream};
 pub use tasks::Tasks;

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -30,6 +30,7 @@ use crate::{
     metrics::Metrics,
     quota::{Place, Quota},
     record::{call, task},
+    requested::{Listener, News},
     round::{self, End},
     state::{Birth, TaskState, Ticket},
     work::{Source, Work},
@@ -45,6 +46,8 @@ pub(crate) struct Inner {
     pub metrics: Metrics,
     pub listens: Arc<Listens>,
     pub quota: Arc<Quota>,
+    /// Who passes news on to sessions; set once, when the sessions are there.
+    pub listener: OnceLock<Arc<dyn Listener>>,
     directory: Directory<TaskId, Handle>,
     supervisor: Supervisor<TaskId>,
     /// Who owns which running call. Bounded by what is unfinished.
@@ -91,6 +94,7 @@ impl Inner {
         Arc::new(Self {
             listens: Listens::new(config.updates_len_max, metrics.followers_cut.clone()),
             quota: Quota::new(config.unfinished_per_principal_max, counters),
+            listener: OnceLock::new(),
             directory: Directory::new(env, "task"),
             supervisor: Supervisor::new(env, "task", Importance::Ordinary),
             open: Mutex::default(),
@@ -172,6 +176,7 @@ impl Inner {
             replay_safe: facts.replay_safe,
             task_support: facts.task_support,
             timeout: facts.timeout,
+            request: facts.request.clone(),
             created_at: self.env.wall(),
         }
     }
@@ -189,6 +194,8 @@ impl Inner {
         let facts = start.state.facts.clone();
         let owner = facts.owner.clone();
         let (kind, target) = (facts.binding.kind, facts.target.clone());
+        let request = facts.request.as_ref();
+        let progress_token = request.and_then(|request| request.progress_token.clone());
         if start.state.is_unfinished() {
             let owned = (owner.tenant.clone(), facts.id);
             self.open.lock().insert(facts.call, owned);
@@ -205,6 +212,14 @@ impl Inner {
             owner,
             kind,
             target,
+            progress_token,
+        }
+    }
+
+    /// Nobody waits for it, and a session that sleeps does without.
+    pub fn tell_session(&self, facts: &Facts, news: News) {
+        if let (Some(request), Some(listener)) = (&facts.request, self.listener.get()) {
+            listener.tell(&facts.owner.tenant, request.session, news);
         }
     }
 
@@ -212,7 +227,11 @@ impl Inner {
 
     /// The actor of `id`, if it is `owner`'s. Unknown, foreign and expired look the same
     /// [TK-2]: all three are a read of the store under the caller's own tenant.
-    async fn hold(self: &Arc<Self>, owner: &Owner, id: TaskId) -> Result<Held<Handle>, TaskError> {
+    pub async fn hold(
+        self: &Arc<Self>,
+        owner: &Owner,
+        id: TaskId,
+    ) -> Result<Held<Handle>, TaskError> {
         let held = self.wake(&owner.tenant, id, Some(owner)).await?;
         match held.owner == *owner {
             true => Ok(held),

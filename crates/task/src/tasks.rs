@@ -33,7 +33,7 @@ use crate::{
 
 /// All calls of this node that outlive their requests. Cheap to clone.
 #[derive(Clone)]
-pub struct Tasks(Arc<Inner>);
+pub struct Tasks(pub(crate) Arc<Inner>);
 
 /// A call that is not kept yet.
 struct Handover {
@@ -245,7 +245,7 @@ impl Tasks {
         answered.map(|_| ())
     }
 
-    async fn command(
+    pub(crate) async fn command(
         &self,
         caller: &Caller,
         server: &ServerId,

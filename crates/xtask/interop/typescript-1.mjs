@@ -8,8 +8,9 @@ import { checkOneSessionResumed, observedFetch } from './observed.mjs';
 
 const [url, mode] = process.argv.slice(2);
 const client = new Client({ name: 'interop', version: '1' }, { capabilities: { elicitation: {}, sampling: {} } });
-client.setRequestHandler(ElicitRequestSchema, async () => ({
-  action: 'accept', content: { username: 'ada', email: 'ada@example.com' },
+client.setRequestHandler(ElicitRequestSchema, async ({ params }) => ({
+  action: 'accept',
+  content: params.requestedSchema.properties.confirm ? { confirm: true } : { username: 'ada', email: 'ada@example.com' },
 }));
 client.setRequestHandler(CreateMessageRequestSchema, async () => ({
   role: 'assistant', model: 'none', content: { type: 'text', text: 'forty-two' },
@@ -46,6 +47,14 @@ if (mode === 'restart') {
   assert.match(elicited.content[0].text, /ada/);
   const sampled = await client.callTool({ name: 'test_sampling', arguments: { prompt: 'what?' } });
   assert.match(sampled.content[0].text, /forty-two/);
+  // A tool that runs only as a task: created, polled, asked while its result is waited for.
+  const followed = [];
+  for await (const message of client.experimental.tasks.callToolStream({ name: 'confirm_delete', arguments: { filename: 'a.txt' } })) {
+    followed.push(message);
+  }
+  assert.equal(followed[0].type, 'taskCreated');
+  assert.equal(followed.at(-1).type, 'result', JSON.stringify(followed.at(-1)));
+  assert.equal(followed.at(-1).result.content[0].text, 'Deleted a.txt');
   const { contents } = await client.readResource({ uri: 'test://static-text' });
   assert.match(contents[0].text, /static text resource/);
   const { messages } = await client.getPrompt({ name: 'test_prompt_with_arguments', arguments: { arg1: 'x1', arg2: 'x2' } });

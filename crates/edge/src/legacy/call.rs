@@ -13,11 +13,15 @@ use ostler_protocol::{
     inbound::{CallParams, CompleteParams},
     json::Raw,
     reply::{self, Shape},
+    task::legacy,
 };
 use ostler_session::{HeldSession, NewRequest, Reader, Ticket};
 use ostler_types::CallKind;
 
-use super::{failed, stream};
+use super::{
+    failed, stream,
+    tasks::{self, Manner},
+};
 use crate::{
     rejection,
     routes::{self, Exchange},
@@ -25,9 +29,13 @@ use crate::{
 
 /// What a worker is to do.
 pub struct Work {
-    kind: CallKind,
-    target: String,
-    arguments: Raw,
+    pub(super) kind: CallKind,
+    pub(super) target: String,
+    pub(super) arguments: Raw,
+    /// What the client says of the task it wants.
+    task: Option<Raw>,
+    /// The handle of the task whose result is waited for.
+    related: Option<String>,
 }
 
 impl Work {
@@ -36,6 +44,19 @@ impl Work {
             kind: params.kind,
             target: params.target,
             arguments: params.arguments,
+            task: params.task,
+            related: None,
+        }
+    }
+
+    /// To wait for the result of a task: it is a tool's, whichever.
+    pub fn result(task: String) -> Self {
+        Self {
+            kind: CallKind::Tool,
+            target: String::new(),
+            arguments: Raw::empty_object(),
+            task: None,
+            related: Some(task),
         }
     }
 
@@ -44,6 +65,8 @@ impl Work {
             kind: CallKind::Completion,
             target: params.reference.as_str().to_string(),
             arguments: params.arguments,
+            task: None,
+            related: None,
         }
     }
 }
@@ -59,6 +82,21 @@ pub async fn run(
         Ok(admitted) => admitted,
         Err(response) => return response,
     };
+    let shape = Shape {
+        revision: held.facts().revision,
+        server_info: &admitted.snapshot.server_info,
+    };
+    match tasks::manner(shape.revision, &admitted, work.task.as_ref()) {
+        Ok(Manner::Call) => {}
+        Ok(Manner::Task { ttl }) => {
+            return tasks::create(exchange, held, id, work, progress_token, admitted, ttl).await;
+        }
+        Ok(Manner::Unfit(reason)) => {
+            let body = reply::tool_error(&shape, &id, reason);
+            return rejection::json(StatusCode::OK, body);
+        }
+        Err(fault) => return failed(&exchange, Some(&id), fault),
+    }
     let control = CallControl::new();
     let request = NewRequest {
         id: id.clone(),
@@ -66,6 +104,7 @@ pub async fn run(
         target: work.target.clone(),
         progress_token,
         control: control.clone(),
+        task: None,
     };
     let ticket = match held.begin(request) {
         Ok(ticket) => ticket,
@@ -83,6 +122,19 @@ pub async fn run(
         .edge
         .dispatcher
         .start(&exchange.caller, admitted, call, control);
+    answer(exchange, held, work, server_info, ticket, call).await
+}
+
+/// Answers a booked request with what its call says.
+pub async fn answer(
+    exchange: Exchange,
+    held: HeldSession,
+    work: Work,
+    server_info: Raw,
+    ticket: Ticket,
+    call: CallStream,
+) -> Response {
+    let id = ticket.id().clone();
     let running = Running {
         held,
         held_call: Some((ticket, call)),
@@ -157,7 +209,9 @@ impl Running {
                 CallEvent::Started | CallEvent::Kept => {}
                 CallEvent::Progress(_) if ticket.progress_token().is_none() => {}
                 CallEvent::Log(log) if log.level < ticket.log_level() => {}
-                // The legacy era of this revision runs it to its end.
+                // Nothing was asked yet.
+                CallEvent::Withdrawn(_) => {}
+                // The client did not ask for a task: it gets the result.
                 CallEvent::BecomeTask => {}
                 event @ (CallEvent::Progress(_) | CallEvent::Log(_) | CallEvent::Ask(_)) => {
                     self.backlog.push(event);
@@ -219,12 +273,17 @@ fn outcome_response(shape: &Shape<'_>, id: &RequestId, work: &Work, outcome: &Ou
         // The client cancelled and wants no answer [CAN-1].
         Err(Failure::Cancelled) => routes::accepted(),
         // Lacking scopes have a status of their own while there is one to give.
-        Err(Failure::NeedsScope(scopes)) => {
+        Err(Failure::NeedsScope(scopes)) if work.related.is_none() => {
             let scopes = scopes.clone();
             rejection::failed(shape.revision, id, &Fault::Forbidden { scopes })
         }
         outcome => {
             let body = reply::outcome(shape, id, work.kind, &work.target, outcome);
+            let related = work.related.as_deref();
+            let body = match related {
+                Some(task) => legacy::relate(&body, task),
+                None => body,
+            };
             rejection::json(StatusCode::OK, body)
         }
     }

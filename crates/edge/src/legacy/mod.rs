@@ -5,6 +5,7 @@
 
 mod call;
 mod stream;
+mod tasks;
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -168,6 +169,9 @@ async fn request(
     let work = match method {
         LegacyMethod::Call(params) => call::Work::of(params),
         LegacyMethod::Complete(params) => call::Work::complete(params),
+        LegacyMethod::TaskResult { task } => {
+            return tasks::result(exchange, held, id, task).await;
+        }
         plain => {
             return match plain_request(&exchange, &held, &id, plain).await {
                 Ok(body) => rejection::json(StatusCode::OK, body),
@@ -207,8 +211,10 @@ async fn plain_request(
             declared(exchange, "resources/unsubscribe", |offers| offers.subscribe)?;
             held.unsubscribe(uri).await?;
         }
+        LegacyMethod::TaskGet { task } => return tasks::get(exchange, held, id, &task).await,
+        LegacyMethod::TaskCancel { task } => return tasks::cancel(exchange, held, id, &task).await,
         LegacyMethod::Unknown { method } => return Err(Fault::MethodNotFound { method }),
-        LegacyMethod::Call(_) | LegacyMethod::Complete(_) => {
+        LegacyMethod::Call(_) | LegacyMethod::Complete(_) | LegacyMethod::TaskResult { .. } => {
             return Err(Fault::Internal("a call is no plain request".to_string()));
         }
     }

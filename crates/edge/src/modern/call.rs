@@ -141,6 +141,7 @@ async fn come_back(
         arguments: request.arguments.clone(),
         input_responses: Some(std::mem::take(&mut request.input_responses)),
         request_state: Some(state),
+        task: None,
     };
     let Exchange {
         edge,

@@ -90,6 +90,7 @@ impl Flow {
             replay_safe: declarations.is_some_and(|declared| declared.replay_safe),
             task_support: declarations.is_some_and(|declared| declared.task != TaskSupport::None),
             timeout: declarations.and_then(|declared| declared.timeout),
+            request: None,
         };
         let edge = &exchange.edge;
         // A task-capable call of a client that can follow one becomes a task after a short hold.
@@ -170,7 +171,7 @@ impl Flow {
 
     async fn on_call(&mut self, event: CallEvent) -> Option<Step> {
         match event {
-            CallEvent::Started | CallEvent::Kept => None,
+            CallEvent::Started | CallEvent::Kept | CallEvent::Withdrawn(_) => None,
             CallEvent::Progress(progress) => self.relay.progress(&progress).map(Step::Notify),
             CallEvent::Log(log) => self.relay.log(&log).map(Step::Notify),
             CallEvent::Ask(questions) => self.ask(questions).await.map(Step::Done),

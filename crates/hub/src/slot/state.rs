@@ -206,6 +206,7 @@ pub(super) fn chatter_bytes(event: &CallEvent) -> usize {
         CallEvent::Started
         | CallEvent::Kept
         | CallEvent::Ask(_)
+        | CallEvent::Withdrawn(_)
         | CallEvent::BecomeTask
         | CallEvent::Outcome(_) => 0,
     }

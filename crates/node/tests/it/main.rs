@@ -9,6 +9,7 @@ mod gating;
 mod disconnect;
 mod resume;
 mod states;
+mod tasks;
 mod strangers;
 mod hostile;
 mod restart;

@@ -142,3 +142,43 @@ async fn a_task_runs_through_a_crash() {
     assert_eq!(script.count("passed:runs"), 1);
     node.stop().await;
 }
+
+/// A task that a client of 2025-11-25 asked for, and the stream that waits for its result.
+#[tokio::test]
+async fn a_requested_task_and_who_waits_for_it_survive_a_crash() {
+    let (node, script, _worker) = world().await;
+    let session = Session::open(&node.door(), json!({"elicitation": {}})).await;
+    let create = async |id: &str, tool: &str, arguments: Value| {
+        let params = json!({"name": tool, "arguments": arguments, "task": {}});
+        session.result(id, "tools/call", params).await["task"]["taskId"].clone()
+    };
+    let waits =
+        |id: &str, task: &Value| session.request(id, "tasks/result", json!({"taskId": task}));
+    let asks = create("a", "job_asks", json!({"amount": 4})).await;
+    let runs = create("b", "job_only", json!({"gate": "runs"})).await;
+    script.seen("started:runs").await;
+    let mut live = session.door.open(&waits("r", &asks)).await;
+    let priming = live.event().await.unwrap().id.unwrap();
+    let question = live.message().await;
+    let node = crash(node).await;
+
+    let mut resumed = session.resume(&priming).await;
+    assert_eq!(resumed.message().await, question);
+    let yes = json!({"action": "accept", "content": {"ok": true}});
+    assert_eq!(session.answer(&question, yes).await.status, 202);
+    let last = resumed.message().await;
+    assert_eq!(text(&last["result"]), r#"4: accept {"ok":true}"#, "{last}");
+    let related = &last["result"]["_meta"]["io.modelcontextprotocol/related-task"];
+    assert_eq!(related["taskId"], asks);
+
+    let get = session
+        .result(1, "tasks/get", json!({"taskId": runs}))
+        .await;
+    assert_eq!(get["status"], "working", "{get}");
+    let mut live = session.door.open(&waits("s", &runs)).await;
+    script.open("runs");
+    assert_eq!(text(&live.message().await["result"]), "passed runs");
+    assert_eq!(script.count("passed:runs"), 1);
+    assert_eq!(session.delete().await.status, 204);
+    node.stop().await;
+}

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ostler_types::CallKind;
 
 use super::{
-    Initialize, LegacyMessage, LegacyMethod, LegacyNotification, ListKind, Post,
+    CallParams, Initialize, LegacyMessage, LegacyMethod, LegacyNotification, ListKind, Post,
     era::VersionHeader, params::log_level,
 };
 use crate::{
@@ -126,6 +126,11 @@ fn read_method<H>(post: &Post<'_, H>, method: &str) -> Result<LegacyMethod, Faul
             .map(|cursor| LegacyMethod::List { kind, cursor })
     };
     let call = |kind| params.call(kind, body).map(LegacyMethod::Call);
+    let tool = || -> Result<LegacyMethod, Fault> {
+        let task = params.requested_task(body);
+        let call = params.call(CallKind::Tool, body)?;
+        Ok(LegacyMethod::Call(CallParams { task, ..call }))
+    };
     Ok(match method {
         "ping" => LegacyMethod::Ping,
         "logging/setLevel" => LegacyMethod::SetLevel(log_level("params.level", params.level)?),
@@ -133,10 +138,19 @@ fn read_method<H>(post: &Post<'_, H>, method: &str) -> Result<LegacyMethod, Faul
         "prompts/list" => list(ListKind::Prompts)?,
         "resources/list" => list(ListKind::Resources)?,
         "resources/templates/list" => list(ListKind::Templates)?,
-        "tools/call" => call(CallKind::Tool)?,
+        "tools/call" => tool()?,
         "prompts/get" => call(CallKind::Prompt)?,
         "resources/read" => call(CallKind::Resource)?,
         "completion/complete" => LegacyMethod::Complete(params.complete(body, limits)?),
+        "tasks/get" => LegacyMethod::TaskGet {
+            task: params.task()?,
+        },
+        "tasks/result" => LegacyMethod::TaskResult {
+            task: params.task()?,
+        },
+        "tasks/cancel" => LegacyMethod::TaskCancel {
+            task: params.task()?,
+        },
         "resources/subscribe" => LegacyMethod::Subscribe { uri: params.uri()? },
         "resources/unsubscribe" => LegacyMethod::Unsubscribe { uri: params.uri()? },
         // The session is looked up first: to an unknown one every method is a 404 ([SES-2]).

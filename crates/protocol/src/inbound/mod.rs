@@ -116,6 +116,9 @@ pub struct CallParams {
     /// Answers by key, values of any kind: only known keys must be well-formed ([MR-7]).
     pub input_responses: Option<BTreeMap<String, Raw>>,
     pub request_state: Option<String>,
+    /// `task` as a legacy client wrote it: means something only where it is served, so it is
+    /// read there ([`crate::task::legacy::requested_ttl`]).
+    pub task: Option<Raw>,
 }
 
 /// A request for completion.
@@ -203,6 +206,15 @@ pub enum LegacyMethod {
     },
     Call(CallParams),
     Complete(CompleteParams),
+    TaskGet {
+        task: String,
+    },
+    TaskResult {
+        task: String,
+    },
+    TaskCancel {
+        task: String,
+    },
     Subscribe {
         uri: String,
     },

@@ -18,6 +18,7 @@ pub(super) struct Params<'a> {
     pub name: Option<&'a str>,
     pub uri: Option<&'a str>,
     pub task_id: Option<&'a str>,
+    task: Option<&'a str>,
     pub level: Option<&'a str>,
     pub protocol_version: Option<&'a str>,
     pub capabilities: Option<&'a str>,
@@ -43,6 +44,7 @@ impl<'a> Params<'a> {
                 "name" => &mut found.name,
                 "uri" => &mut found.uri,
                 "taskId" => &mut found.task_id,
+                "task" => &mut found.task,
                 "level" => &mut found.level,
                 "protocolVersion" => &mut found.protocol_version,
                 "capabilities" => &mut found.capabilities,
@@ -77,6 +79,12 @@ impl<'a> Params<'a> {
         string("taskId", self.task_id)
     }
 
+    /// What a legacy client says of the task that it wants a call to be; other calls and
+    /// the modern era have no such wish.
+    pub(super) fn requested_task(&self, body: &Raw) -> Option<Raw> {
+        present(self.task).map(|task| body.slice(task))
+    }
+
     /// Answers by key. The values are not looked at: junk under an unknown key must do no harm
     /// ([MR-7], [TK-6]), and which keys are known is not known here.
     pub(super) fn answers(&self, body: &Raw) -> Result<BTreeMap<String, Raw>, Fault> {
@@ -99,6 +107,7 @@ impl<'a> Params<'a> {
             arguments: self.arguments(kind, body)?,
             input_responses: None,
             request_state: None,
+            task: None,
         })
     }
 

@@ -25,7 +25,10 @@ fn a_tool_has_what_its_revision_knows() {
             V2025_06_18,
             r#"{"name":"t","title":"T","description":"d","inputSchema":{"type":"object"},"outputSchema":{"type":"object"},"annotations":{},"_meta":{"ui":1}}"#,
         ),
-        (V2025_11_25, whole),
+        (
+            V2025_11_25,
+            r#"{"name":"t","title":"T","description":"d","icons":[],"inputSchema":{"type":"object"},"outputSchema":{"type":"object"},"annotations":{},"_meta":{"ui":1},"execution":{"taskSupport":"required"}}"#,
+        ),
         (V2026_07_28, whole),
     ] {
         check(revision, ListKind::Tools, TOOL, expected);
@@ -40,7 +43,7 @@ fn an_output_schema_without_an_object_root_is_for_the_newest_only() {
         r#"{"name":"t","inputSchema":{},"outputSchema":true}"#,
     ] {
         let bare = r#"{"name":"t","inputSchema":{}}"#;
-        check(V2025_11_25, ListKind::Tools, schema, bare);
+        check(V2025_06_18, ListKind::Tools, schema, bare);
         check(V2026_07_28, ListKind::Tools, schema, schema);
     }
 }
@@ -67,11 +70,20 @@ fn an_entry_that_needs_no_change_is_the_definition_itself() {
     assert_eq!(shown.bytes().as_ptr(), raw.bytes().as_ptr());
 }
 
+/// [T-16]
 #[test]
-fn task_support_is_not_said_where_tasks_are_not_served() {
-    let tool = r#"{"name":"t","inputSchema":{}}"#;
+fn task_support_is_said_only_where_clients_ask_for_tasks() {
+    let tool = Raw::from_static(r#"{"name":"t","inputSchema":{}}"#);
     for revision in Revision::ALL {
-        check(*revision, ListKind::Tools, tool, tool);
+        for (task, said) in [
+            (TaskSupport::None, None),
+            (TaskSupport::Optional, Some("optional")),
+            (TaskSupport::Required, Some("required")),
+        ] {
+            let shown = entry(*revision, ListKind::Tools, &tool, task);
+            let shown = shown.to::<serde_json::Value>().expect("JSON");
+            let said = said.filter(|_| *revision == V2025_11_25);
+            assert_eq!(shown["execution"]["taskSupport"].as_str(), said);
+        }
     }
-    assert_eq!(TaskSupport::None.as_execution(), None);
 }

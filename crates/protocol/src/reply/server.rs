@@ -22,7 +22,7 @@ pub struct ServerCapabilities {
     pub subscribe: bool,
     pub logging: bool,
     pub completions: bool,
-    /// The modern tasks extension. The task capability of 2025-11-25 is never declared.
+    /// Some tool may become a task. Each revision that has tasks declares them in its own way.
     pub tasks: bool,
 }
 
@@ -48,6 +48,10 @@ impl ServerCapabilities {
         }
         if self.completions && revision.has_completions_capability() {
             writer.raw_member("completions", "{}");
+        }
+        // Not `list`: whoever lost a handle gets no other way to it.
+        if self.tasks && revision.has_requested_tasks() {
+            writer.raw_member("tasks", r#"{"cancel":{},"requests":{"tools":{"call":{}}}}"#);
         }
         if self.tasks && revision.has_extensions() {
             writer.object_member("extensions", |writer| {

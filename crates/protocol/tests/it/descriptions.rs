@@ -30,7 +30,7 @@ fn discovery_declares_what_is_served() {
 }
 
 #[test]
-fn initialize_declares_no_extensions_and_no_tasks() {
+fn initialize_declares_tasks_in_its_own_way_and_no_extensions() {
     let mut sheet = Sheet::default();
     shaped(LEGACY, |shape| {
         let all = reply::initialize(shape, &id(), ALL, Some("Ask \"nicely\"."));

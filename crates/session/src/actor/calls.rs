@@ -1,6 +1,6 @@
 //! Calls that come back: claimed after a restart, moved to another worker, or lost.
 
-use ostler_dispatch::{Claim, workers::Workers};
+use ostler_dispatch::{CallControl, CallStream, Claim, KeptCall, workers::Workers};
 use ostler_protocol::call::{CallEvent, Executed, Failure};
 use ostler_types::CallId;
 
@@ -45,9 +45,30 @@ impl<W: Workers> Actor<W> {
     }
 
     fn bind(&mut self, stream: StreamId, facts: &CallFacts, turn: &mut Turn<W>) -> bool {
-        let Some(placement) = &facts.placement else {
+        let found = match &facts.task {
+            Some(task) => Some(self.follow(facts.call, task)),
+            None => self.find_at_worker(facts),
+        };
+        let Some(call) = found else {
             return false;
         };
+        self.shared.metrics.calls_rebound.increment(1);
+        self.unbound.remove(&stream);
+        self.sources.calls.insert(stream, call);
+        self.apply(Input::Claimed { stream }, turn);
+        true
+    }
+
+    /// The call of a task is its task's, wherever that is.
+    fn follow(&self, id: CallId, task: &str) -> KeptCall<W> {
+        let (server, principal) = (&self.facts.server, self.row.principal());
+        let call = self.shared.tasks.call_of(server, &principal, task);
+        CallStream::followed(id, call, CallControl::new()).keep()
+    }
+
+    /// The call at its worker, if that is there.
+    fn find_at_worker(&self, facts: &CallFacts) -> Option<KeptCall<W>> {
+        let placement = facts.placement.as_ref()?;
         // What is left of the call's time, and as long again as a person may take.
         let left = facts.deadline.since(self.wall()) + self.shared.config.elicitation_timeout;
         let claim = Claim {
@@ -59,14 +80,7 @@ impl<W: Workers> Actor<W> {
             placement,
             deadline: self.now() + left,
         };
-        let Some(call) = self.shared.dispatcher.attach(claim) else {
-            return false;
-        };
-        self.shared.metrics.calls_rebound.increment(1);
-        self.unbound.remove(&stream);
-        self.sources.calls.insert(stream, call);
-        self.apply(Input::Claimed { stream }, turn);
-        true
+        self.shared.dispatcher.attach(claim)
     }
 
     /// The grace is over: what no worker named is lost, and its client is told.

@@ -16,11 +16,12 @@ use ostler_protocol::{
 use ostler_types::{CallId, CallKind, Principal, Timestamp};
 
 use crate::{
-    SessionError, SessionFacts,
+    SessionError, SessionFacts, TaskRef,
     actor::watches::Unwatched,
     book::Book,
     event_id::Binding,
     resources::{Updates, Watch},
+    state::News,
     stream::{Cursor, Departures, Writer},
 };
 
@@ -60,6 +61,7 @@ pub(crate) enum Data {
     },
     /// Subscriptions that could not be watched before, and their watches.
     WatchAgain(Vec<Watch>),
+    News(News),
     /// The session is in use and its row should say so.
     Touch,
 }
@@ -91,6 +93,7 @@ pub(crate) struct Adopt<W: Workers> {
     pub kind: CallKind,
     pub target: String,
     pub progress_token: Option<Raw>,
+    pub task: Option<TaskRef>,
     pub backlog: Vec<CallEvent>,
     pub writer: Option<Writer>,
 }

@@ -12,6 +12,7 @@ use crate::{
     actor::{Actor, rows, turn::Turn},
     record::{self, CallKey, CallRow, EventRow, QuestionRow, SessionRow},
     state::{CallProgress, Write},
+    stream::StreamId,
 };
 
 impl<W: Workers> Actor<W> {
@@ -97,7 +98,7 @@ impl<W: Workers> Actor<W> {
                 let call = facts.call;
                 let row = CallRow::new(stream, &facts, progress);
                 let deadline = match progress {
-                    CallProgress::Open => long,
+                    CallProgress::Open => self.kept_until(stream),
                     CallProgress::Finished => self.after(shared.config.event_retention),
                 };
                 let record = record::encode(&row, epoch, owner);
@@ -110,7 +111,8 @@ impl<W: Workers> Actor<W> {
                 last,
             } => {
                 let record = record::encode(&EventRow::new(&data, last), epoch, owner);
-                batch.put(session.event(stream, place), record, Some(long));
+                let deadline = self.kept_until(stream);
+                batch.put(session.event(stream, place), record, Some(deadline));
                 shared.metrics.events_stored.increment(1);
             }
             Write::DropEvent { stream, place } => batch.delete(session.event(stream, place)),
@@ -124,6 +126,16 @@ impl<W: Workers> Actor<W> {
             }
         }
         false
+    }
+
+    /// Through the longest call; who waits for the result of a task may wait longer.
+    fn kept_until(&self, stream: StreamId) -> Timestamp {
+        let config = &self.shared.config;
+        let mut calls = self.state.calls();
+        let call = calls.find(|(of, facts)| *of == stream && facts.task.is_some());
+        let long = self.after(config.event_span());
+        let task = call.map(|(_, facts)| facts.deadline + config.event_retention);
+        task.map_or(long, |task| task.max(long))
     }
 
     fn add_row(&self, batch: &mut Batch) -> SessionRow {

@@ -135,6 +135,7 @@ impl<W: Workers> Actor<W> {
                 reply,
             } => self.join(join, writer, reply, turn),
             Data::WatchAgain(watches) => self.take_watches(watches, turn),
+            Data::News(news) => self.apply(Input::News(news), turn),
             Data::Touch => turn.touch = true,
         }
     }
@@ -195,12 +196,14 @@ impl<W: Workers> Actor<W> {
             kind,
             target,
             progress_token,
+            task,
             backlog,
             writer,
         } = adopt;
         // Asked only now: it may be cancelled while the call is on its way to us. What comes
         // later comes as a message.
         let cancelled = self.facts.book.is_cancelled(&request);
+        let own_deadline = self.wall() + self.shared.config.call_timeout;
         let facts = CallFacts {
             call: call.id(),
             request,
@@ -208,7 +211,8 @@ impl<W: Workers> Actor<W> {
             target,
             progress_token,
             placement: call.placement(),
-            deadline: self.wall() + self.shared.config.call_timeout,
+            deadline: task.as_ref().map_or(own_deadline, |task| task.deadline),
+            task: task.map(|task| task.handle),
         };
         let arrival = turn.arrive(Arrival {
             call: Some(call),

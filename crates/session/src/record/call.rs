@@ -36,6 +36,9 @@ pub(crate) struct CallRow {
     pub open: bool,
     #[n(9)]
     deadline_ms: u64,
+    /// The handle of the task whose call it is.
+    #[n(10)]
+    task: Option<String>,
 }
 
 impl Row for CallRow {
@@ -56,6 +59,7 @@ impl CallRow {
             attempt: placement.map_or(0, |placement| placement.attempt),
             open: progress == CallProgress::Open,
             deadline_ms: facts.deadline.0,
+            task: facts.task.clone(),
         }
     }
 
@@ -80,6 +84,7 @@ impl CallRow {
             progress_token: token.and_then(|token| Raw::parse(token.into(), 1).ok()),
             placement: placement.flatten(),
             deadline: Timestamp(self.deadline_ms),
+            task: self.task.clone(),
         })
     }
 }
@@ -115,6 +120,7 @@ mod tests {
         fn a_call_comes_back_with_its_facts(
             call: u128, stream: u64, kind in 1..=4u8, target: String, token: Option<u32>,
             place: Option<(u64, u32)>, open: bool, request: u64, deadline: u64,
+            task: Option<String>,
         ) {
             let facts = CallFacts {
                 call: CallId(call),
@@ -128,6 +134,7 @@ mod tests {
                     attempt,
                 }),
                 deadline: Timestamp(deadline),
+                task,
             };
             let progress = if open { CallProgress::Open } else { CallProgress::Finished };
             let row = CallRow::new(StreamId(stream), &facts, progress);

@@ -37,7 +37,8 @@ impl SessionState {
         let Some(call) = self.calls.get_mut(&stream).filter(|_| !new.is_empty()) else {
             return;
         };
-        call.ask_rounds += 1;
+        // How much a task may ask is its own affair, however often its result is waited for.
+        call.ask_rounds += u32::from(call.facts.task.is_none());
         // Nobody is asked on behalf of a request that is cancelled [S2C-7].
         let refused = call.cancelled || call.ask_rounds > self.terms.config.ask_rounds_max;
         for (index, question) in new.into_iter().enumerate() {
@@ -161,6 +162,25 @@ impl SessionState {
             .extract_if(.., |_, question| question.stream == stream);
         for (id, _) in open.collect::<Vec<_>>() {
             withdraw(call, stream, id, "the request ended", effects);
+        }
+    }
+
+    /// Somebody else is asked, or has answered.
+    pub(super) fn withdrawn(&mut self, stream: StreamId, keys: &[String], effects: &mut Effects) {
+        let Some(call) = self.calls.get_mut(&stream) else {
+            return;
+        };
+        let taken_back = |of: StreamId, key: &String| of == stream && keys.contains(key);
+        self.held_back
+            .retain(|(of, held)| !taken_back(*of, &held.key));
+        let open = self
+            .questions
+            .extract_if(.., |_, open| taken_back(open.stream, &open.question.key));
+        for (id, _) in open.collect::<Vec<_>>() {
+            withdraw(call, stream, id, "no longer asked here", effects);
+            call.asked.retain(|asked| *asked != id);
+            let call = call.facts.call;
+            effects.write(Write::DropQuestion { call, id });
         }
     }
 

@@ -11,6 +11,7 @@ use ostler_protocol::{
     json::Raw,
     relay::Relay,
     reply,
+    task::legacy,
 };
 use ostler_types::{CallId, CallKind, Instant, Timestamp};
 
@@ -34,6 +35,8 @@ pub(crate) struct CallFacts {
     pub placement: Option<Placement>,
     /// When it ends by itself, unless it waits for a person.
     pub deadline: Timestamp,
+    /// The handle of the task whose call this is: then the session only follows it.
+    pub task: Option<String>,
 }
 
 /// A call with a stream.
@@ -92,6 +95,7 @@ impl Call {
 
     /// Stores an event and shows it, in this order.
     pub fn store(&mut self, stream: StreamId, data: Bytes, last: bool, effects: &mut Effects) {
+        let data = self.related(data);
         let place = self.next;
         self.next.seq += 1;
         let (shown, stored) = (data.clone(), data);
@@ -110,6 +114,14 @@ impl Call {
             },
             effects,
         );
+    }
+
+    /// All that is said of a task names it.
+    fn related(&self, data: Bytes) -> Bytes {
+        match &self.facts.task {
+            Some(task) if !data.is_empty() => legacy::relate(&data, task),
+            Some(_) | None => data,
+        }
     }
 
     fn show(&mut self, act: Act, effects: &mut Effects) {
@@ -217,6 +229,7 @@ impl SessionState {
             CallEvent::Progress(progress) => progressed(call, now, stream, &progress, effects),
             CallEvent::Log(log) => logged(call, now, stream, &log, effects),
             CallEvent::Ask(questions) => self.asked(now, stream, questions, effects),
+            CallEvent::Withdrawn(keys) => self.withdrawn(stream, &keys, effects),
             // A client of this revision has no handle to follow: the call stays open.
             CallEvent::BecomeTask => {}
             CallEvent::Outcome(outcome) => self.finish(stream, outcome, effects),
@@ -300,6 +313,7 @@ fn progressed(
     effects: &mut Effects,
 ) {
     if let Some(data) = call.relay.progress(progress) {
+        let data = call.related(data);
         let chatter = Chatter::Progress;
         call.chat(
             now,
@@ -315,6 +329,7 @@ fn progressed(
 
 fn logged(call: &mut Call, now: Instant, stream: StreamId, log: &Log, effects: &mut Effects) {
     if let Some(data) = call.relay.log(log) {
+        let data = call.related(data);
         let chatter = Chatter::Log;
         call.chat(
             now,

@@ -11,7 +11,7 @@ use ostler_protocol::{
 };
 
 use crate::{
-    state::{CallFacts, Notice},
+    state::{CallFacts, News, Notice},
     stream::{Cursor, Place, StreamId},
 };
 
@@ -54,6 +54,8 @@ pub(crate) enum Input {
         cursor: Cursor,
     },
     Noticed(Vec<Notice>),
+    /// Of a task that this session asked for.
+    News(News),
     Subscribe {
         arrival: usize,
         uri: Arc<str>,

@@ -30,6 +30,7 @@ pub(crate) use effects::{Act, CallProgress, Counted, Effects, Write};
 pub(crate) use input::{Adoption, Input};
 pub(crate) use question::{AskId, Asked};
 pub(crate) use restore::{Restored, RestoredCall};
+pub use standalone::News;
 pub(crate) use standalone::{ListKinds, Notice};
 
 use call::Call;
@@ -99,6 +100,9 @@ impl SessionState {
             Input::ListenerGone { taken } => self.standalone.listener_gone(taken),
             Input::Resume { arrival, cursor } => self.resume(arrival, cursor, effects),
             Input::Noticed(notices) => self.noticed(notices, effects),
+            Input::News(news) => {
+                self.standalone.tell(news, self.phase, &self.terms, effects);
+            }
             Input::Subscribe { arrival, uri } => self.subscribe(arrival, uri, effects)?,
             Input::Unsubscribe(uri) => self.unsubscribe(&uri, effects),
             Input::Tick => self.expire_questions(now, effects),

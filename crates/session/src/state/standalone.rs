@@ -15,7 +15,7 @@ use ostler_protocol::{inbound::ListKind, notify};
 
 use crate::{
     state::{Act, Effects, Phase, Terms, Write},
-    stream::{Place, StreamId},
+    stream::{Chatter, Place, StreamId},
 };
 
 /// Something the client may want to fetch anew.
@@ -33,6 +33,15 @@ impl Notice {
             Notice::Updated(uri) => notify::resource_updated(uri, None),
         }
     }
+}
+
+/// What a task tells the session that asked for it, as it goes on the wire. Nobody relies on it,
+/// so nothing of it waits for a listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// To be stored and replayed like any event.
+    Status(Bytes),
+    Progress(Bytes),
 }
 
 /// Which lists changed.
@@ -135,12 +144,29 @@ impl Standalone {
         self.taken = self.taken.max(taken);
     }
 
-    /// Shows what waits, if somebody listens and is ready for it [LIF-7].
-    pub fn flush(&mut self, phase: Phase, terms: &Terms, effects: &mut Effects) {
-        let ready = match phase {
+    /// To whoever listens now; a client that may not be told anything yet is not [LIF-7].
+    pub fn tell(&mut self, news: News, phase: Phase, terms: &Terms, effects: &mut Effects) {
+        match (self.is_ready(phase), news) {
+            (false, _) => {}
+            (true, News::Status(message)) => drop(self.store(message, terms, effects)),
+            (true, News::Progress(data)) => effects.act(Act::Chat {
+                stream: StreamId::STANDALONE,
+                chatter: Chatter::Progress,
+                data,
+            }),
+        }
+    }
+
+    fn is_ready(&self, phase: Phase) -> bool {
+        match phase {
             Phase::Presumed | Phase::Open => self.heard,
             Phase::Opening { .. } | Phase::Ended => false,
-        };
+        }
+    }
+
+    /// Shows what waits, if somebody listens and is ready for it [LIF-7].
+    pub fn flush(&mut self, phase: Phase, terms: &Terms, effects: &mut Effects) {
+        let ready = self.is_ready(phase);
         while let Some(notice) = ready.then(|| self.unseen.pop_first()).flatten() {
             let place = self.store(notice.message(), terms, effects);
             self.shown.push_back((place, notice));

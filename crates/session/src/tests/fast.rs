@@ -15,6 +15,7 @@ fn request(number: u64) -> NewRequest {
         target: "echo".into(),
         progress_token: None,
         control: CallControl::new(),
+        task: None,
     }
 }
 

@@ -2,11 +2,13 @@
 //! time that is driven.
 
 mod script;
+mod tasks;
 mod world;
 
 mod fast;
 mod streams;
 mod questions;
+mod followed;
 mod resume;
 mod restart;
 mod sleep;

@@ -31,10 +31,14 @@ use ostler_types::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::script::{Script, ScriptedAttempt};
+use super::{
+    script::{Script, ScriptedAttempt},
+    tasks::ScriptedTasks,
+};
 use crate::{
     Config, Frame, HeldSession, NewRequest, Reader, SessionError, Sessions, StreamReader, Ticket,
     resources::{Resources, Updates},
+    sessions::Outside,
 };
 
 pub(super) struct World {
@@ -44,6 +48,7 @@ pub(super) struct World {
     pub script: Script,
     pub catalogs: Catalogs,
     pub resources: Arc<ScriptedResources>,
+    pub tasks: Arc<ScriptedTasks>,
     pub sessions: Sessions<Script>,
     keys: Arc<KeyRing>,
     config: Config,
@@ -171,12 +176,17 @@ impl World {
         catalogs.register(&server(), &worker(), offer(&["echo"]));
         let (script, keys) = (Script::default(), Arc::new(KeyRing::ephemeral(&env)));
         let resources = Arc::new(ScriptedResources::default());
+        let tasks = Arc::new(ScriptedTasks::default());
+        let outside = Outside {
+            resources: resources.clone(),
+            tasks: tasks.clone(),
+        };
         let dispatcher = dispatcher(&env, &script, &catalogs);
         let sessions = Sessions::over(
             &env,
             store.clone(),
             dispatcher,
-            resources.clone(),
+            outside,
             keys.clone(),
             config.clone(),
         );
@@ -187,6 +197,7 @@ impl World {
             script,
             catalogs,
             resources,
+            tasks,
             sessions,
             keys,
             config,
@@ -196,11 +207,15 @@ impl World {
     /// The node goes down, all of it but its store and its workers, and comes up again.
     pub async fn restart(&mut self) {
         self.sessions.close().await;
+        let outside = Outside {
+            resources: self.resources.clone(),
+            tasks: self.tasks.clone(),
+        };
         self.sessions = Sessions::over(
             &self.env,
             self.store.clone(),
             dispatcher(&self.env, &self.script, &self.catalogs),
-            self.resources.clone(),
+            outside,
             self.keys.clone(),
             self.config.clone(),
         );
@@ -239,6 +254,7 @@ impl World {
             target: "echo".into(),
             progress_token: Some(Raw::from_static("1")),
             control: control.clone(),
+            task: None,
         });
         (ticket.expect("booked"), self.call(held, control))
     }

@@ -1,15 +1,26 @@
 //! The fourth beat: what is stored is said, to the worker and to clients.
 
-use ostler_protocol::{call::Answer, task::TaskView};
+use std::time::Duration;
+
+use bytes::Bytes;
+use ostler_protocol::{
+    call::{Answer, CallEvent},
+    fault::Fault,
+    task::{TaskView, legacy},
+};
 use tokio::sync::mpsc;
 
 use super::{Actor, Answered};
 use crate::{
     error::TaskError,
+    requested::News,
     round::{End, InputRequired, Step},
     state::{Asking, Chatter, Effect, Reply, Ticket, View},
     token::{AskedKey, Token},
 };
+
+/// A session is told of the progress of one task no more often [P-7].
+const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
 impl Actor {
     pub(super) fn publish(&mut self) {
@@ -19,12 +30,20 @@ impl Actor {
                 Effect::Recorded => self.recorded(),
                 Effect::Reply(ticket, reply) => self.reply(ticket, reply),
                 Effect::Chatter(chatter) => self.chatter(&chatter),
-                Effect::Publish(view) => {
-                    let id = self.state.facts.id;
-                    self.inner.listens.publish(id, || self.show(view));
-                }
+                Effect::Tell(ticket, event) => self.tell(ticket, event),
+                Effect::Publish(view) => self.publish_view(view),
             }
         }
+    }
+
+    fn publish_view(&self, view: View) {
+        let facts = &self.state.facts;
+        let view = self.show(view);
+        if facts.request.is_some() {
+            let status = legacy::status(&view);
+            self.inner.tell_session(facts, News::Status(status));
+        }
+        self.inner.listens.publish(facts.id, || view);
     }
 
     fn feed(&mut self, answers: Vec<Answer>) {
@@ -64,6 +83,13 @@ impl Actor {
             drop(self.followers.swap_remove(at).end.send(end));
             return;
         }
+        if self.waiters.iter().any(|w| w.ticket == ticket) {
+            if let Err(error) = end {
+                let refused = Err(Fault::from(error).to_failure());
+                self.tell(ticket, CallEvent::Outcome(refused));
+            }
+            return;
+        }
         let answered = match end {
             Ok(End::Task(view)) => Ok(Some(view)),
             Ok(End::InputRequired(_) | End::Outcome(_) | End::Rerun(_)) => Ok(None),
@@ -85,13 +111,53 @@ impl Actor {
         }
     }
 
-    fn chatter(&self, chatter: &Chatter) {
+    fn chatter(&mut self, chatter: &Chatter) {
         for follower in &self.followers {
             let step = match chatter.clone() {
                 Chatter::Progress(progress) => Step::Progress(progress),
                 Chatter::Log(log) => Step::Log(log),
             };
             tell(&follower.steps, step);
+        }
+        if self.is_task {
+            self.chatter_of_task(chatter);
+        }
+    }
+
+    /// On the requests that wait, or else to the session that asked for the task [P-8].
+    fn chatter_of_task(&mut self, chatter: &Chatter) {
+        let (event, message) = match chatter.clone() {
+            Chatter::Log(log) => (CallEvent::Log(log), None),
+            Chatter::Progress(progress) => match self.relay.progress(&progress) {
+                Some(message) => (CallEvent::Progress(progress), Some(message)),
+                None => return,
+            },
+        };
+        for waiter in &self.waiters {
+            waiter.chat(event.clone());
+        }
+        if let (true, Some(message)) = (self.waiters.is_empty(), message) {
+            self.tell_progress(&message);
+        }
+    }
+
+    fn tell_progress(&mut self, message: &Bytes) {
+        let now = self.inner.env.now();
+        let told_at = self.progress_told_at;
+        if told_at.is_none_or(|at| now >= at + PROGRESS_PAUSE) {
+            self.progress_told_at = Some(now);
+            let facts = &self.state.facts;
+            let message = legacy::relate(message, &self.inner.wire_id(facts.id));
+            self.inner.tell_session(facts, News::Progress(message));
+        }
+    }
+
+    fn tell(&mut self, ticket: Ticket, event: CallEvent) {
+        let at = self.waiters.iter().position(|w| w.ticket == ticket);
+        let Some(at) = at else { return };
+        match event {
+            event @ CallEvent::Outcome(_) => self.waiters.swap_remove(at).tell(event),
+            event => self.waiters[at].tell(event),
         }
     }
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use minicbor::{Decode, Encode};
+use minicbor::{Decode, Encode, bytes::ByteVec};
 use ostler_protocol::Revision;
 use ostler_store::{Key, Record, Table};
-use ostler_types::{CallId, ServerName, TaskId, TenantId, Timestamp};
+use ostler_types::{CallId, ServerName, SessionId, TaskId, TenantId, Timestamp};
 
 use super::{BadRecord, parts::*, unreadable};
 use crate::{
     digest::{self, Digest},
-    facts::{Binding, Facts, Owner},
+    facts::{Binding, Facts, Owner, TaskRequest},
     state::{Ended, Ending, Phase, TaskPart, TaskState},
 };
 
@@ -72,6 +72,20 @@ struct Row {
     /// Set once it has ended.
     #[n(21)]
     ending: Option<StoredEnding>,
+    /// Set when its client asked for a task.
+    #[n(23)]
+    request: Option<StoredRequest>,
+}
+
+#[derive(Encode, Decode)]
+struct StoredRequest {
+    #[n(0)]
+    ttl_ms: Option<u64>,
+    /// As the client wrote it.
+    #[n(1)]
+    progress_token: Option<ByteVec>,
+    #[cbor(n(2), with = "minicbor::bytes")]
+    session: [u8; 24],
 }
 
 #[derive(Encode, Decode)]
@@ -138,7 +152,24 @@ fn row(state: &TaskState) -> Row {
         place: state.place.as_ref().map(encode_place),
         task: task.map(store_task),
         ending: ending.map(store_ending),
+        request: facts.request.as_ref().map(store_request),
     }
+}
+
+fn store_request(request: &TaskRequest) -> StoredRequest {
+    StoredRequest {
+        ttl_ms: request.ttl.map(millis),
+        progress_token: request.progress_token.as_ref().map(encode_raw),
+        session: request.session.0,
+    }
+}
+
+fn decode_request(stored: StoredRequest) -> Result<TaskRequest, BadRecord> {
+    Ok(TaskRequest {
+        ttl: stored.ttl_ms.map(Duration::from_millis),
+        progress_token: stored.progress_token.map(decode_raw).transpose()?,
+        session: SessionId(stored.session),
+    })
 }
 
 fn store_task(part: &TaskPart) -> StoredTask {
@@ -184,6 +215,7 @@ pub(crate) fn decode(id: TaskId, record: &Record) -> Result<TaskState, BadRecord
         replay_safe: row.replay_safe,
         task_support: row.task_support,
         timeout: row.timeout_ms.map(Duration::from_millis),
+        request: row.request.map(decode_request).transpose()?,
         created_at: Timestamp(row.created_ms),
     };
     Ok(TaskState {
@@ -194,6 +226,7 @@ pub(crate) fn decode(id: TaskId, record: &Record) -> Result<TaskState, BadRecord
         asks: row.asks,
         questions: questions.collect::<Result<_, _>>()?,
         known: decode_known(row.known, row.known_complete)?,
+        waiters: Vec::new(),
         wants_task: row.wants_task,
         updated_at: Timestamp(row.updated_ms),
         deadline: Timestamp(row.deadline_ms),

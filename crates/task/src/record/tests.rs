@@ -9,13 +9,13 @@ use ostler_protocol::{
     facet::{Capability, ClientFacet},
 };
 use ostler_types::{
-    CallId, CallKind, InstanceEpoch, ServerName, TaskId, TenantId, Timestamp, WorkerId,
+    CallId, CallKind, InstanceEpoch, ServerName, SessionId, TaskId, TenantId, Timestamp, WorkerId,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select, strategy::ValueTree};
 
 use super::*;
 use crate::{
-    facts::{Binding, Facts, Owner},
+    facts::{Binding, Facts, Owner, TaskRequest},
     known::{Known, KnownAnswers},
     state::{Asked, Ended, Ending, Phase, TaskPart, TaskState},
 };
@@ -115,11 +115,27 @@ fn facet() -> impl Strategy<Value = ClientFacet> {
     proptest::sample::subsequence(all, 0..=4).prop_map(|some| ClientFacet::with(&some))
 }
 
+fn request() -> impl Strategy<Value = TaskRequest> {
+    let parts = (option::of(span()), option::of(raw()), any::<[u8; 24]>());
+    parts.prop_map(|(ttl, progress_token, session)| TaskRequest {
+        ttl,
+        progress_token,
+        session: SessionId(session),
+    })
+}
+
 fn facts() -> impl Strategy<Value = Facts> {
     let kinds = vec![CallKind::Tool, CallKind::Prompt, CallKind::Resource];
     let ids = (any::<[u8; 24]>(), any::<u128>(), any::<[u8; 32]>());
     let what = (select(kinds), any::<String>(), raw(), select(Revision::ALL));
-    let how = (any::<bool>(), any::<bool>(), option::of(span()), time());
+    let request = option::of(request());
+    let how = (
+        any::<bool>(),
+        any::<bool>(),
+        option::of(span()),
+        request,
+        time(),
+    );
     (ids, what, how).prop_map(
         |((id, call, principal), (kind, target, arguments, revision), how)| Facts {
             id: TaskId(id),
@@ -135,7 +151,8 @@ fn facts() -> impl Strategy<Value = Facts> {
             replay_safe: how.0,
             task_support: how.1,
             timeout: how.2,
-            created_at: how.3,
+            request: how.3,
+            created_at: how.4,
         },
     )
 }
@@ -153,6 +170,7 @@ fn state() -> impl Strategy<Value = TaskState> {
         asks: counts.1,
         questions: asked.0,
         known: asked.1,
+        waiters: Vec::new(),
         wants_task: counts.2,
         updated_at: times.0,
         deadline: times.1,

@@ -24,23 +24,26 @@ impl TaskState {
             CallEvent::Progress(progress) => self.on_progress(progress, fx),
             CallEvent::Log(log) => self.chatter(Chatter::Log(log), fx),
             CallEvent::Ask(questions) => self.on_ask(config, now, questions, fx),
+            // Never of a worker.
+            CallEvent::Withdrawn(_) => {}
             CallEvent::BecomeTask => self.wants_task = true,
             CallEvent::Outcome(outcome) => self.on_outcome(config, now, outcome, fx),
         }
     }
 
+    /// To a modern client nothing is said of a task on its way [P-8].
     fn chatter(&mut self, chatter: Chatter, fx: &mut Effects) {
         match self.phase {
             Phase::Followed(_) => fx.chatter(chatter),
+            Phase::Task(_) if self.facts.request.is_some() => fx.chatter(chatter),
             Phase::Parked | Phase::Task(_) | Phase::Ended(_) | Phase::Gone => {}
         }
     }
 
-    /// A task shows its last progress as its message; there is no other place for it.
+    /// A task shows its last progress as its message.
     fn on_progress(&mut self, progress: Progress, fx: &mut Effects) {
         if let Phase::Task(part) = &mut self.phase {
             part.message = Some(status_message(&progress));
-            return;
         }
         self.chatter(Chatter::Progress(progress), fx);
     }
@@ -87,6 +90,7 @@ impl TaskState {
         }
         if self.questions.len() > before && matches!(self.phase, Phase::Task(_)) {
             self.updated_at = now;
+            self.show_waiter(before, fx);
             fx.publish(self);
         }
     }

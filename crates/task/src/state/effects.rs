@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler_protocol::{
-    call::{Answer, Log, Outcome, Progress},
+    call::{Answer, CallEvent, Log, Outcome, Progress},
     task::TaskState as Standing,
 };
 use ostler_types::Timestamp;
@@ -37,8 +37,10 @@ pub(crate) enum Effect {
     Recorded,
     /// To one request.
     Reply(Ticket, Reply),
-    /// To every follower.
+    /// To every follower, or every waiter.
     Chatter(Chatter),
+    /// To one waiter.
+    Tell(Ticket, CallEvent),
     /// To whoever listens to this task.
     Publish(View),
 }
@@ -136,7 +138,7 @@ impl Effects {
                 }
                 Effect::Publish(_) => is_last_view,
                 Effect::Chatter(_) => false,
-                Effect::Feed(_) | Effect::Recorded => true,
+                Effect::Feed(_) | Effect::Recorded | Effect::Tell(..) => true,
             }
         });
         tickets
@@ -158,6 +160,10 @@ impl Effects {
 
     pub fn refuse(&mut self, ticket: Ticket, error: TaskError) {
         self.reply(ticket, Reply::Refused(error));
+    }
+
+    pub fn tell(&mut self, ticket: Ticket, event: CallEvent) {
+        self.effects.push(Effect::Tell(ticket, event));
     }
 
     pub fn chatter(&mut self, chatter: Chatter) {

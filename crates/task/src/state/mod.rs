@@ -8,13 +8,15 @@
 //! A request that waits for the next step of the call *follows* it. When a step is there and
 //! the worker keeps the call, every follower gets the same end: questions with a
 //! `requestState`, the outcome, or the handle of a task. What is not shown yet is not stored
-//! either; whatever is shown was stored by the same turn.
+//! either; whatever is shown was stored by the same turn. A request that *waits* for the result
+//! of a task gets nothing else; it is where the client of 2025-11-25 is asked.
 
 mod call;
 mod effects;
 mod questions;
 mod round;
 mod task;
+mod waiters;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,12 +26,13 @@ use std::{
 use ostler_hub::Placement;
 use ostler_protocol::{
     Raw,
-    call::{CallEvent, Outcome},
+    call::{Answer, CallEvent, Outcome},
     facet::ClientFacet,
+    fault::Fault,
 };
 use ostler_types::Timestamp;
 
-use crate::{config::Config, facts::Facts, known::KnownAnswers};
+use crate::{config::Config, error::TaskError, facts::Facts, known::KnownAnswers};
 
 pub(crate) use effects::{Asking, Chatter, Effect, Effects, Keep, Reply, View};
 pub(crate) use questions::Asked;
@@ -56,11 +59,17 @@ pub(crate) enum Input {
     Resume(Resume),
     /// A follower asks for the call to become a task: the short hold has passed.
     WantsTask(Ticket),
-    /// A follower's request ended before the call took a step.
+    /// The request of a follower or a waiter is gone.
     Left(Ticket),
     Get(Ticket),
     Update(Ticket, BTreeMap<String, Raw>),
     Cancel(Ticket),
+    /// The same, and it is over with that: in the dialect of 2025-11-25.
+    CancelNow(Ticket),
+    /// A request waits for the result, and is asked meanwhile what the client must answer.
+    Wait(Ticket),
+    /// A waiter's client answered, by the keys it was shown.
+    Answers(Ticket, Vec<Answer>),
     /// The time that [`TaskState::next_tick`] named has come, or any other.
     Tick,
 }
@@ -117,6 +126,17 @@ pub(crate) enum Ending {
     Abandoned,
 }
 
+impl Ending {
+    /// What a request gets that waits for the result.
+    pub fn to_outcome(&self) -> Outcome {
+        match self {
+            Ending::Outcome(outcome) => outcome.clone(),
+            // Not `Cancelled`: that would be this request.
+            Ending::Cancelled | Ending::Abandoned => Err(Fault::Cancelled.to_failure()),
+        }
+    }
+}
+
 /// One call that outlives its request.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TaskState {
@@ -130,6 +150,8 @@ pub(crate) struct TaskState {
     pub asks: u32,
     pub questions: Vec<Asked>,
     pub known: KnownAnswers,
+    /// Requests that wait for the result; open questions are shown on the last. Not stored.
+    pub waiters: Vec<Ticket>,
     /// The worker or a follower wants it to be a task.
     pub wants_task: bool,
     pub updated_at: Timestamp,
@@ -187,6 +209,7 @@ impl TaskState {
             asks: 1,
             questions: Vec::new(),
             known: birth.known,
+            waiters: Vec::new(),
             wants_task: birth.wants_task,
             updated_at: now,
             deadline: now + config.park_timeout,
@@ -219,10 +242,16 @@ impl TaskState {
             Input::NeverStored => self.on_never_stored(config, now, fx),
             Input::Resume(resume) => self.on_resume(config, now, resume, fx),
             Input::WantsTask(ticket) => self.on_wants_task(ticket),
-            Input::Left(ticket) => self.on_left(config, now, ticket, fx),
+            Input::Left(ticket) => {
+                self.on_waiter_left(ticket, fx);
+                self.on_left(config, now, ticket, fx);
+            }
             Input::Get(ticket) => self.on_get(ticket, fx),
             Input::Update(ticket, answers) => self.on_update(now, ticket, answers, fx),
             Input::Cancel(ticket) => self.on_cancel(config, now, ticket, fx),
+            Input::CancelNow(ticket) => self.on_cancel_now(config, now, ticket, fx),
+            Input::Wait(ticket) => self.on_wait(config, ticket, fx),
+            Input::Answers(ticket, answers) => self.on_answers(now, ticket, answers, fx),
             Input::Tick => self.on_tick(config, now, fx),
         }
         self.settle(config, now, fx);
@@ -258,6 +287,9 @@ impl TaskState {
     // Any unfinished phase => Ended: followers get the end, the client can come back for it.
     // What was never shown needs no memory: => Gone.
     fn end(&mut self, config: &Config, now: Timestamp, ending: Ending, fx: &mut Effects) {
+        if ending != Ending::Abandoned {
+            self.become_requested_task(config, now, fx);
+        }
         let before = std::mem::replace(&mut self.phase, Phase::Gone);
         let (followers, task) = match before {
             Phase::Parked => (Vec::new(), None),
@@ -275,6 +307,7 @@ impl TaskState {
         for ticket in followers {
             fx.reply(ticket, self.end_reply(&ending));
         }
+        self.tell_waiters_the_end(ending.to_outcome(), fx);
         if !self.stored {
             return;
         }
@@ -323,6 +356,9 @@ impl TaskState {
                 self.cancel_call(config, now, fx);
                 self.phase = Phase::Gone;
                 fx.erase();
+                // As if it never was [TK-3].
+                let unknown = Fault::from(TaskError::Unknown);
+                self.tell_waiters_the_end(Err(unknown.to_failure()), fx);
             }
             Phase::Ended(_) => {
                 self.phase = Phase::Gone;

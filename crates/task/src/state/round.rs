@@ -151,7 +151,8 @@ impl TaskState {
             return;
         }
         let can_be_task = self.facts.task_support && self.facet.tasks;
-        if self.wants_task && can_be_task {
+        let requested = self.facts.request.is_some();
+        if requested || self.wants_task && can_be_task {
             let followers = std::mem::take(followers);
             self.become_task(config, now, followers, fx);
         } else if !self.questions.is_empty() {

@@ -1,8 +1,11 @@
 //! Tasks: what a client does by handle.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use ostler_protocol::{Raw, ask, task::TaskState as Standing};
+use ostler_protocol::{
+    Raw, ask,
+    task::{TaskState as Standing, TaskStatus, legacy},
+};
 use ostler_types::Timestamp;
 
 use super::{
@@ -21,8 +24,7 @@ impl TaskState {
         followers: Vec<Ticket>,
         fx: &mut Effects,
     ) {
-        let longest = self.facts.timeout.unwrap_or_default() + config.result_keep;
-        let ttl = config.task_ttl.max(longest).min(config.task_ttl_max);
+        let ttl = self.ttl(config);
         let used = self.questions.iter().map(|asked| asked.shown.clone());
         self.phase = Phase::Task(TaskPart {
             created_at: now,
@@ -36,6 +38,35 @@ impl TaskState {
         fx.save();
         for ticket in followers {
             self.reply_view(ticket, fx);
+        }
+    }
+
+    /// What the client asked for is kept to, from one look to the next up to our own bound
+    /// [TK-7].
+    fn ttl(&self, config: &Config) -> Duration {
+        let longest = self.facts.timeout.unwrap_or_default() + config.result_keep;
+        let ttl = match self.requested_ttl() {
+            Some(ttl) => ttl.max(config.poll_interval),
+            None => config.task_ttl.max(longest),
+        };
+        ttl.min(config.task_ttl_max)
+    }
+
+    fn requested_ttl(&self) -> Option<Duration> {
+        self.facts.request.as_ref().and_then(|request| request.ttl)
+    }
+
+    // Followed => Task: what the client asked for, it gets. A call that is over already was a
+    // task for no time.
+    pub(super) fn become_requested_task(
+        &mut self,
+        config: &Config,
+        now: Timestamp,
+        fx: &mut Effects,
+    ) {
+        if let (Phase::Followed(followers), Some(_)) = (&mut self.phase, &self.facts.request) {
+            let followers = std::mem::take(followers);
+            self.become_task(config, now, followers, fx);
         }
     }
 
@@ -77,9 +108,11 @@ impl TaskState {
             }
         }
         let bad = take_bad(&self.questions, &mut answers);
+        let keys: Vec<_> = answers.keys().cloned().collect();
         let taken = self.take_answers(answers);
         if !taken.is_empty() {
             self.updated_at = now;
+            self.withdraw(keys, None, fx);
             fx.feed(taken);
             fx.save();
             fx.publish(self);
@@ -102,6 +135,7 @@ impl TaskState {
         match self.phase {
             Phase::Task(_) if self.cancel_by.is_none() => {
                 self.cancel_call(config, now, fx);
+                self.withdraw_all(fx);
                 self.questions.clear();
                 self.updated_at = now;
                 fx.save();
@@ -116,8 +150,38 @@ impl TaskState {
         }
     }
 
-    /// A result is kept a while after its end, though the task's own time is over.
+    // Task => Ended: whatever the worker still does [TK-8].
+    // Ended stays, and says so.
+    pub(super) fn on_cancel_now(
+        &mut self,
+        config: &Config,
+        now: Timestamp,
+        ticket: Ticket,
+        fx: &mut Effects,
+    ) {
+        match self.phase {
+            Phase::Task(_) => {
+                self.cancel_call(config, now, fx);
+                self.end(config, now, Ending::Cancelled, fx);
+                self.reply_view(ticket, fx);
+            }
+            Phase::Ended(Ended { task: Some(_), .. }) => {
+                let status = self.view().map(|view| legacy::status_of(&view.standing));
+                let status = status.unwrap_or(TaskStatus::Cancelled);
+                fx.refuse(ticket, TaskError::Ended(status));
+            }
+            Phase::Parked | Phase::Followed(_) | Phase::Ended(_) | Phase::Gone => {
+                fx.refuse(ticket, TaskError::Unknown);
+            }
+        }
+    }
+
+    /// A result is kept a while after its end, though the task's own time is over; unless its
+    /// client said how long that is.
     pub(super) fn keep_result(&mut self, config: &Config, now: Timestamp) {
+        if self.requested_ttl().is_some() {
+            return;
+        }
         let Phase::Ended(Ended {
             task: Some(part), ..
         }) = &mut self.phase

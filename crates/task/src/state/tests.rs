@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod lifetime;
+mod requested;
 mod rounds;
 mod tasks;
 
@@ -79,6 +80,7 @@ fn facts(replay_safe: bool) -> Facts {
         replay_safe,
         task_support: true,
         timeout: None,
+        request: None,
         created_at: START,
     }
 }

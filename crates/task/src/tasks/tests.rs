@@ -16,6 +16,7 @@ use crate::round::{InputRequired, RoundEvent, RoundStream};
 mod faulty;
 mod followed;
 mod parked;
+mod requested;
 mod restart;
 mod scopes;
 mod script;
@@ -209,6 +210,7 @@ fn facts() -> CallFacts {
         replay_safe: false,
         task_support: true,
         timeout: None,
+        request: None,
     }
 }
 
@@ -227,6 +229,7 @@ fn params(state: &str, keys: &[&str]) -> CallParams {
         arguments: facts().arguments,
         input_responses: Some(answers.collect()),
         request_state: Some(state.to_owned()),
+        task: None,
     }
 }
 

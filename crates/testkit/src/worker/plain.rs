@@ -122,11 +122,39 @@ fn waiting(server: Server, script: &Script) -> Server {
     let declare = |support| Declarations::new().task(support);
     let job = Tool::new("job", "Waits at a gate as a task.", job);
     let required = Tool::new("job_only", "Is a task or nothing.", required);
+    let steps = Tool::new("job_steps", "Reports as a task.", steps(script));
+    let fails = Tool::new("job_fails", "Fails as a task.", job_fails);
     server
         .tool("hold", "Waits at a gate.", hold)
         .with(again.declare(Declarations::new().idempotent()))
         .with(job.declare(declare(TaskSupport::Optional)))
         .with(required.declare(declare(TaskSupport::Required)))
+        .with(steps.declare(declare(TaskSupport::Optional)))
+        .with(fails.declare(declare(TaskSupport::Optional)))
+}
+
+async fn job_fails(ctx: Ctx) -> ToolResult {
+    ctx.become_task();
+    ToolResult::error("it did not work")
+}
+
+/// Reports when its gate opens, and ends when the second one does.
+fn steps(
+    script: &Script,
+) -> impl Fn(Ctx, Gate) -> std::pin::Pin<Box<dyn Future<Output = Result<String, ToolError>> + Send>>
++ Send
++ Sync
++ 'static {
+    let script = script.clone();
+    move |ctx: Ctx, Gate { gate }: Gate| {
+        let script = script.clone();
+        Box::pin(async move {
+            ctx.become_task();
+            wait_at(&script, &ctx, &gate).await?;
+            ctx.progress(1.0, Some(2.0), Some("half"));
+            wait_at(&script, &ctx, &format!("{gate}-end")).await
+        })
+    }
 }
 
 fn hold(

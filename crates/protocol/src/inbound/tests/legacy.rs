@@ -158,9 +158,10 @@ fn every_method_is_read() {
         (CallKind::Tool, "a", "{}")
     );
     assert_eq!((call.input_responses, call.request_state), (None, None));
+    assert_eq!(call.task.as_ref().map(Raw::as_str), Some("{}"));
     let LegacyMethod::Call(call) = method(
         "prompts/get",
-        json!({ "name": "p", "arguments": { "a": "b" } }),
+        json!({ "name": "p", "arguments": { "a": "b" }, "task": {} }),
     ) else {
         panic!()
     };
@@ -168,6 +169,7 @@ fn every_method_is_read() {
         (call.kind, call.arguments.as_str()),
         (CallKind::Prompt, r#"{"a":"b"}"#)
     );
+    assert_eq!(call.task, None, "only tools can be asked for as tasks");
     let LegacyMethod::Call(call) = method("resources/read", json!({ "uri": "u" })) else {
         panic!()
     };
@@ -201,6 +203,27 @@ fn every_method_is_read() {
 }
 
 #[test]
+fn methods_of_tasks_name_their_task() {
+    let params = json!({ "taskId": "t", "_meta": { "io.modelcontextprotocol/related-task": {} } });
+    let method = |name: &str| Post::legacy(name, params.clone()).legacy_method();
+    for (found, name) in [
+        (method("tasks/get"), "get"),
+        (method("tasks/result"), "result"),
+        (method("tasks/cancel"), "cancel"),
+    ] {
+        let (task, read) = match found {
+            LegacyMethod::TaskGet { task } => (task, "get"),
+            LegacyMethod::TaskResult { task } => (task, "result"),
+            LegacyMethod::TaskCancel { task } => (task, "cancel"),
+            other => panic!("{name} gave {other:?}"),
+        };
+        assert_eq!((task.as_str(), read), ("t", name));
+    }
+    // Not declared, so not there [CAP-3].
+    assert!(matches!(method("tasks/list"), LegacyMethod::Unknown { .. }));
+}
+
+#[test]
 fn bad_params_are_told_with_the_legacy_form_in_mind() {
     for (name, params) in [
         ("tools/call", json!({})),
@@ -209,6 +232,8 @@ fn bad_params_are_told_with_the_legacy_form_in_mind() {
         ("logging/setLevel", json!({ "level": "LOUD" })),
         ("logging/setLevel", json!({})),
         ("resources/subscribe", json!({})),
+        ("tasks/get", json!({})),
+        ("tasks/result", json!({ "taskId": 7 })),
         ("tools/list", json!({ "_meta": 7 })),
         ("tools/list", json!({ "_meta": { "progressToken": true } })),
         ("tools/list", json!([])),

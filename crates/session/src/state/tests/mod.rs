@@ -124,6 +124,7 @@ fn facts(request: u64) -> CallFacts {
         progress_token: Some(Raw::from_static("\"p\"")),
         placement: None,
         deadline: Timestamp(0),
+        task: None,
     }
 }
 

@@ -50,6 +50,7 @@ fn any_event() -> impl Strategy<Value = CallEvent> {
         Just(log(LogLevel::Error)),
         Just(CallEvent::Ask(vec![form("a"), sample("b")])),
         (0..3u32).prop_map(|n| CallEvent::Ask(vec![form(&n.to_string())])),
+        (0..3u32).prop_map(|n| CallEvent::Withdrawn(vec![n.to_string()])),
         Just(outcome()),
     ]
 }
@@ -72,6 +73,7 @@ fn any_input() -> impl Strategy<Value = Input> {
             cursor: Cursor { stream, place },
         }),
         1 => Just(Input::Noticed(vec![Notice::List(ListKind::Tools)])),
+        1 => Just(Input::News(News::Status(Bytes::from_static(b"{}")))),
         1 => Just(Input::Initialized),
         1 => Just(Input::Tick),
         1 => Just(Input::Drain),

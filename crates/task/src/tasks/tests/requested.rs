@@ -1,0 +1,307 @@
+//! Tasks that clients ask for, and the requests that wait for their results.
+
+use std::{future::poll_fn, task::Poll};
+
+use ostler_dispatch::{CallSource, SourcedCall};
+use ostler_protocol::{
+    call::{Answer, AnswerFailure, Progress},
+    task::TaskStatus,
+};
+use ostler_types::SessionId;
+use parking_lot::Mutex;
+
+use super::*;
+use crate::{Listener, News, TaskRequest};
+
+const SESSION: SessionId = SessionId([5; 24]);
+
+/// What sessions were told, in order.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Listener for Heard {
+    fn tell(&self, tenant: &TenantId, session: SessionId, news: News) {
+        assert_eq!((tenant.as_str(), session), ("acme", SESSION));
+        let (News::Status(message) | News::Progress(message)) = news;
+        let message: serde_json::Value = serde_json::from_slice(&message).unwrap();
+        let params = &message["params"];
+        let said = match message["method"].as_str() {
+            Some("notifications/tasks/status") => params["status"].to_string(),
+            Some("notifications/progress") => {
+                let related = &params["_meta"]["io.modelcontextprotocol/related-task"];
+                assert!(related["taskId"].is_string(), "{message}");
+                format!("{} {}", params["progressToken"], params["progress"])
+            }
+            other => panic!("{other:?}"),
+        };
+        self.0.lock().push(said);
+    }
+}
+
+impl Node {
+    /// A task that ann's session asked for, without a word of the worker but that it keeps it.
+    async fn requested(&self, id: u128, ttl: Option<Duration>) -> (Script, TaskView) {
+        let request = Some(TaskRequest {
+            ttl,
+            progress_token: Some(Raw::from_static("\"p\"")),
+            session: SESSION,
+        });
+        let facts = CallFacts {
+            revision: Revision::LATEST_LEGACY,
+            request,
+            ..facts()
+        };
+        let (script, handover) = self.handover(id, facts, becoming_task());
+        script.say(CallEvent::Kept);
+        let end = self.tasks.take_over(&self.ann(), &bank(), handover).await;
+        match end {
+            Ok(End::Task(view)) => (script, view),
+            other => panic!("a task expected: {other:?}"),
+        }
+    }
+
+    /// Waits for the result, as somebody who is there already.
+    async fn waits(&self, task: &TaskView) -> Box<dyn SourcedCall> {
+        let found = self.tasks.result(&self.ann(), &bank(), &task.id).await;
+        let mut call = found.expect("the task is ann's").call;
+        self.reach(&mut call).await;
+        call
+    }
+
+    /// Lets the task hear that somebody waits; nothing is said yet that would be missed.
+    async fn reach(&self, call: &mut Box<dyn SourcedCall>) {
+        let reached = poll_fn(|cx| {
+            let said = call.poll_next(cx);
+            assert!(said.is_pending(), "{said:?}");
+            Poll::Ready(())
+        });
+        reached.await;
+        self.settle().await;
+    }
+
+    fn hears(&self) -> Arc<Heard> {
+        let heard = Arc::new(Heard::default());
+        self.tasks.set_listener(heard.clone());
+        heard
+    }
+}
+
+async fn next(call: &mut Box<dyn SourcedCall>) -> CallEvent {
+    let event = poll_fn(|cx| call.poll_next(cx));
+    let event = tokio::time::timeout(Duration::from_secs(3_600), event).await;
+    event.expect("something is said in time")
+}
+
+fn gives(key: &str, value: Result<Raw, AnswerFailure>) -> Vec<Answer> {
+    let key = key.to_owned();
+    vec![Answer { key, value }]
+}
+
+fn outcome() -> CallEvent {
+    CallEvent::Outcome(result())
+}
+
+fn progress(progress: f64) -> CallEvent {
+    CallEvent::Progress(Progress {
+        progress,
+        total: None,
+        message: None,
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_is_waited_for_and_there_for_who_comes_later() {
+    let node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    let mut call = node.waits(&task).await;
+    script.say(progress(1.0));
+    assert_eq!(next(&mut call).await, progress(1.0));
+    script.say(outcome());
+    assert_eq!(next(&mut call).await, outcome());
+    drop(call);
+    node.env.sleep(Duration::from_secs(2)).await;
+    assert_eq!(node.tasks.live(), 0, "nobody holds it any more");
+    let mut late = node.waits(&task).await;
+    assert_eq!(next(&mut late).await, outcome());
+    drop(late);
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn questions_are_answered_through_whoever_waits() {
+    let node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    script.say(asks(&["a"]));
+    let mut first = node.waits(&task).await;
+    assert_eq!(next(&mut first).await, asks(&["a"]));
+    let mut second = node.waits(&task).await;
+    assert_eq!(next(&mut second).await, asks(&["a"]));
+    let withdrawn = CallEvent::Withdrawn(vec!["a".to_owned()]);
+    assert_eq!(next(&mut first).await, withdrawn);
+    second.answer(gives("a", Ok(answer())));
+    node.settle().await;
+    assert_eq!(script.told(), [Said::Answer("a".to_owned())]);
+    script.say(outcome());
+    assert_eq!(next(&mut first).await, outcome());
+    assert_eq!(next(&mut second).await, outcome());
+    drop((first, second));
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_moves_when_whoever_was_asked_is_gone() {
+    let node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    let mut first = node.waits(&task).await;
+    let second = node.waits(&task).await;
+    script.say(asks(&["a"]));
+    node.settle().await;
+    drop(second);
+    assert_eq!(next(&mut first).await, asks(&["a"]));
+    drop(first);
+    node.settle().await;
+    let open = node.get(&task.id).await.unwrap().state;
+    assert_eq!(open.status(), TaskStatus::InputRequired);
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_outlives_the_actor_and_its_answers_count_once() {
+    let node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    let mut call = node.waits(&task).await;
+    script.say(asks(&["a", "b"]));
+    assert_eq!(next(&mut call).await, asks(&["a", "b"]));
+    call.answer(gives("a", Ok(answer())));
+    node.settle().await;
+    script.panic_once();
+    // Nobody knows how much of this one the actor heard.
+    call.answer(gives("b", Err(AnswerFailure::TimedOut)));
+    while let Ok(event) = tokio::time::timeout(Duration::from_secs(1), next(&mut call)).await {
+        assert_eq!(event, asks(&["b"]), "only what is open, if anything");
+    }
+    let told = script.told();
+    let count = |key: &str| {
+        let said = Said::Answer(key.to_owned());
+        told.iter().filter(|told| **told == said).count()
+    };
+    assert_eq!((count("a"), count("b")), (1, 1), "{told:?}");
+    script.say(outcome());
+    assert_eq!(next(&mut call).await, outcome());
+    drop(call);
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_requested_task_survives_a_restart_with_its_question() {
+    let mut node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    script.say(asks(&["a"]));
+    node.settle().await;
+    node.restart().await;
+    assert_eq!(node.tasks.recover().await, Ok(1));
+    let heard = node.hears();
+    // As a session that woke does it: by the handle alone.
+    let ann = node.ann();
+    let mut call = node.tasks.call_of(&bank(), ann.principal(), &task.id);
+    assert_eq!(next(&mut call).await, asks(&["a"]));
+    call.answer(gives("a", Ok(answer())));
+    node.settle().await;
+    script.told();
+    script.name();
+    assert!(node.tasks.rebind(CallId(1)).await);
+    script.say(asks(&["a"]));
+    node.settle().await;
+    let told = script.told();
+    assert!(told.contains(&Said::Answer("a".to_owned())), "{told:?}");
+    script.say(outcome());
+    assert_eq!(next(&mut call).await, outcome());
+    assert_eq!(*heard.0.lock(), [r#""working""#, r#""completed""#]);
+    drop(call);
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_unknown_has_an_outcome_that_says_so() {
+    let node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    let (ann, bob) = (node.ann(), node.caller("acme", "bob"));
+    for (caller, server, id) in [
+        (&bob, bank(), task.id.as_str()),
+        (&ann, server("acme", "shop"), task.id.as_str()),
+        (&ann, bank(), "guess"),
+    ] {
+        let refused = node.tasks.result(caller, &server, id).await.map(|_| ());
+        assert_eq!(refused, Err(TaskError::Unknown));
+        let cancelled = node.tasks.cancel_now(caller, &server, id).await.map(|_| ());
+        assert_eq!(cancelled, Err(TaskError::Unknown));
+        let mut call = node.tasks.call_of(&server, caller.principal(), id);
+        let CallEvent::Outcome(Err(Failure::Protocol { code, .. })) = next(&mut call).await else {
+            panic!("{id} is known");
+        };
+        assert_eq!(code, -32602);
+    }
+    assert_eq!(script.told(), []);
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ttl_that_has_passed_ends_the_wait_and_the_call() {
+    let node = Node::new();
+    let minute = Duration::from_secs(60);
+    let (script, task) = node.requested(1, Some(minute)).await;
+    assert_eq!(task.ttl, Some(minute));
+    let mut call = node.waits(&task).await;
+    let CallEvent::Outcome(Err(Failure::Protocol { code, .. })) = next(&mut call).await else {
+        panic!("its time is over");
+    };
+    assert_eq!(code, -32602);
+    drop(call);
+    assert_eq!(node.get(&task.id).await, Err(TaskError::Unknown));
+    assert!(script.told().contains(&Said::Cancel));
+    node.env.sleep(node.config.cancel_grace).await;
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_task_is_cancelled_in_the_store_before_its_client_hears_so() {
+    let mut node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    let view = node.tasks.cancel_now(&node.ann(), &bank(), &task.id).await;
+    assert_eq!(view.unwrap().state, Standing::Cancelled);
+    assert_eq!(script.told(), [Said::Cancel]);
+    script.say(outcome());
+    node.settle().await;
+    node.restart().await;
+    assert_eq!(node.get(&task.id).await.unwrap().state, Standing::Cancelled);
+    let again = node.tasks.cancel_now(&node.ann(), &bank(), &task.id).await;
+    assert_eq!(again, Err(TaskError::Ended(TaskStatus::Cancelled)));
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_hears_of_its_task_until_it_ends() {
+    // [P-7] [P-8]
+    let node = Node::new();
+    let heard = node.hears();
+    let (script, task) = node.requested(1, None).await;
+    script.say(progress(1.0));
+    node.settle().await;
+    script.say(progress(2.0));
+    node.settle().await;
+    node.env.sleep(Duration::from_secs(1)).await;
+    script.say(progress(1.5));
+    script.say(progress(3.0));
+    node.settle().await;
+    script.say(asks(&["a"]));
+    node.settle().await;
+    script.say(CallEvent::Outcome(Ok(Raw::from_static(
+        r#"{"content":[],"isError":true}"#,
+    ))));
+    node.settle().await;
+    script.say(progress(4.0));
+    node.settle().await;
+    let expected = [r#""p" 1"#, r#""p" 3"#, r#""input_required""#, r#""failed""#];
+    assert_eq!(*heard.0.lock(), expected, "{}", task.id);
+    node.down().await;
+}
