@@ -12,6 +12,7 @@ use ostler_protocol::{
     fault::Fault,
     inbound::{CallParams, CompleteParams},
     json::Raw,
+    listing::TaskSupport,
     reply::{self, Shape},
     task::legacy,
 };
@@ -78,25 +79,26 @@ pub async fn run(
     work: Work,
     progress_token: Option<Raw>,
 ) -> Response {
-    let admitted = match admit(&exchange, &held, &id, &work).await {
+    let (admitted, manner) = match admit(&exchange, &held, &id, &work).await {
         Ok(admitted) => admitted,
         Err(response) => return response,
     };
-    let shape = Shape {
-        revision: held.facts().revision,
-        server_info: &admitted.snapshot.server_info,
-    };
-    match tasks::manner(shape.revision, &admitted, work.task.as_ref()) {
-        Ok(Manner::Call) => {}
-        Ok(Manner::Task { ttl }) => {
-            return tasks::create(exchange, held, id, work, progress_token, admitted, ttl).await;
+    match manner {
+        Manner::Call => start(exchange, held, id, work, progress_token, admitted).await,
+        Manner::Task { ttl } => {
+            tasks::create(exchange, held, id, work, progress_token, admitted, ttl).await
         }
-        Ok(Manner::Unfit(reason)) => {
-            let body = reply::tool_error(&shape, &id, reason);
-            return rejection::json(StatusCode::OK, body);
-        }
-        Err(fault) => return failed(&exchange, Some(&id), fault),
     }
+}
+
+async fn start(
+    exchange: Exchange,
+    held: HeldSession,
+    id: RequestId,
+    work: Work,
+    progress_token: Option<Raw>,
+    admitted: Admitted,
+) -> Response {
     let control = CallControl::new();
     let request = NewRequest {
         id: id.clone(),
@@ -149,7 +151,7 @@ async fn admit(
     held: &HeldSession,
     id: &RequestId,
     work: &Work,
-) -> Result<Admitted, Response> {
+) -> Result<(Admitted, Manner), Response> {
     let Exchange {
         edge,
         caller,
@@ -163,27 +165,46 @@ async fn admit(
         .dispatcher
         .admit(caller, server, work.kind, &work.target);
     let admitted = admitted.map_err(|refusal| fail(refusal.of_known_server().into()))?;
-    let shape = Shape {
-        revision: held.facts().revision,
-        server_info: &admitted.snapshot.server_info,
+    let revision = held.facts().revision;
+    let manner = tasks::manner(revision, &admitted, work.task.as_ref()).map_err(fail)?;
+    let Some(failure) = misfit(held, &admitted, work, manner).await else {
+        return Ok((admitted, manner));
     };
-    let lacking = held
-        .facts()
-        .facet
-        .lacking(&admitted.declarations().requires);
-    if !lacking.is_empty() {
-        let failure = Err(Failure::NeedsCapability(lacking));
-        let body = reply::outcome(&shape, id, work.kind, &work.target, &failure);
-        return Err(rejection::json(StatusCode::OK, body));
-    }
-    match admitted.check(&work.arguments).await {
-        Ok(()) => Ok(admitted),
+    let server_info = &admitted.snapshot.server_info;
+    let shape = Shape {
+        revision,
+        server_info,
+    };
+    let body = match (manner, failure) {
+        // A client that waits for a handle can read no other result, but any error.
+        (Manner::Task { .. }, failure) => return Err(fail(failure.into())),
         // The model may correct itself [T-8].
-        Err(problem) => Err(rejection::json(
-            StatusCode::OK,
-            reply::tool_error(&shape, id, &problem),
-        )),
+        (Manner::Call, Failure::InvalidParams(problem)) => reply::tool_error(&shape, id, &problem),
+        (Manner::Call, failure) => {
+            reply::outcome(&shape, id, work.kind, &work.target, &Err(failure))
+        }
+    };
+    Err(rejection::json(StatusCode::OK, body))
+}
+
+/// Why this client's call cannot be that of its target, if so.
+async fn misfit(
+    held: &HeldSession,
+    admitted: &Admitted,
+    work: &Work,
+    manner: Manner,
+) -> Option<Failure> {
+    let declarations = admitted.declarations();
+    let lacking = held.facts().facet.lacking(&declarations.requires);
+    if !lacking.is_empty() {
+        return Some(Failure::NeedsCapability(lacking));
     }
+    if (declarations.task, manner) == (TaskSupport::Required, Manner::Call) {
+        let reason = "this tool runs only as a task, and needs a client that can follow one";
+        return Some(Failure::InvalidParams(reason.to_owned()));
+    }
+    let checked = admitted.check(&work.arguments).await;
+    checked.err().map(Failure::InvalidParams)
 }
 
 /// A call on its fast path. Dropped before its end, the session takes it [CAN-2], [CAN-3].

@@ -25,13 +25,10 @@ use super::{
 use crate::{lists, rejection, routes::Exchange};
 
 /// How a call is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     Call,
-    Task {
-        ttl: Option<Duration>,
-    },
-    /// The client has no way to what the tool needs; the model is told.
-    Unfit(&'static str),
+    Task { ttl: Option<Duration> },
 }
 
 /// What the tool and its client agree on. What a Server does not declare is not looked at.
@@ -45,17 +42,16 @@ pub fn manner(
         (TaskSupport::None, Some(_)) => Err(not_found(
             "tools/call with `task` (this tool does not run as one)",
         )),
+        (TaskSupport::Required, None) if declared => Err(not_found(
+            "tools/call without `task` (this tool runs only as one)",
+        )),
+        (TaskSupport::None | TaskSupport::Optional | TaskSupport::Required, None) => {
+            Ok(Manner::Call)
+        }
         (TaskSupport::Optional | TaskSupport::Required, Some(wish)) => {
             let ttl = legacy::requested_ttl(wish)?;
             Ok(Manner::Task { ttl })
         }
-        (TaskSupport::None | TaskSupport::Optional, None) => Ok(Manner::Call),
-        (TaskSupport::Required, None) if declared => Err(not_found(
-            "tools/call without `task` (this tool runs only as one)",
-        )),
-        (TaskSupport::Required, None) => Ok(Manner::Unfit(
-            "this tool runs only as a task, and needs a client that can follow one",
-        )),
     }
 }
 
