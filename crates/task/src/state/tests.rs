@@ -7,7 +7,7 @@ use ostler_protocol::{
     call::{
         Answer, AnswerFailure, Executed, Failure, Log, LogLevel, Progress, Question, QuestionKind,
     },
-    task::TaskState as Standing,
+    task::{TaskState as Standing, TaskStatus},
 };
 use ostler_types::{CallId, CallKind, InstanceEpoch, ServerName, TaskId, TenantId, WorkerId};
 
@@ -21,6 +21,7 @@ mod lifetime;
 mod requested;
 mod rounds;
 mod tasks;
+mod whole;
 
 const START: Timestamp = Timestamp(1_000_000);
 

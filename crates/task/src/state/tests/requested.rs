@@ -1,6 +1,5 @@
 //! Tasks that the client asked for, and requests that wait for their results.
 
-use ostler_protocol::task::TaskStatus;
 use ostler_types::SessionId;
 
 use super::*;
