@@ -13,7 +13,8 @@ use ostler_protocol::{
     Era, RequestId,
     fault::Fault,
     inbound::{
-        self, InSession, Initialize, LegacyMessage, LegacyMethod, LegacyNotification, Rejected,
+        self, InSession, Initialize, LegacyMessage, LegacyMethod, LegacyNotification, Posted,
+        Rejected,
     },
     json::Raw,
     reply::{self, Shape},
@@ -75,16 +76,27 @@ async fn try_open(exchange: &Exchange, initialize: &Initialize) -> Result<(Strin
 }
 
 /// A message of a session.
-pub async fn deliver(
-    mut exchange: Exchange,
-    in_session: InSession,
-    headers: &HeaderMap,
-) -> Response {
+pub async fn deliver(exchange: Exchange, in_session: InSession, headers: &HeaderMap) -> Response {
     let held = match hold(&exchange, &in_session.session).await {
         Ok(held) => held,
-        Err(error) => return failed(&exchange, request_id(&in_session.message), error.into()),
+        Err(error) => return failed(&exchange, request_id(&in_session.posted), error.into()),
     };
-    match in_session.message {
+    match in_session.posted {
+        Posted::Message(message) => single(exchange, held, message, headers).await,
+        Posted::Batch(_) => {
+            let no_batch = "batches are not supported in this session";
+            failed(&exchange, None, Fault::InvalidRequest(no_batch.to_owned()))
+        }
+    }
+}
+
+async fn single(
+    mut exchange: Exchange,
+    held: HeldSession,
+    message: LegacyMessage,
+    headers: &HeaderMap,
+) -> Response {
+    match message {
         LegacyMessage::Request {
             id,
             method,
@@ -101,26 +113,11 @@ pub async fn deliver(
     }
 }
 
-/// A message that was refused while its session is gone is refused for that: only a 404 tells the
-/// client to open a new one [SES-2].
-pub async fn refuse(exchange: Exchange, headers: &HeaderMap, rejected: Rejected) -> Response {
-    let session = headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
-    let gone = match session {
-        Some(session) => hold(&exchange, session).await.err(),
-        None => None,
-    };
-    match gone {
-        Some(SessionError::Unknown) => {
-            failed(&exchange, rejected.id.as_ref(), Fault::UnknownSession)
-        }
-        Some(_) | None => failed(&exchange, rejected.id.as_ref(), rejected.fault),
-    }
-}
-
-fn request_id(message: &LegacyMessage) -> Option<&RequestId> {
-    match message {
-        LegacyMessage::Request { id, .. } => Some(id),
-        LegacyMessage::Notification(_) | LegacyMessage::Response { .. } => None,
+fn request_id(posted: &Posted) -> Option<&RequestId> {
+    match posted {
+        Posted::Message(LegacyMessage::Request { id, .. }) => Some(id),
+        Posted::Message(LegacyMessage::Notification(_) | LegacyMessage::Response { .. })
+        | Posted::Batch(_) => None,
     }
 }
 
@@ -207,7 +204,7 @@ async fn plain_request(
             declared(exchange, "resources/unsubscribe", |offers| offers.subscribe)?;
             held.unsubscribe(uri).await?;
         }
-        LegacyMethod::Unknown { method } => return Err(Fault::MethodNotFound { method }),
+        LegacyMethod::Refused(fault) => return Err(fault),
         LegacyMethod::Call(_) | LegacyMethod::Complete(_) => {
             return Err(Fault::Internal("a call is no plain request".to_string()));
         }
