@@ -27,7 +27,7 @@ mod rebind;
 
 pub use config::Config;
 pub use error::SessionError;
-pub use held::{HeldSession, NewRequest, Reader, SessionFacts, Ticket};
+pub use held::{HeldSession, NewRequest, Reader, RunningCall, SessionFacts, Ticket};
 pub use sessions::Sessions;
 pub use stream::{Frame, StreamReader};
 

@@ -72,6 +72,11 @@ impl Session {
         }
     }
 
+    /// Several messages in one POST.
+    pub fn batch(&self, messages: &[Value]) -> Request {
+        self.post(&Value::from(messages))
+    }
+
     pub fn request(&self, id: impl Into<Value>, method: &str, params: Value) -> Request {
         let id: Value = id.into();
         self.post(&json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))

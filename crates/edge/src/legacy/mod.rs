@@ -3,6 +3,7 @@
 //! protocol.md section 3. Everything that must outlive the request is the session's; here it is
 //! found, asked, and its answers put into HTTP.
 
+mod batch;
 mod call;
 mod stream;
 
@@ -21,6 +22,7 @@ use ostler_protocol::{
 };
 use ostler_session::{HeldSession, SessionError};
 
+use self::call::{Begun, Form, Post};
 use crate::{
     fields::{self, Fields},
     lists,
@@ -83,10 +85,7 @@ pub async fn deliver(exchange: Exchange, in_session: InSession, headers: &Header
     };
     match in_session.posted {
         Posted::Message(message) => single(exchange, held, message, headers).await,
-        Posted::Batch(_) => {
-            let no_batch = "batches are not supported in this session";
-            failed(&exchange, None, Fault::InvalidRequest(no_batch.to_owned()))
-        }
+        Posted::Batch(messages) => batch::deliver(exchange, held, messages, headers).await,
     }
 }
 
@@ -104,7 +103,15 @@ async fn single(
             trace,
         } => {
             exchange.trace(trace, headers);
-            request(exchange, held, id, method, progress_token).await
+            match begin(&exchange, &held, id, method, progress_token).await {
+                Begun::Answered(body) => rejection::json(StatusCode::OK, body),
+                Begun::Refused(id, fault) => failed(&exchange, Some(&id), fault),
+                Begun::Running(call) => {
+                    let mut post = Post::new(held);
+                    post.run(*call);
+                    call::respond(&exchange, post, Form::Single).await
+                }
+            }
         }
         LegacyMessage::Notification(notification) => {
             taken(&exchange, notify(&held, notification).await)
@@ -155,24 +162,30 @@ fn failed(exchange: &Exchange, id: Option<&RequestId>, fault: Fault) -> Response
     })
 }
 
-async fn request(
-    exchange: Exchange,
-    held: HeldSession,
+/// Answers a request, or starts its call.
+async fn begin(
+    exchange: &Exchange,
+    held: &HeldSession,
     id: RequestId,
     method: LegacyMethod,
     progress_token: Option<Raw>,
-) -> Response {
+) -> Begun {
     let work = match method {
         LegacyMethod::Call(params) => call::Work::of(params),
         LegacyMethod::Complete(params) => call::Work::complete(params),
         plain => {
-            return match plain_request(&exchange, &held, &id, plain).await {
-                Ok(body) => rejection::json(StatusCode::OK, body),
-                Err(fault) => failed(&exchange, Some(&id), fault),
+            return match plain_request(exchange, held, &id, plain).await {
+                Ok(body) => Begun::Answered(body),
+                Err(fault) => Begun::Refused(id, fault),
             };
         }
     };
-    call::run(exchange, held, id, work, progress_token).await
+    let request = call::Request {
+        id,
+        work,
+        progress_token,
+    };
+    call::begin(exchange, held, request).await
 }
 
 /// Requests that no worker is needed for.

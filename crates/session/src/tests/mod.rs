@@ -4,6 +4,7 @@
 mod script;
 mod world;
 
+mod batches;
 mod fast;
 mod streams;
 mod questions;
