@@ -18,7 +18,6 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ostler_auth::AuthError;
 use ostler_protocol::{
     Era,
-    fault::Fault,
     inbound::{self, Inbound},
 };
 use ostler_types::{Caller, ServerId, ServerName, Shard, TenantId, TraceContext};
@@ -140,10 +139,6 @@ async fn post(
     let (era, response) = match inbound::parse(&fields, body, &edge.config.limits) {
         Err(rejected) => {
             tracing::debug!(reason = %rejected.fault, "message refused");
-            let in_session = matches!(rejected.fault, Fault::InvalidParams(_));
-            if in_session && rejected.era == Some(Era::Legacy) {
-                return Ok(legacy::refuse(exchange, headers, rejected).await);
-            }
             edge.metrics.refused(rejection::reason(&rejected.fault));
             return Ok(rejection::rejected(&rejected));
         }

@@ -78,18 +78,19 @@ impl ClientFacet {
         Ok(facet)
     }
 
-    /// `{}` means form; URL mode exists from 2025-11-25 on ([MR-3]).
+    /// `{}` means form ([MR-3]). What the revision lacks is not declared, whatever is written.
     fn read_elicitation(&mut self, value: &str, revision: Revision) -> Result<(), BadCapabilities> {
         must_be_object("capabilities.elicitation", value)?;
-        let modes = revision >= Revision::V2025_11_25;
-        self.elicit_url = modes && has(value, "elicitation", "url")?;
-        self.elicit_form = has(value, "elicitation", "form")? || !self.elicit_url;
+        let url = has(value, "elicitation", "url")?;
+        let form = has(value, "elicitation", "form")?;
+        self.elicit_url = url && revision.has_url_elicitation();
+        self.elicit_form = (form || !self.elicit_url) && revision.has_elicitation();
         Ok(())
     }
 
     fn read_sampling(&mut self, value: &str, revision: Revision) -> Result<(), BadCapabilities> {
         must_be_object("capabilities.sampling", value)?;
-        let flags = revision >= Revision::V2025_11_25;
+        let flags = revision.has_sampling_tools();
         self.sample = true;
         self.sample_tools = flags && has(value, "sampling", "tools")?;
         self.sample_context = flags && has(value, "sampling", "context")?;
@@ -218,16 +219,16 @@ mod tests {
     #[test]
     fn capabilities_mean_what_the_revision_says() {
         use Capability::*;
-        let (c, d, m) = (
-            Revision::V2025_06_18,
-            Revision::V2025_11_25,
-            Revision::V2026_07_28,
-        );
+        let [m, d, c, b, a] = *Revision::ALL else {
+            panic!("five revisions");
+        };
         check("{}", m, &[]);
         check(r#"{"elicitation":{}}"#, m, &[ElicitForm]);
         check(r#"{"elicitation":{"form":{}}}"#, d, &[ElicitForm]);
         check(r#"{"elicitation":{"url":{}}}"#, d, &[ElicitUrl]);
         check(r#"{"elicitation":{"url":{}}}"#, c, &[ElicitForm]);
+        check(r#"{"elicitation":{},"roots":{}}"#, b, &[Roots]);
+        check(r#"{"elicitation":{"form":{}},"sampling":{}}"#, a, &[Sample]);
         check(
             r#"{"elicitation":{"url":{},"form":{}}}"#,
             m,

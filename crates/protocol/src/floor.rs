@@ -15,6 +15,14 @@ impl Revision {
         self.since(V2026_07_28)
     }
 
+    /// Arrays of messages in one body [BAT-6].
+    pub fn has_batches(self) -> bool {
+        match self {
+            V2024_11_05 | V2025_06_18 | V2025_11_25 | V2026_07_28 => false,
+            V2025_03_26 => true,
+        }
+    }
+
     pub(crate) fn has_audio(self) -> bool {
         self.since(V2025_03_26)
     }
@@ -45,8 +53,13 @@ impl Revision {
         self.since(V2025_11_25)
     }
 
-    /// `_meta` on list entries.
+    /// `_meta` on list entries, content blocks and resource contents; on results it is older.
     pub(crate) fn has_entry_meta(self) -> bool {
+        self.since(V2025_06_18)
+    }
+
+    /// `annotations.lastModified` on content and resources; the other annotations are older.
+    pub(crate) fn has_last_modified(self) -> bool {
         self.since(V2025_06_18)
     }
 
@@ -77,7 +90,7 @@ impl Revision {
         }
     }
 
-    /// Sampling with tools, and the `context` sub-capability.
+    /// Sampling with tools, and the sub-capabilities `tools` and `context`.
     pub(crate) fn has_sampling_tools(self) -> bool {
         self.since(V2025_11_25)
     }

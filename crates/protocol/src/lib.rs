@@ -27,6 +27,7 @@ pub mod task;
 pub mod sse;
 pub mod cursor;
 // How it is read and written.
+mod annotations;
 mod floor;
 mod meta;
 mod write;

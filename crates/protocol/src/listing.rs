@@ -3,6 +3,7 @@
 //! the author's text: schemas above all keep every keyword [T-4].
 
 use crate::{
+    annotations,
     inbound::ListKind,
     json::{
         Kind, Raw,
@@ -48,7 +49,7 @@ pub fn entry(revision: Revision, kind: ListKind, definition: &Raw, task: TaskSup
     for (name, value) in walk::members(text) {
         match verdict(revision, kind, &name, value) {
             Verdict::Pass => writer.raw_member(&name, value),
-            Verdict::Strip => meta::write(&mut writer, value),
+            Verdict::Strip => write_stripped(&mut writer, revision, &name, value),
             Verdict::Drop => {}
         }
     }
@@ -63,7 +64,7 @@ pub fn entry(revision: Revision, kind: ListKind, definition: &Raw, task: TaskSup
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Pass,
-    /// A `_meta` with keys that are not the worker's to write [SEC-6].
+    /// Something in it is not the worker's to write [SEC-6], or unknown to the revision.
     Strip,
     Drop,
 }
@@ -79,11 +80,45 @@ fn verdict(revision: Revision, kind: ListKind, name: &str, value: &str) -> Verdi
         "execution" if is_tool => false, // declared beside the definition, never in it
         _ => true,
     };
-    match is_known {
-        false => Verdict::Drop,
-        true if name == "_meta" && meta::needs_strip(value) => Verdict::Strip,
-        true => Verdict::Pass,
+    let needs_strip = match name {
+        "_meta" => meta::needs_strip(value),
+        "annotations" if !is_tool => annotations::need_strip(value, revision),
+        "arguments" if kind == ListKind::Prompts => {
+            !revision.has_titles() && walk::items(value).any(has_title)
+        }
+        _ => false,
+    };
+    match (is_known, needs_strip) {
+        (false, _) => Verdict::Drop,
+        (true, true) => Verdict::Strip,
+        (true, false) => Verdict::Pass,
     }
+}
+
+fn has_title(argument: &str) -> bool {
+    walk::member(argument, "title").is_some()
+}
+
+fn write_stripped(writer: &mut Writer, revision: Revision, name: &str, value: &str) {
+    match name {
+        "_meta" => meta::write(writer, value),
+        "annotations" => annotations::write(writer, value, revision),
+        _ => {
+            writer.name(name);
+            writer.open_array();
+            walk::items(value).for_each(|argument| write_untitled(writer, argument));
+            writer.close_array();
+        }
+    }
+}
+
+/// An argument of a prompt.
+fn write_untitled(writer: &mut Writer, argument: &str) {
+    writer.open();
+    for (name, value) in walk::members(argument).filter(|(name, _)| name != "title") {
+        writer.raw_member(&name, value);
+    }
+    writer.close();
 }
 
 /// Up to 2025-11-25 the root of an output schema is an object [T-12].

@@ -206,6 +206,15 @@ pub fn error(revision: Revision, id: Option<&RequestId>, fault: &Fault) -> Bytes
     close_message(writer)
 }
 
+/// The answers to a batch, each a whole response, in one array [BAT-4].
+pub fn batch(responses: &[Bytes]) -> Bytes {
+    let mut body = Vec::with_capacity(responses.iter().map(|one| one.len() + 1).sum::<usize>() + 1);
+    body.push(b'[');
+    body.extend_from_slice(&responses.join(&b','));
+    body.push(b']');
+    body.into()
+}
+
 /// The `error` object of a fault.
 pub(crate) fn write_error(writer: &mut Writer, revision: Revision, fault: &Fault) {
     let era = revision.era();

@@ -29,7 +29,7 @@ impl Revision {
         Self::V2024_11_05,
     ];
     /// What this node serves, newest first; the same list everywhere it is shown ([ERA-5]).
-    pub const SERVED: &[Revision] = &[Self::V2026_07_28, Self::V2025_11_25];
+    pub const SERVED: &[Revision] = Self::ALL;
     /// The modern part of [`Self::SERVED`], for clients that must not try a legacy one ([ERA-2] 12).
     pub const SERVED_MODERN: &[Revision] = &[Self::V2026_07_28];
     /// What `initialize` answers when it cannot agree ([LIF-2]).

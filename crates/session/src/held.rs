@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use ostler_actor::{AskError, Held, NotSent, Reply};
 use ostler_dispatch::{CallControl, CallStream, workers::Workers};
 use ostler_hub::Hub;
@@ -17,7 +18,7 @@ use ostler_types::{CallKind, Caller, Instant, ServerId, SessionId, Shard, Timest
 
 use crate::{
     SessionError, StreamReader,
-    actor::{Adopt, Control, Data, Handle, Join, Port, Told},
+    actor::{Adopt, AdoptedCall, Control, Data, Handle, Join, Port, Told},
     book::{Booking, Cancelled},
     event_id,
     resources::Resources,
@@ -76,6 +77,32 @@ impl Ticket {
 
     pub fn id(&self) -> &RequestId {
         self.booking.id()
+    }
+}
+
+/// A booked request whose call runs, and what the call said so far.
+pub struct RunningCall<W: Workers = Hub> {
+    pub ticket: Ticket,
+    pub call: CallStream<W>,
+    pub backlog: Vec<CallEvent>,
+}
+
+impl<W: Workers> RunningCall<W> {
+    fn hand_over(self) -> AdoptedCall<W> {
+        let RunningCall {
+            ticket,
+            call,
+            backlog,
+        } = self;
+        AdoptedCall {
+            call,
+            request: ticket.booking.hand_over(),
+            kind: ticket.kind,
+            target: ticket.target,
+            progress_token: ticket.progress_token,
+            task: ticket.task,
+            backlog,
+        }
     }
 }
 
@@ -155,37 +182,37 @@ impl<W: Workers> HeldSession<W> {
         drop(ticket);
     }
 
-    /// Moves a running call to the session: it is kept, gets a stream that can be resumed, and
-    /// goes on whether or not anybody reads [CAN-2]. `backlog` is what it said so far.
+    /// Moves the running calls of one POST to the session: they are kept, get a stream that can be
+    /// resumed, and go on whether or not anybody reads [CAN-2]. `answered` are answers to others of
+    /// the same POST.
     ///
-    /// `None` without a reader, and if the session cannot take the call, which cancels it. Waiting
+    /// `None` without a reader, and if the session cannot take the calls, which cancels them. Waiting
     /// for a task without a reader is over with that: who has no event id cannot come back for it.
     pub fn adopt(
         &self,
-        ticket: Ticket,
-        call: CallStream<W>,
-        backlog: Vec<CallEvent>,
+        calls: Vec<RunningCall<W>>,
+        answered: Vec<Bytes>,
         reader: Reader,
     ) -> Option<StreamReader> {
-        if reader == Reader::None && ticket.task.is_some() {
+        let (writer, stream) = self.pair();
+        let is_lost = |call: &RunningCall<W>| reader == Reader::None && call.ticket.task.is_some();
+        let calls = calls.into_iter().filter(|call| !is_lost(call));
+        let calls: Vec<_> = calls.map(RunningCall::hand_over).collect();
+        if calls.is_empty() {
             return None;
         }
-        let (writer, stream) = self.pair();
-        let request = ticket.booking.hand_over();
+        let requests: Vec<_> = calls.iter().map(|call| call.request.clone()).collect();
+        let is_read = reader == Reader::Attached;
         let adopt = Adopt {
-            call,
-            request: request.clone(),
-            kind: ticket.kind,
-            target: ticket.target,
-            progress_token: ticket.progress_token,
-            task: ticket.task,
-            backlog,
-            writer: (reader == Reader::Attached).then_some(writer),
+            calls,
+            answered,
+            writer: is_read.then_some(writer),
         };
         match self.handle.address.control(Control::Adopt(Box::new(adopt))) {
-            Ok(()) => (reader == Reader::Attached).then_some(stream),
+            Ok(()) => is_read.then_some(stream),
             Err(_) => {
-                self.handle.book.remove(&request);
+                let book = &self.handle.book;
+                requests.iter().for_each(|request| book.remove(request));
                 None
             }
         }

@@ -28,7 +28,7 @@ mod news;
 
 pub use config::Config;
 pub use error::SessionError;
-pub use held::{HeldSession, NewRequest, Reader, SessionFacts, TaskRef, Ticket};
+pub use held::{HeldSession, NewRequest, Reader, RunningCall, SessionFacts, TaskRef, Ticket};
 pub use news::SessionNews;
 pub use sessions::Sessions;
 pub use state::News;

@@ -1,10 +1,10 @@
-//! A client of 2025-11-25 with its session.
+//! A client with a session: of 2025-11-25, or of an older revision.
 
 use serde_json::{Value, json};
 
 use crate::http::{Door, Live, Request, Response};
 
-const VERSION: &str = "2025-11-25";
+const NEWEST: &str = "2025-11-25";
 
 /// An initialized session and the door it is used through.
 #[derive(Debug, Clone)]
@@ -12,23 +12,28 @@ pub struct Session {
     pub door: Door,
     pub id: String,
     pub initialized: Value,
+    /// The revision that was asked for.
+    pub version: &'static str,
 }
 
 impl Session {
     /// `initialize` as HTTP, before there is a session.
     pub fn initialize(door: &Door, capabilities: Value) -> Request {
-        let params = json!({
-            "protocolVersion": VERSION,
-            "capabilities": capabilities,
-            "clientInfo": {"name": "t", "version": "1"},
-        });
-        let message = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params});
-        post(door).body(message.to_string())
+        Self::initialize_as(NEWEST, door, capabilities)
+    }
+
+    fn initialize_as(version: &str, door: &Door, capabilities: Value) -> Request {
+        post(door).body(initialize(version, capabilities).to_string())
     }
 
     /// Opens one and says that it is initialized.
     pub async fn open(door: &Door, capabilities: Value) -> Self {
-        let session = Self::start(door, capabilities).await;
+        Self::open_as(NEWEST, door, capabilities).await
+    }
+
+    /// The same as a client of another revision.
+    pub async fn open_as(version: &'static str, door: &Door, capabilities: Value) -> Self {
+        let session = Self::start_as(version, door, capabilities).await;
         let told = session.notify("notifications/initialized", json!({})).await;
         assert_eq!(told.status, 202, "{told:?}");
         session
@@ -36,13 +41,19 @@ impl Session {
 
     /// Opens one and says nothing more.
     pub async fn start(door: &Door, capabilities: Value) -> Self {
-        let response = door.send(&Self::initialize(door, capabilities)).await;
+        Self::start_as(NEWEST, door, capabilities).await
+    }
+
+    async fn start_as(version: &'static str, door: &Door, capabilities: Value) -> Self {
+        let request = Self::initialize_as(version, door, capabilities);
+        let response = door.send(&request).await;
         assert_eq!(response.status, 200, "{response:?}");
         let id = response.header("mcp-session-id");
         Self {
             door: door.clone(),
             id: id.expect("initialize gives a session id").to_owned(),
             initialized: response.json()["result"].clone(),
+            version,
         }
     }
 
@@ -53,9 +64,17 @@ impl Session {
     }
 
     fn with_session(&self, request: Request) -> Request {
-        request
-            .also("MCP-Protocol-Version", VERSION)
-            .also("Mcp-Session-Id", &self.id)
+        let request = request.also("Mcp-Session-Id", &self.id);
+        match self.version {
+            // The header is of 2025-06-18.
+            "2025-03-26" | "2024-11-05" => request,
+            version => request.also("MCP-Protocol-Version", version),
+        }
+    }
+
+    /// Several messages in one POST.
+    pub fn batch(&self, messages: &[Value]) -> Request {
+        self.post(&Value::from(messages))
     }
 
     pub fn request(&self, id: impl Into<Value>, method: &str, params: Value) -> Request {
@@ -117,6 +136,15 @@ impl Session {
         let request = self.with_session(self.door.request("DELETE"));
         self.door.send(&request).await
     }
+}
+
+pub(crate) fn initialize(version: &str, capabilities: Value) -> Value {
+    let params = json!({
+        "protocolVersion": version,
+        "capabilities": capabilities,
+        "clientInfo": {"name": "t", "version": "1"},
+    });
+    json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": params})
 }
 
 fn post(door: &Door) -> Request {

@@ -1,13 +1,20 @@
-//! One call within a session.
+//! The calls of one POST within a session: one, or those of a batch.
 //!
 //! The fast path answers with one JSON body and stores nothing. Everything else (an event worth a
-//! stream, a question, a long run, a lost socket) hands the call to the session, which keeps it.
+//! stream, a question, a long run, a lost socket) hands the calls to the session, which keeps them
+//! on one stream.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
 
 use axum::response::Response;
+use bytes::Bytes;
 use http::StatusCode;
-use ostler_dispatch::{Admitted, CallControl, CallStream, NewCall};
+use ostler_dispatch::{Admitted, CallControl, NewCall};
 use ostler_protocol::{
-    RequestId,
+    RequestId, Revision,
     call::{CallEvent, Failure, Outcome},
     fault::Fault,
     inbound::{CallParams, CompleteParams},
@@ -16,7 +23,7 @@ use ostler_protocol::{
     reply::{self, Shape},
     task::legacy,
 };
-use ostler_session::{HeldSession, NewRequest, Reader, Ticket};
+use ostler_session::{HeldSession, NewRequest, Reader, RunningCall, StreamReader, Ticket};
 use ostler_types::CallKind;
 
 use super::{
@@ -72,45 +79,59 @@ impl Work {
     }
 }
 
-pub async fn run(
-    exchange: Exchange,
-    held: HeldSession,
-    id: RequestId,
-    work: Work,
-    progress_token: Option<Raw>,
-) -> Response {
-    let (admitted, manner) = match admit(&exchange, &held, &id, &work).await {
-        Ok(admitted) => admitted,
-        Err(response) => return response,
-    };
-    match manner {
-        Manner::Call => start(exchange, held, id, work, progress_token, admitted).await,
-        Manner::Task { ttl } => {
-            tasks::create(exchange, held, id, work, progress_token, admitted, ttl).await
+/// A request for a call.
+pub struct Request {
+    pub id: RequestId,
+    pub work: Work,
+    pub progress_token: Option<Raw>,
+}
+
+/// What became of a request at once.
+pub enum Begun {
+    Running(Box<Call>),
+    /// A whole response.
+    Answered(Bytes),
+    Refused(RequestId, Fault),
+}
+
+/// A call on its fast path.
+pub struct Call {
+    pub(super) id: RequestId,
+    pub(super) work: Work,
+    pub(super) server_info: Raw,
+    pub(super) running: RunningCall,
+}
+
+/// Starts a call, unless something refuses it before it costs anything.
+pub async fn begin(exchange: &Exchange, held: &HeldSession, request: Request) -> Begun {
+    let admitted = admit(exchange, held, &request.id, &request.work).await;
+    match admitted {
+        Ok((admitted, Manner::Call)) => start(exchange, held, request, admitted),
+        Ok((admitted, Manner::Task { ttl })) => {
+            tasks::create(exchange, held, request, admitted, ttl).await
         }
+        Err(begun) => begun,
     }
 }
 
-async fn start(
-    exchange: Exchange,
-    held: HeldSession,
-    id: RequestId,
-    work: Work,
-    progress_token: Option<Raw>,
-    admitted: Admitted,
-) -> Response {
+fn start(exchange: &Exchange, held: &HeldSession, request: Request, admitted: Admitted) -> Begun {
+    let Request {
+        id,
+        work,
+        progress_token,
+    } = request;
     let control = CallControl::new();
-    let request = NewRequest {
+    let booked = held.begin(NewRequest {
         id: id.clone(),
         kind: work.kind,
         target: work.target.clone(),
         progress_token,
         control: control.clone(),
         task: None,
-    };
-    let ticket = match held.begin(request) {
+    });
+    let ticket = match booked {
         Ok(ticket) => ticket,
-        Err(error) => return failed(&exchange, Some(&id), error.into()),
+        Err(error) => return Begun::Refused(id, error.into()),
     };
     let call = NewCall {
         id: exchange.edge.dispatcher.mint_call_id(held.shard()),
@@ -120,53 +141,42 @@ async fn start(
         answers: Vec::new(),
     };
     let server_info = admitted.snapshot.server_info.clone();
-    let call = exchange
-        .edge
-        .dispatcher
-        .start(&exchange.caller, admitted, call, control);
-    answer(exchange, held, work, server_info, ticket, call).await
-}
-
-/// Answers a booked request with what its call says.
-pub async fn answer(
-    exchange: Exchange,
-    held: HeldSession,
-    work: Work,
-    server_info: Raw,
-    ticket: Ticket,
-    call: CallStream,
-) -> Response {
-    let id = ticket.id().clone();
-    let running = Running {
-        held,
-        held_call: Some((ticket, call)),
+    let dispatcher = &exchange.edge.dispatcher;
+    let running = RunningCall {
+        ticket,
+        call: dispatcher.start(&exchange.caller, admitted, call, control),
         backlog: Vec::new(),
     };
-    respond(exchange, id, work, server_info, running).await
+    Begun::Running(Box::new(Call {
+        id,
+        work,
+        server_info,
+        running,
+    }))
 }
 
-/// Everything that can refuse a call before it costs anything; an error is the response.
+/// What need not begin is the error.
 async fn admit(
     exchange: &Exchange,
     held: &HeldSession,
     id: &RequestId,
     work: &Work,
-) -> Result<(Admitted, Manner), Response> {
+) -> Result<(Admitted, Manner), Begun> {
     let Exchange {
         edge,
         caller,
         server,
     } = exchange;
-    let fail = |fault| failed(exchange, Some(id), fault);
+    let refuse = |fault| Begun::Refused(id.clone(), fault);
     if edge.is_draining() {
-        return Err(fail(Fault::Draining));
+        return Err(refuse(Fault::Draining));
     }
     let admitted = edge
         .dispatcher
         .admit(caller, server, work.kind, &work.target);
-    let admitted = admitted.map_err(|refusal| fail(refusal.of_known_server().into()))?;
+    let admitted = admitted.map_err(|refusal| refuse(refusal.of_known_server().into()))?;
     let revision = held.facts().revision;
-    let manner = tasks::manner(revision, &admitted, work.task.as_ref()).map_err(fail)?;
+    let manner = tasks::manner(revision, &admitted, work.task.as_ref()).map_err(refuse)?;
     let Some(failure) = misfit(held, &admitted, work, manner).await else {
         return Ok((admitted, manner));
     };
@@ -177,14 +187,14 @@ async fn admit(
     };
     let body = match (manner, failure) {
         // A client that waits for a handle can read no other result, but any error.
-        (Manner::Task { .. }, failure) => return Err(fail(failure.into())),
+        (Manner::Task { .. }, failure) => return Err(refuse(failure.into())),
         // The model may correct itself [T-8].
         (Manner::Call, Failure::InvalidParams(problem)) => reply::tool_error(&shape, id, &problem),
         (Manner::Call, failure) => {
             reply::outcome(&shape, id, work.kind, &work.target, &Err(failure))
         }
     };
-    Err(rejection::json(StatusCode::OK, body))
+    Err(Begun::Answered(body))
 }
 
 /// Why this client's call cannot be that of its target, if so.
@@ -207,105 +217,222 @@ async fn misfit(
     checked.err().map(Failure::InvalidParams)
 }
 
-/// A call on its fast path. Dropped before its end, the session takes it [CAN-2], [CAN-3].
-struct Running {
-    held: HeldSession,
-    held_call: Option<(Ticket, CallStream)>,
-    backlog: Vec<CallEvent>,
-}
-
-/// What ends the fast path.
-enum First {
-    Outcome(Outcome),
-    Streams,
-}
-
-impl Running {
-    /// The outcome, or the first event that needs a stream.
-    async fn first(&mut self) -> First {
-        while let Some((ticket, call)) = &mut self.held_call {
-            let event = call.next().await;
-            match event {
-                CallEvent::Outcome(outcome) => return First::Outcome(outcome),
-                CallEvent::Started | CallEvent::Kept => {}
-                CallEvent::Progress(_) if ticket.progress_token().is_none() => {}
-                CallEvent::Log(log) if log.level < ticket.log_level() => {}
-                // Nothing was asked yet.
-                CallEvent::Withdrawn(_) => {}
-                // The client did not ask for a task: it gets the result.
-                CallEvent::BecomeTask => {}
-                event @ (CallEvent::Progress(_) | CallEvent::Log(_) | CallEvent::Ask(_)) => {
-                    self.backlog.push(event);
-                    return First::Streams;
+impl Call {
+    /// The outcome, or the first event that needs a stream and is on the backlog then.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+        loop {
+            let RunningCall {
+                ticket,
+                call,
+                backlog,
+            } = &mut self.running;
+            match std::task::ready!(call.poll_next(cx)) {
+                CallEvent::Outcome(outcome) => return Poll::Ready(Some(outcome)),
+                event if needs_stream(&event, ticket) => {
+                    backlog.push(event);
+                    return Poll::Ready(None);
                 }
+                _ => {}
             }
         }
-        First::Streams
     }
 
-    fn adopt(&mut self, reader: Reader) -> Option<ostler_session::StreamReader> {
-        let (ticket, call) = self.held_call.take()?;
-        self.held
-            .adopt(ticket, call, std::mem::take(&mut self.backlog), reader)
+    pub fn into_running(self) -> RunningCall {
+        self.running
     }
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.adopt(Reader::None);
+fn needs_stream(event: &CallEvent, ticket: &Ticket) -> bool {
+    match event {
+        CallEvent::Progress(_) => ticket.progress_token().is_some(),
+        CallEvent::Log(log) => log.level >= ticket.log_level(),
+        CallEvent::Ask(_) => true,
+        // Nothing was asked yet that could be withdrawn. A client that did not ask for a task gets
+        // the result of what would be one.
+        CallEvent::Started
+        | CallEvent::Kept
+        | CallEvent::Withdrawn(_)
+        | CallEvent::BecomeTask
+        | CallEvent::Outcome(_) => false,
     }
 }
 
-async fn respond(
-    exchange: Exchange,
+/// A call that ended on its fast path.
+struct Ended {
     id: RequestId,
     work: Work,
     server_info: Raw,
-    mut running: Running,
-) -> Response {
-    let edge = &exchange.edge;
-    let stream_at = edge.env.now() + edge.config.stream_after;
-    match edge.env.until(stream_at, running.first()).await {
-        Some(First::Outcome(outcome)) => {
-            if let Some((ticket, _call)) = running.held_call.take() {
-                running.held.finish(ticket);
-            }
-            let shape = Shape {
-                revision: running.held.facts().revision,
-                server_info: &server_info,
-            };
-            outcome_response(&shape, &id, &work, &outcome)
+    outcome: Outcome,
+}
+
+impl Ended {
+    /// `None` for a cancelled request: its client wants no answer [CAN-1].
+    fn message(&self, revision: Revision) -> Option<Bytes> {
+        let shape = Shape {
+            revision,
+            server_info: &self.server_info,
+        };
+        let Work {
+            kind,
+            target,
+            related,
+            ..
+        } = &self.work;
+        if self.outcome == Err(Failure::Cancelled) {
+            return None;
         }
-        Some(First::Streams) | None => match running.adopt(Reader::Attached) {
-            Some(reader) => stream::respond(&exchange, running.held.clone(), reader),
-            None => failed(
-                &exchange,
-                Some(&id),
-                Fault::Overloaded {
-                    retry_after: edge.config.stream_after,
-                },
-            ),
-        },
+        let message = reply::outcome(&shape, &self.id, *kind, target, &self.outcome);
+        Some(match related {
+            Some(task) => legacy::relate(&message, task),
+            None => message,
+        })
     }
 }
 
-fn outcome_response(shape: &Shape<'_>, id: &RequestId, work: &Work, outcome: &Outcome) -> Response {
-    match outcome {
-        // The client cancelled and wants no answer [CAN-1].
-        Err(Failure::Cancelled) => routes::accepted(),
-        // Lacking scopes have a status of their own while there is one to give.
-        Err(Failure::NeedsScope(scopes)) if work.related.is_none() => {
-            let scopes = scopes.clone();
-            rejection::failed(shape.revision, id, &Fault::Forbidden { scopes })
+/// The requests of one POST. Dropped before their end, the session takes what runs [CAN-2], [CAN-3].
+pub struct Post {
+    held: HeldSession,
+    answered: Vec<Bytes>,
+    running: Vec<Call>,
+    ended: Vec<Ended>,
+}
+
+/// How the answers of a POST that needs no stream are put into its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The answer itself, under a status of its own.
+    Single,
+    /// An array, however few they are [BAT-4].
+    Array,
+}
+
+impl Post {
+    pub fn new(held: HeldSession) -> Self {
+        Self {
+            held,
+            answered: Vec::new(),
+            running: Vec::new(),
+            ended: Vec::new(),
         }
-        outcome => {
-            let body = reply::outcome(shape, id, work.kind, &work.target, outcome);
-            let related = work.related.as_deref();
-            let body = match related {
-                Some(task) => legacy::relate(&body, task),
-                None => body,
-            };
-            rejection::json(StatusCode::OK, body)
+    }
+
+    /// No request so far.
+    pub fn is_empty(&self) -> bool {
+        self.answered.is_empty() && self.running.is_empty()
+    }
+
+    pub fn answer(&mut self, message: Bytes) {
+        self.answered.push(message);
+    }
+
+    pub fn run(&mut self, call: Call) {
+        self.running.push(call);
+    }
+
+    /// Waits for all outcomes as long as no event needs a stream; whether they are all there.
+    fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut at = 0;
+        while let Some(call) = self.running.get_mut(at) {
+            match call.poll(cx) {
+                Poll::Pending => at += 1,
+                Poll::Ready(None) => return Poll::Ready(false),
+                Poll::Ready(Some(outcome)) => self.end(at, outcome),
+            }
         }
+        match self.running.is_empty() {
+            true => Poll::Ready(true),
+            false => Poll::Pending,
+        }
+    }
+
+    fn end(&mut self, at: usize, outcome: Outcome) {
+        let Call {
+            id,
+            work,
+            server_info,
+            running,
+        } = self.running.swap_remove(at);
+        self.held.finish(running.ticket);
+        self.ended.push(Ended {
+            id,
+            work,
+            server_info,
+            outcome,
+        });
+    }
+
+    /// All answers that there are.
+    fn take_answers(&mut self) -> Vec<Bytes> {
+        let revision = self.held.facts().revision;
+        let ended = std::mem::take(&mut self.ended);
+        let ended = ended.iter().filter_map(|ended| ended.message(revision));
+        std::mem::take(&mut self.answered)
+            .into_iter()
+            .chain(ended)
+            .collect()
+    }
+
+    fn adopt(&mut self, reader: Reader) -> Option<StreamReader> {
+        let calls = std::mem::take(&mut self.running);
+        let calls = calls.into_iter().map(Call::into_running).collect();
+        let answered = self.take_answers();
+        self.held.adopt(calls, answered, reader)
+    }
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        if !self.running.is_empty() {
+            self.adopt(Reader::None);
+        }
+    }
+}
+
+/// The response to a POST whose requests have begun.
+pub async fn respond(exchange: &Exchange, mut post: Post, form: Form) -> Response {
+    let edge = &exchange.edge;
+    let stream_at = edge.env.now() + edge.config.stream_after;
+    let outcomes = poll_fn(|cx| post.poll_outcomes(cx));
+    if edge.env.until(stream_at, outcomes).await == Some(true) {
+        return match form {
+            Form::Single => single(&mut post),
+            Form::Array => array(post.take_answers()),
+        };
+    }
+    let first = post.running.first().map(|call| call.id.clone());
+    match post.adopt(Reader::Attached) {
+        Some(reader) => stream::respond(exchange, post.held.clone(), reader),
+        None => {
+            let retry_after = edge.config.stream_after;
+            let id = first.filter(|_| form == Form::Single);
+            failed(exchange, id.as_ref(), Fault::Overloaded { retry_after })
+        }
+    }
+}
+
+fn single(post: &mut Post) -> Response {
+    // Lacking scopes have a status of their own while there is one to give.
+    if let [
+        Ended {
+            id,
+            outcome: Err(Failure::NeedsScope(scopes)),
+            work: Work { related: None, .. },
+            ..
+        },
+    ] = &post.ended[..]
+    {
+        let scopes = scopes.clone();
+        return rejection::failed(post.held.facts().revision, id, &Fault::Forbidden { scopes });
+    }
+    match post.take_answers().pop() {
+        Some(body) => rejection::json(StatusCode::OK, body),
+        None => routes::accepted(),
+    }
+}
+
+fn array(answers: Vec<Bytes>) -> Response {
+    match answers.is_empty() {
+        true => routes::accepted(),
+        false => rejection::json(StatusCode::OK, reply::batch(&answers)),
     }
 }

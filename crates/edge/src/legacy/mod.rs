@@ -3,6 +3,7 @@
 //! protocol.md section 3. Everything that must outlive the request is the session's; here it is
 //! found, asked, and its answers put into HTTP.
 
+mod batch;
 mod call;
 mod stream;
 mod tasks;
@@ -14,13 +15,15 @@ use ostler_protocol::{
     Era, RequestId,
     fault::Fault,
     inbound::{
-        self, InSession, Initialize, LegacyMessage, LegacyMethod, LegacyNotification, Rejected,
+        self, InSession, Initialize, LegacyMessage, LegacyMethod, LegacyNotification, Posted,
+        Rejected,
     },
     json::Raw,
     reply::{self, Shape},
 };
 use ostler_session::{HeldSession, SessionError};
 
+use self::call::{Begun, Form, Post};
 use crate::{
     fields::{self, Fields},
     lists,
@@ -76,16 +79,24 @@ async fn try_open(exchange: &Exchange, initialize: &Initialize) -> Result<(Strin
 }
 
 /// A message of a session.
-pub async fn deliver(
-    mut exchange: Exchange,
-    in_session: InSession,
-    headers: &HeaderMap,
-) -> Response {
+pub async fn deliver(exchange: Exchange, in_session: InSession, headers: &HeaderMap) -> Response {
     let held = match hold(&exchange, &in_session.session).await {
         Ok(held) => held,
-        Err(error) => return failed(&exchange, request_id(&in_session.message), error.into()),
+        Err(error) => return failed(&exchange, request_id(&in_session.posted), error.into()),
     };
-    match in_session.message {
+    match in_session.posted {
+        Posted::Message(message) => single(exchange, held, message, headers).await,
+        Posted::Batch(messages) => batch::deliver(exchange, held, messages, headers).await,
+    }
+}
+
+async fn single(
+    mut exchange: Exchange,
+    held: HeldSession,
+    message: LegacyMessage,
+    headers: &HeaderMap,
+) -> Response {
+    match message {
         LegacyMessage::Request {
             id,
             method,
@@ -93,7 +104,15 @@ pub async fn deliver(
             trace,
         } => {
             exchange.trace(trace, headers);
-            request(exchange, held, id, method, progress_token).await
+            match begin(&exchange, &held, id, method, progress_token).await {
+                Begun::Answered(body) => rejection::json(StatusCode::OK, body),
+                Begun::Refused(id, fault) => failed(&exchange, Some(&id), fault),
+                Begun::Running(call) => {
+                    let mut post = Post::new(held);
+                    post.run(*call);
+                    call::respond(&exchange, post, Form::Single).await
+                }
+            }
         }
         LegacyMessage::Notification(notification) => {
             taken(&exchange, notify(&held, notification).await)
@@ -102,26 +121,11 @@ pub async fn deliver(
     }
 }
 
-/// A message that was refused while its session is gone is refused for that: only a 404 tells the
-/// client to open a new one [SES-2].
-pub async fn refuse(exchange: Exchange, headers: &HeaderMap, rejected: Rejected) -> Response {
-    let session = headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
-    let gone = match session {
-        Some(session) => hold(&exchange, session).await.err(),
-        None => None,
-    };
-    match gone {
-        Some(SessionError::Unknown) => {
-            failed(&exchange, rejected.id.as_ref(), Fault::UnknownSession)
-        }
-        Some(_) | None => failed(&exchange, rejected.id.as_ref(), rejected.fault),
-    }
-}
-
-fn request_id(message: &LegacyMessage) -> Option<&RequestId> {
-    match message {
-        LegacyMessage::Request { id, .. } => Some(id),
-        LegacyMessage::Notification(_) | LegacyMessage::Response { .. } => None,
+fn request_id(posted: &Posted) -> Option<&RequestId> {
+    match posted {
+        Posted::Message(LegacyMessage::Request { id, .. }) => Some(id),
+        Posted::Message(LegacyMessage::Notification(_) | LegacyMessage::Response { .. })
+        | Posted::Batch(_) => None,
     }
 }
 
@@ -159,27 +163,31 @@ fn failed(exchange: &Exchange, id: Option<&RequestId>, fault: Fault) -> Response
     })
 }
 
-async fn request(
-    exchange: Exchange,
-    held: HeldSession,
+/// Answers a request, or starts its call.
+async fn begin(
+    exchange: &Exchange,
+    held: &HeldSession,
     id: RequestId,
     method: LegacyMethod,
     progress_token: Option<Raw>,
-) -> Response {
+) -> Begun {
     let work = match method {
         LegacyMethod::Call(params) => call::Work::of(params),
         LegacyMethod::Complete(params) => call::Work::complete(params),
-        LegacyMethod::TaskResult { task } => {
-            return tasks::result(exchange, held, id, task).await;
-        }
+        LegacyMethod::TaskResult { task } => return tasks::result(exchange, held, id, task).await,
         plain => {
-            return match plain_request(&exchange, &held, &id, plain).await {
-                Ok(body) => rejection::json(StatusCode::OK, body),
-                Err(fault) => failed(&exchange, Some(&id), fault),
+            return match plain_request(exchange, held, &id, plain).await {
+                Ok(body) => Begun::Answered(body),
+                Err(fault) => Begun::Refused(id, fault),
             };
         }
     };
-    call::run(exchange, held, id, work, progress_token).await
+    let request = call::Request {
+        id,
+        work,
+        progress_token,
+    };
+    call::begin(exchange, held, request).await
 }
 
 /// Requests that no worker is needed for.
@@ -213,7 +221,7 @@ async fn plain_request(
         }
         LegacyMethod::TaskGet { task } => return tasks::get(exchange, held, id, &task).await,
         LegacyMethod::TaskCancel { task } => return tasks::cancel(exchange, held, id, &task).await,
-        LegacyMethod::Unknown { method } => return Err(Fault::MethodNotFound { method }),
+        LegacyMethod::Refused(fault) => return Err(fault),
         LegacyMethod::Call(_) | LegacyMethod::Complete(_) | LegacyMethod::TaskResult { .. } => {
             return Err(Fault::Internal("a call is no plain request".to_string()));
         }

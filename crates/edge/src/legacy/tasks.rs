@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use axum::response::Response;
 use bytes::Bytes;
-use http::StatusCode;
 use ostler_dispatch::{Admitted, CallControl, CallStream, NewCall};
 use ostler_protocol::{
     RequestId, Revision,
@@ -14,15 +12,12 @@ use ostler_protocol::{
     reply::Shape,
     task::{TaskView, legacy},
 };
-use ostler_session::{HeldSession, NewRequest, TaskRef, Ticket};
+use ostler_session::{HeldSession, NewRequest, RunningCall, TaskRef, Ticket};
 use ostler_task::{CallFacts, End, KnownAnswers, TaskError, TaskRequest};
 use ostler_types::CallKind;
 
-use super::{
-    call::{self, Work},
-    failed,
-};
-use crate::{lists, rejection, routes::Exchange};
+use super::call::{Begun, Call, Request, Work};
+use crate::{lists, routes::Exchange};
 
 /// How a call is to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,28 +53,31 @@ pub fn manner(
 /// A call that its client wants to follow: answered with the handle, once it is stored [TK-1].
 /// A client that is gone before that has no way to the task, so its call is cancelled with it.
 pub async fn create(
-    exchange: Exchange,
-    held: HeldSession,
-    id: RequestId,
-    work: Work,
-    progress_token: Option<Raw>,
+    exchange: &Exchange,
+    held: &HeldSession,
+    request: Request,
     admitted: Admitted,
     ttl: Option<Duration>,
-) -> Response {
-    let request = TaskRequest {
+) -> Begun {
+    let Request {
+        id,
+        work,
+        progress_token,
+    } = request;
+    let wish = TaskRequest {
         ttl,
         progress_token,
         session: held.id(),
     };
-    let ticket = match book(&held, &id) {
+    let ticket = match book(held, &id) {
         Ok(ticket) => ticket,
-        Err(fault) => return failed(&exchange, Some(&id), fault),
+        Err(fault) => return Begun::Refused(id, fault),
     };
-    let created = start(&exchange, &held, work, admitted, request).await;
+    let created = start(exchange, held, work, admitted, wish).await;
     held.finish(ticket);
     match created {
-        Ok(view) => respond(&held, |shape| legacy::created(shape, &id, &view)),
-        Err(fault) => failed(&exchange, Some(&id), fault),
+        Ok(view) => Begun::Answered(shaped(held, |shape| legacy::created(shape, &id, &view))),
+        Err(fault) => Begun::Refused(id, fault),
     }
 }
 
@@ -180,28 +178,24 @@ pub async fn cancel(
 }
 
 /// `tasks/result`: a call of this session like any other, whose events come from the task.
-pub async fn result(
-    exchange: Exchange,
-    held: HeldSession,
-    id: RequestId,
-    task: String,
-) -> Response {
-    let begun = begin_result(&exchange, &held, &id, &task).await;
-    match begun {
-        Ok((ticket, call)) => {
-            let work = Work::result(task);
-            call::answer(exchange, held, work, lists::nameless(), ticket, call).await
-        }
-        Err(fault) => failed(&exchange, Some(&id), fault),
+pub async fn result(exchange: &Exchange, held: &HeldSession, id: RequestId, task: String) -> Begun {
+    match follow(exchange, held, &id, &task).await {
+        Ok(running) => Begun::Running(Box::new(Call {
+            id,
+            work: Work::result(task),
+            server_info: lists::nameless(),
+            running,
+        })),
+        Err(fault) => Begun::Refused(id, fault),
     }
 }
 
-async fn begin_result(
+async fn follow(
     exchange: &Exchange,
     held: &HeldSession,
     id: &RequestId,
     task: &str,
-) -> Result<(Ticket, CallStream), Fault> {
+) -> Result<RunningCall, Fault> {
     served(held, "tasks/result")?;
     let Exchange {
         edge,
@@ -224,8 +218,11 @@ async fn begin_result(
     };
     let ticket = held.begin(request)?;
     let following = edge.dispatcher.mint_call_id(held.shard());
-    let call = CallStream::followed(following, found.call, control);
-    Ok((ticket, call))
+    Ok(RunningCall {
+        ticket,
+        call: CallStream::followed(following, found.call, control),
+        backlog: Vec::new(),
+    })
 }
 
 /// Other revisions have no such methods.
@@ -248,10 +245,6 @@ fn refusal(exchange: &Exchange, method: &str, error: TaskError) -> Fault {
 fn not_found(method: &str) -> Fault {
     let method = method.to_owned();
     Fault::MethodNotFound { method }
-}
-
-fn respond(held: &HeldSession, write: impl FnOnce(&Shape<'_>) -> Bytes) -> Response {
-    rejection::json(StatusCode::OK, shaped(held, write))
 }
 
 fn shaped(held: &HeldSession, write: impl FnOnce(&Shape<'_>) -> Bytes) -> Bytes {

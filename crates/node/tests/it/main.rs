@@ -3,6 +3,7 @@
 mod world;
 mod modern;
 mod legacy;
+mod batches;
 mod eras;
 mod probes;
 mod gating;

@@ -21,17 +21,23 @@ async fn check(about: &str, door: &Door, request: &Request, wanted: (u16, i64)) 
 #[tokio::test]
 async fn a_handshake_never_gives_a_version_that_is_not_served_so() {
     let world = World::open().await;
-    for asked in ["1999-01-01", "2026-07-28", "2025-11-25", "2024-11-05", "x"] {
+    let newest = "2025-11-25";
+    for (asked, given) in [
+        ("1999-01-01", newest),
+        ("2026-07-28", newest),
+        ("x", newest),
+        (newest, newest),
+        ("2025-06-18", "2025-06-18"),
+        ("2025-03-26", "2025-03-26"),
+        ("2024-11-05", "2024-11-05"),
+    ] {
         let params = json!({"protocolVersion": asked, "capabilities": {},
             "clientInfo": {"name": "t", "version": "1"}});
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params});
         let request = Session::initialize(&world.door(), json!({})).body(message.to_string());
         let response = check(asked, &world.door(), &request, (200, 0)).await;
-        assert_eq!(
-            response.json()["result"]["protocolVersion"],
-            "2025-11-25",
-            "{asked}"
-        );
+        let result = &response.json()["result"];
+        assert_eq!(result["protocolVersion"], given, "{asked}");
     }
     world.stop().await;
 }
@@ -302,7 +308,7 @@ async fn a_version_nobody_knows_is_refused_with_every_method() {
     let world = World::open().await;
     let door = world.door();
     let session = Session::open(&door, json!({})).await;
-    for (version, wanted) in [("abc", 400), ("2025-03-26", 400), ("2026-07-28", 405)] {
+    for (version, wanted) in [("abc", 400), ("2025-03-27", 400), ("2026-07-28", 405)] {
         let get = session.get().without("MCP-Protocol-Version");
         let get = get.also("MCP-Protocol-Version", version);
         check(version, &door, &get, (wanted, 0)).await;

@@ -1,7 +1,7 @@
 //! What is foreign looks like what does not exist, byte for byte ([SEC-11], [SES-7], [TK-2]).
 
 use ostler_testkit::{Door, Modern, Request, Response, Session};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::world::World;
 
@@ -28,9 +28,8 @@ fn session_requests(door: &Door, session: &Session, id: &str) -> Vec<Request> {
     let here = Session {
         door: door.clone(),
         id: id.to_owned(),
-        initialized: Value::Null,
+        ..session.clone()
     };
-    let _ = session;
     let answer = json!({"jsonrpc": "2.0", "id": "x", "result": {}});
     let notice = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
     vec![

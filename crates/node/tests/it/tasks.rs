@@ -398,3 +398,28 @@ async fn a_task_outlives_the_session_that_asked_for_it() {
     assert_eq!(text(&last["result"]), "passed g");
     world.end(second).await;
 }
+
+/// Where there are no tasks, what may be one runs to its end, and what is only one says so.
+#[tokio::test]
+async fn a_client_of_an_older_revision_gets_a_result_or_is_told_why_not() {
+    let world = world().await;
+    world.script.open("g");
+    for version in ["2025-06-18", "2025-03-26"] {
+        let session = Session::open_as(version, &world.door(), json!({})).await;
+        assert_eq!(session.initialized["capabilities"]["tasks"], Value::Null);
+        let tools = session.result(1, "tools/list", json!({})).await;
+        assert!(!tools.to_string().contains("taskSupport"), "{version}");
+        let job = wanted("job", json!({"gate": "g"}), json!({"ttl": "junk"}));
+        let done = session.result(2, "tools/call", job).await;
+        assert_eq!(text(&done), "passed g", "{version}");
+        let only = wanted("job_only", json!({"gate": "g"}), json!({}));
+        let unfit = session.result(3, "tools/call", only).await;
+        assert_eq!(unfit["isError"], true, "{version}");
+        for method in ["tasks/get", "tasks/result", "tasks/cancel"] {
+            let found = refused(&session, method, json!({"taskId": "x"})).await;
+            assert_eq!(found, (200, -32601), "{version} {method}");
+        }
+        assert_eq!(session.delete().await.status, 204);
+    }
+    world.stop().await;
+}

@@ -164,7 +164,7 @@ fn data_says_what_a_program_can_use() {
     let expected = [
         r#"-32602 {"uri":"mem://x"}"#,
         r#"-32021 {"requiredCapabilities":{"sampling":{}}}"#,
-        r#"-32022 {"requested":"1900-01-01","supported":["2026-07-28","2025-11-25"]}"#,
+        r#"-32022 {"requested":"1900-01-01","supported":["2026-07-28","2025-11-25","2025-06-18","2025-03-26","2024-11-05"]}"#,
         r#"-31001 {"retryAfterMs":1000}"#,
         r#"-31002 {"retryAfterMs":1000}"#,
         r#"-31003 {"executed":"unknown"}"#,

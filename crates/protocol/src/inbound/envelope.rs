@@ -8,14 +8,14 @@ use super::ClientError;
 use crate::{
     fault::Fault,
     id::RequestId,
-    json::{Kind, Raw, walk},
+    json::{Kind, walk},
 };
 
 /// One JSON-RPC message. What it borrows are values cut out of the body.
 #[derive(Debug)]
 pub(super) struct Envelope<'a> {
     pub message: Message<'a>,
-    /// An object, `{}` when absent or `null`.
+    /// `{}` when absent or `null`. Of a request it may be any value: see [`Params`](super::Params).
     pub params: &'a str,
 }
 
@@ -68,9 +68,10 @@ struct Members<'a> {
 
 const RESERVED: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
-pub(super) fn read<'a>(body: &'a Raw, limits: &Limits) -> Result<Envelope<'a>, BadEnvelope> {
+/// Reads one message: a body, or an element of a batch.
+pub(super) fn read<'a>(text: &'a str, limits: &Limits) -> Result<Envelope<'a>, BadEnvelope> {
     let no_id = |fault| BadEnvelope { fault, id: None };
-    let members = members(body).map_err(no_id)?;
+    let members = members(text).map_err(no_id)?;
     let id = read_id(members.id, limits).map_err(no_id)?;
     let is_request =
         members.method.is_some() || (members.result.is_none() && members.error.is_none());
@@ -82,15 +83,12 @@ pub(super) fn read<'a>(body: &'a Raw, limits: &Limits) -> Result<Envelope<'a>, B
     })
 }
 
-fn members(body: &Raw) -> Result<Members<'_>, Fault> {
-    match body.kind() {
-        Kind::Object => {}
-        // Batches exist in 2025-03-26 only ([BAT-6]), which is not served.
-        Kind::Array => return invalid("batches are not supported: send one message per request"),
-        _ => return invalid("the body must be one JSON-RPC message, an object"),
+fn members(text: &str) -> Result<Members<'_>, Fault> {
+    if walk::kind_of(text) != Kind::Object {
+        return invalid("a JSON-RPC message must be an object");
     }
     let mut members = Members::default();
-    for (name, value) in walk::members(body.as_str()) {
+    for (name, value) in walk::members(text) {
         match name.as_ref() {
             "jsonrpc" => members.jsonrpc = Some(value),
             "id" => members.id = Some(value),
@@ -167,12 +165,13 @@ fn read_method<'a>(method: &'a str, limits: &Limits) -> Result<Cow<'a, str>, Fau
 
 /// By name only ([RPC-5]). A notification cannot be told of bad params, so its body is refused.
 fn read_params<'a>(params: Option<&'a str>, message: &Message<'_>) -> Result<&'a str, Fault> {
-    let reason = "\"params\" must be an object";
     match (params.unwrap_or("{}"), message) {
         ("null", _) => Ok("{}"),
+        (params, Message::Request { .. }) => Ok(params),
         (params, _) if walk::kind_of(params) == Kind::Object => Ok(params),
-        (_, Message::Request { .. }) => Err(Fault::InvalidParams(reason.to_owned())),
-        (_, Message::Notification { .. } | Message::Response { .. }) => invalid(reason),
+        (_, Message::Notification { .. } | Message::Response { .. }) => {
+            invalid("\"params\" must be an object")
+        }
     }
 }
 

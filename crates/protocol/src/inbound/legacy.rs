@@ -5,15 +5,15 @@ use std::borrow::Cow;
 use ostler_types::CallKind;
 
 use super::{
-    CallParams, Initialize, LegacyMessage, LegacyMethod, LegacyNotification, ListKind, Post,
-    era::VersionHeader, params::log_level,
+    CallParams, InSession, Inbound, Initialize, LegacyMessage, LegacyMethod, LegacyNotification,
+    ListKind, Post, Posted, envelope::Message, era::VersionHeader, params::log_level,
 };
 use crate::{
     facet::ClientFacet,
     fault::Fault,
     headers::{self, Headers},
     id::RequestId,
-    json::{Kind, walk},
+    json::{Kind, Raw, walk},
     revision::{Era, Revision},
 };
 
@@ -54,10 +54,12 @@ pub(super) fn version_header(header: &VersionHeader<'_>) -> Result<Option<Revisi
 }
 
 /// [LIF-1], [LIF-2]: the version asked for if it is served and legacy, else our latest legacy one.
-pub(super) fn initialize<H: Headers>(
+pub(super) fn initialize<H>(
     post: &Post<'_, H>,
     id: RequestId,
+    session: Option<String>,
 ) -> Result<Initialize, Fault> {
+    post.params.check_object()?;
     let is_object = |value: &&str| walk::kind_of(value) == Kind::Object;
     let Some(requested) = post.params.protocol_version.and_then(walk::text) else {
         return invalid("params.protocolVersion must be a string");
@@ -82,7 +84,7 @@ pub(super) fn initialize<H: Headers>(
         capabilities: post.body.slice(capabilities).detached(),
         client_info: post.body.slice(client_info).detached(),
         facet: facet.map_err(|bad| Fault::InvalidParams(format!("params.{bad}")))?,
-        session: session(post.headers)?,
+        session,
     })
 }
 
@@ -98,19 +100,52 @@ fn is_implementation(info: &str) -> bool {
     is_string("name") && is_string("version")
 }
 
-/// A request inside a session. `_meta` counts for progress and trace only.
-pub(super) fn request<H>(
-    post: &Post<'_, H>,
-    id: RequestId,
-    method: &str,
-) -> Result<LegacyMessage, Fault> {
-    post.meta.check_object()?;
-    Ok(LegacyMessage::Request {
+/// What a POST that names a session by its headers brings it.
+pub(super) fn in_session<H: Headers>(
+    headers: &H,
+    version: &VersionHeader<'_>,
+    posted: Posted,
+) -> Result<Inbound, Fault> {
+    Ok(Inbound::InSession(InSession {
+        session: session(headers)?.ok_or(Fault::SessionRequired)?,
+        version_header: version_header(version)?,
+        posted,
+    }))
+}
+
+/// One message inside a session.
+pub(super) fn message<H>(post: &Post<'_, H>, message: Message<'_>) -> LegacyMessage {
+    match message {
+        Message::Request { id, method } => request(post, id, &method),
+        Message::Notification { method } => {
+            LegacyMessage::Notification(notification(post, method.into_owned()))
+        }
+        Message::Response { id, result } => LegacyMessage::Response {
+            id,
+            result: result.map(|value| post.body.slice(value)),
+        },
+    }
+}
+
+/// `_meta` counts for progress and trace only.
+fn request<H>(post: &Post<'_, H>, id: RequestId, method: &str) -> LegacyMessage {
+    let (method, progress_token) = match checked(post, method) {
+        Ok((method, progress_token)) => (method, progress_token),
+        Err(fault) => (LegacyMethod::Refused(fault), None),
+    };
+    LegacyMessage::Request {
         id,
-        method: read_method(post, method)?,
-        progress_token: post.meta.progress_token(post.limits)?,
+        method,
+        progress_token,
         trace: post.meta.trace(),
-    })
+    }
+}
+
+fn checked<H>(post: &Post<'_, H>, method: &str) -> Result<(LegacyMethod, Option<Raw>), Fault> {
+    post.params.check_object()?;
+    post.meta.check_object()?;
+    let method = read_method(post, method)?;
+    Ok((method, post.meta.progress_token(post.limits)?))
 }
 
 fn read_method<H>(post: &Post<'_, H>, method: &str) -> Result<LegacyMethod, Fault> {
@@ -153,15 +188,15 @@ fn read_method<H>(post: &Post<'_, H>, method: &str) -> Result<LegacyMethod, Faul
         },
         "resources/subscribe" => LegacyMethod::Subscribe { uri: params.uri()? },
         "resources/unsubscribe" => LegacyMethod::Unsubscribe { uri: params.uri()? },
-        // The session is looked up first: to an unknown one every method is a 404 ([SES-2]).
-        _ => LegacyMethod::Unknown {
-            method: method.to_owned(),
-        },
+        _ => {
+            let method = method.to_owned();
+            return Err(Fault::MethodNotFound { method });
+        }
     })
 }
 
 /// Malformed and unknown notifications are dropped like any other that means nothing here.
-pub(super) fn notification<H>(post: &Post<'_, H>, method: String) -> LegacyNotification {
+fn notification<H>(post: &Post<'_, H>, method: String) -> LegacyNotification {
     match method.as_str() {
         "notifications/initialized" => LegacyNotification::Initialized,
         "notifications/roots/list_changed" => LegacyNotification::RootsChanged,

@@ -3,6 +3,7 @@
 //! [`parse`] decides the era first (`era`), then runs that era's checks in their fixed order
 //! (`modern`: [M-9]; `legacy`). The types below are the proof that they passed.
 
+mod batch;
 mod envelope;
 mod era;
 mod legacy;
@@ -27,7 +28,7 @@ use crate::{
     facet::ClientFacet,
     fault::Fault,
     id::RequestId,
-    json::Raw,
+    json::{Kind, Raw},
     revision::{Era, Revision},
 };
 
@@ -53,14 +54,23 @@ pub enum Inbound {
     InSession(InSession),
 }
 
-/// A message that names a legacy session.
+/// What names a legacy session.
 #[derive(Debug, Clone)]
 pub struct InSession {
-    /// `Mcp-Session-Id` as sent.
+    /// The session's id as sent.
     pub session: String,
     /// `MCP-Protocol-Version`, when sent; one that is served ([LIF-5]).
     pub version_header: Option<Revision>,
-    pub message: LegacyMessage,
+    pub posted: Posted,
+}
+
+/// What one POST brings a session.
+#[derive(Debug, Clone)]
+pub enum Posted {
+    Message(LegacyMessage),
+    /// An array, at least one message long. Only the session's revision says whether it may be
+    /// ([`Revision::has_batches`], [BAT-6]).
+    Batch(Vec<LegacyMessage>),
 }
 
 /// A request of the modern era.
@@ -221,9 +231,9 @@ pub enum LegacyMethod {
     Unsubscribe {
         uri: String,
     },
-    Unknown {
-        method: String,
-    },
+    /// An unknown method or bad params. Not refused before the session is looked up: to an unknown
+    /// session everything is a 404 ([SES-2]).
+    Refused(Fault),
 }
 
 /// What a legacy client tells without asking.
@@ -262,7 +272,12 @@ pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<In
     };
 
     let body = Raw::parse(body, limits.json_depth_max).map_err(|e| refused(e.into(), None))?;
-    let envelope = envelope::read(&body, limits).map_err(|bad| refused(bad.fault, bad.id))?;
+    if body.kind() == Kind::Array {
+        let batch = batch::read_on(headers, &version_header, &body, limits);
+        return batch.map_err(|fault| refused(fault, None));
+    }
+    let envelope = envelope::read(body.as_str(), limits);
+    let envelope = envelope.map_err(|bad| refused(bad.fault, bad.id))?;
     let params = Params::read(envelope.params);
     let meta = Meta::read(params.meta);
     let shape = Shape {
@@ -292,7 +307,49 @@ pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<In
     })
 }
 
-/// One POST, its envelope read and its era decided.
+/// Reads one POST of HTTP+SSE ([A-2]): its URI names the session, and no header means anything
+/// ([A-3]). Whoever comes here is legacy, of whatever revision.
+pub fn parse_in_session(session: &str, body: Bytes, limits: &Limits) -> Result<Inbound, Rejected> {
+    let refused = |fault, id| Rejected {
+        fault,
+        id,
+        era: Some(Era::Legacy),
+    };
+    let in_session = |posted| {
+        Inbound::InSession(InSession {
+            session: session.to_owned(),
+            version_header: None,
+            posted,
+        })
+    };
+    let body = Raw::parse(body, limits.json_depth_max).map_err(|e| refused(e.into(), None))?;
+    if body.kind() == Kind::Array {
+        let batch = batch::read(&body, limits);
+        return batch.map(in_session).map_err(|fault| refused(fault, None));
+    }
+    let envelope = envelope::read(body.as_str(), limits);
+    let envelope = envelope.map_err(|bad| refused(bad.fault, bad.id))?;
+    let params = Params::read(envelope.params);
+    let post = Post {
+        headers: &(),
+        version_header: &VersionHeader::Absent,
+        body: &body,
+        params: &params,
+        meta: &Meta::read(params.meta),
+        limits,
+    };
+    match envelope.message {
+        Message::Request { id, method } if method == "initialize" => {
+            let session = Some(session.to_owned());
+            let initialize = legacy::initialize(&post, id.clone(), session);
+            let initialize = initialize.map_err(|fault| refused(fault, Some(id)))?;
+            Ok(Inbound::Initialize(initialize))
+        }
+        message => Ok(in_session(Posted::Message(legacy::message(&post, message)))),
+    }
+}
+
+/// One message, its envelope read.
 struct Post<'a, H> {
     headers: &'a H,
     version_header: &'a VersionHeader<'a>,
@@ -305,6 +362,7 @@ struct Post<'a, H> {
 
 impl<H: Headers> Post<'_, H> {
     fn modern(&self, message: Message<'_>) -> Result<Inbound, Fault> {
+        self.params.check_object()?;
         match message {
             Message::Request { id, method } => {
                 modern::check_request(self, id, &method).map(Inbound::Modern)
@@ -326,27 +384,13 @@ impl<H: Headers> Post<'_, H> {
         let Message::Request { id, .. } = message else {
             unreachable!("only a request is decided to be an initialize");
         };
-        legacy::initialize(self, id).map(Inbound::Initialize)
+        let session = legacy::session(self.headers)?;
+        legacy::initialize(self, id, session).map(Inbound::Initialize)
     }
 
     fn in_session(&self, message: Message<'_>) -> Result<Inbound, Fault> {
-        let session = legacy::session(self.headers)?.ok_or(Fault::SessionRequired)?;
-        let version_header = legacy::version_header(self.version_header)?;
-        let message = match message {
-            Message::Request { id, method } => legacy::request(self, id, &method)?,
-            Message::Notification { method } => {
-                LegacyMessage::Notification(legacy::notification(self, method.into_owned()))
-            }
-            Message::Response { id, result } => LegacyMessage::Response {
-                id,
-                result: result.map(|value| self.body.slice(value)),
-            },
-        };
-        Ok(Inbound::InSession(InSession {
-            session,
-            version_header,
-            message,
-        }))
+        let posted = Posted::Message(legacy::message(self, message));
+        legacy::in_session(self.headers, self.version_header, posted)
     }
 }
 

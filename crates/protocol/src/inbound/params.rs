@@ -14,6 +14,8 @@ use crate::{
 /// The members that any method knows, found in one pass whatever the method.
 #[derive(Debug, Default)]
 pub(super) struct Params<'a> {
+    /// They are not an object.
+    malformed: bool,
     pub meta: Option<&'a str>,
     pub name: Option<&'a str>,
     pub uri: Option<&'a str>,
@@ -37,7 +39,10 @@ pub(super) struct Params<'a> {
 
 impl<'a> Params<'a> {
     pub(super) fn read(params: &'a str) -> Self {
-        let mut found = Self::default();
+        let mut found = Self {
+            malformed: walk::kind_of(params) != Kind::Object,
+            ..Self::default()
+        };
         for (name, value) in walk::members(params) {
             let slot = match name.as_ref() {
                 "_meta" => &mut found.meta,
@@ -64,6 +69,14 @@ impl<'a> Params<'a> {
             *slot = Some(value);
         }
         found
+    }
+
+    /// By name only ([RPC-5]).
+    pub(super) fn check_object(&self) -> Result<(), Fault> {
+        match self.malformed {
+            true => Err(Fault::InvalidParams("params must be an object".to_owned())),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn cursor(&self) -> Result<Option<String>, Fault> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::worker::article;
 use crate::{
+    annotations,
     json::{
         Kind,
         walk::{self, Walk, kind_of},
@@ -35,6 +36,7 @@ struct Block<'a> {
     name: Option<&'a str>,
     resource: Option<&'a str>,
     annotations: Option<&'a str>,
+    icons: Option<&'a str>,
     meta: Option<&'a str>,
     block_type: Option<Cow<'a, str>>,
 }
@@ -86,6 +88,7 @@ impl<'a> Block<'a> {
                 "name" => block.name = Some(value),
                 "resource" => block.resource = Some(value),
                 "annotations" => block.annotations = Some(value),
+                "icons" => block.icons = Some(value),
                 "_meta" => block.meta = Some(value),
                 _ => {}
             }
@@ -118,8 +121,15 @@ impl<'a> Block<'a> {
         Ok(block_type)
     }
 
-    fn needs_strip(&self) -> bool {
-        self.meta.is_some_and(meta::needs_strip) || self.resource.is_some_and(contents_need_strip)
+    /// Whether something must go: what is not the worker's to write, or what the revision lacks.
+    fn needs_strip(&self, revision: Revision) -> bool {
+        let annotations = |value| annotations::need_strip(value, revision);
+        self.meta.is_some_and(|meta| meta_goes(meta, revision))
+            || self.annotations.is_some_and(annotations)
+            || self.icons.is_some() && !revision.has_icons()
+            || self
+                .resource
+                .is_some_and(|resource| contents_need_strip(resource, revision))
     }
 
     /// What stands for a block in a revision that lacks its type [ERA-7].
@@ -147,8 +157,8 @@ pub(super) fn write_block(
     let block_type = block.check()?;
     if !block_type.is_known_to(revision) {
         block.write_note(writer);
-    } else if block.needs_strip() {
-        write_stripped(writer, walk.since(mark));
+    } else if block.needs_strip(revision) {
+        write_stripped(writer, walk.since(mark), revision);
     } else {
         writer.raw(walk.since(mark));
     }
@@ -192,17 +202,17 @@ pub(super) fn write_message(
     }
 }
 
-/// One part of a read resource. All revisions know its form.
+/// One part of a read resource.
 pub(super) fn write_contents(
     writer: &mut Writer,
     walk: &mut Walk<'_>,
-    _revision: Revision,
+    revision: Revision,
 ) -> Result<(), Reason> {
     must_be_object(walk)?;
     let text = walk.skip();
     check_contents(text)?;
-    match contents_need_strip(text) {
-        true => write_stripped(writer, text),
+    match contents_need_strip(text, revision) {
+        true => write_stripped(writer, text, revision),
         false => writer.raw(text),
     }
     Ok(())
@@ -250,19 +260,28 @@ fn check_contents(contents: &str) -> Result<(), Reason> {
     must_be(Kind::String, "text` or `blob", body)
 }
 
-fn contents_need_strip(contents: &str) -> bool {
-    walk::member(contents, "_meta").is_some_and(meta::needs_strip)
+fn contents_need_strip(contents: &str, revision: Revision) -> bool {
+    walk::member(contents, "_meta").is_some_and(|meta| meta_goes(meta, revision))
 }
 
-/// An item without the reserved `_meta` keys in it and in its embedded resource.
-fn write_stripped(writer: &mut Writer, item: &str) {
+/// Whether a `_meta` of an item goes, or some of it.
+fn meta_goes(meta: &str, revision: Revision) -> bool {
+    !revision.has_entry_meta() || meta::needs_strip(meta)
+}
+
+/// An item, and the resource embedded in it, without reserved `_meta` keys and what the revision
+/// lacks.
+fn write_stripped(writer: &mut Writer, item: &str, revision: Revision) {
     writer.open();
     for (name, value) in walk::members(item) {
         match name.as_ref() {
-            "_meta" => meta::write(writer, value),
+            "_meta" if revision.has_entry_meta() => meta::write(writer, value),
+            "_meta" => {}
+            "icons" if !revision.has_icons() => {}
+            "annotations" => annotations::write(writer, value, revision),
             "resource" => {
                 writer.name("resource");
-                write_stripped(writer, value);
+                write_stripped(writer, value, revision);
             }
             _ => writer.raw_member(&name, value),
         }

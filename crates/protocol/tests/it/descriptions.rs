@@ -7,7 +7,7 @@ use ostler_protocol::{
 
 use crate::golden::{LEGACY, MODERN, Sheet, id, shaped};
 
-const ALL: ServerCapabilities = ServerCapabilities {
+pub const ALL: ServerCapabilities = ServerCapabilities {
     tools: true,
     prompts: true,
     resources: true,

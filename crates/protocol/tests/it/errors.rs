@@ -6,7 +6,7 @@ use ostler_protocol::{Raw, Revision, call::Executed, facet::Capability, fault::F
 
 use crate::golden::{BOTH, MODERN, Sheet, id};
 
-fn faults() -> Vec<Fault> {
+pub fn faults() -> Vec<Fault> {
     let wait = Duration::from_millis(1500);
     vec![
         Fault::Parse("unexpected end at byte 3".into()),

@@ -11,6 +11,12 @@ use crate::schema::Schema;
 pub const LEGACY: Revision = Revision::V2025_11_25;
 pub const MODERN: Revision = Revision::V2026_07_28;
 pub const BOTH: [Revision; 2] = [LEGACY, MODERN];
+/// Newest first.
+pub const OLDER: [Revision; 3] = [
+    Revision::V2025_06_18,
+    Revision::V2025_03_26,
+    Revision::V2024_11_05,
+];
 
 const SERVER_INFO_KEY: &str = "io.modelcontextprotocol/serverInfo";
 
@@ -45,6 +51,9 @@ impl Sheet {
         let value = self.add(name, revision, message);
         Schema::Mcp(revision).check("JSONRPCResultResponse", &value);
         Schema::Mcp(revision).check(definition, &value["result"]);
+        if OLDER.contains(&revision) {
+            Schema::Mcp(revision).check_known(definition, &value["result"]);
+        }
         check_platform_members(revision, &value["result"]);
     }
 
@@ -54,6 +63,13 @@ impl Sheet {
         Schema::Mcp(MODERN).check("JSONRPCResultResponse", &value);
         Schema::Tasks.check(definition, &value["result"]);
         check_platform_members(MODERN, &value["result"]);
+    }
+
+    /// An array of responses.
+    pub fn batch(&mut self, name: &str, revision: Revision, body: &Bytes) {
+        let value = self.add(name, revision, body);
+        Schema::Mcp(revision).check("JSONRPCBatchResponse", &value);
+        Schema::Mcp(revision).check("JSONRPCMessage", &value);
     }
 
     /// A message that is of `definition` as a whole.

@@ -9,7 +9,7 @@ use ostler_protocol::{
 
 use crate::golden::{BOTH, Sheet, id, shaped};
 
-const ENTRIES: &[(ListKind, &str, &str)] = &[
+pub const ENTRIES: &[(ListKind, &str, &str)] = &[
     (
         ListKind::Tools,
         "ListToolsResult",

@@ -1,4 +1,4 @@
-//! Every message that can leave, in the form of both revisions, held against the official
+//! Every message that can leave, in the form of each revision, held against the official
 //! schemas (`tests/schema`, copies of the published files) and against snapshots.
 
 mod golden;
@@ -10,6 +10,7 @@ mod errors;
 mod legacy_tasks;
 mod lists;
 mod notifications;
+mod older;
 mod results;
 mod soundness;
 mod tasks;

@@ -10,7 +10,7 @@ use ostler_types::CallKind;
 
 use crate::golden::{BOTH, LEGACY, MODERN, Sheet, id, shaped};
 
-fn definition(kind: CallKind) -> &'static str {
+pub fn definition(kind: CallKind) -> &'static str {
     match kind {
         CallKind::Tool => "CallToolResult",
         CallKind::Prompt => "GetPromptResult",
@@ -19,7 +19,13 @@ fn definition(kind: CallKind) -> &'static str {
     }
 }
 
-fn add(sheet: &mut Sheet, name: &str, revision: Revision, kind: CallKind, result: &'static str) {
+pub fn add(
+    sheet: &mut Sheet,
+    name: &str,
+    revision: Revision,
+    kind: CallKind,
+    result: &'static str,
+) {
     let result = Raw::from_static(result);
     let message = shaped(revision, |shape| {
         reply::call_result(shape, &id(), kind, &result)
@@ -27,7 +33,7 @@ fn add(sheet: &mut Sheet, name: &str, revision: Revision, kind: CallKind, result
     sheet.result(name, revision, definition(kind), &message.expect(name));
 }
 
-const RESULTS: &[(&str, CallKind, &str)] = &[
+pub const RESULTS: &[(&str, CallKind, &str)] = &[
     (
         "text",
         CallKind::Tool,

@@ -166,7 +166,7 @@ impl<W: Workers> Actor<W> {
     fn take_up(&mut self, now: Instant, calls: Vec<RestoredCall>) -> Turn<W> {
         let mut turn = Turn::new();
         for call in calls {
-            self.unbound.insert(call.stream);
+            self.unbound.insert(call.facts.call);
             let key = self.facts.key.clone();
             self.shared.open_calls.insert(call.facts.call, key);
             // A request id in use twice cannot be: it was booked when it was stored.

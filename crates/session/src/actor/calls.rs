@@ -8,30 +8,28 @@ use crate::{
     SessionError,
     actor::{Actor, turn::Turn},
     state::{CallFacts, Input},
-    stream::StreamId,
 };
 
 impl<W: Workers> Actor<W> {
     /// Something a call said. It may run elsewhere than before, and the row must say so before
     /// anything of the new attempt is shown: `Kept` need not be the first that it says.
-    pub(super) fn call_said(&mut self, stream: StreamId, event: CallEvent, turn: &mut Turn<W>) {
-        let call = self.sources.calls.get(&stream);
-        if let Some(placement) = call.and_then(|call| call.placement()) {
-            self.apply(Input::Moved { stream, placement }, turn);
+    pub(super) fn call_said(&mut self, call: CallId, event: CallEvent, turn: &mut Turn<W>) {
+        let held = self.sources.calls.get(&call);
+        if let Some(placement) = held.and_then(|held| held.placement()) {
+            self.apply(Input::Moved { call, placement }, turn);
         }
-        self.apply(Input::Event { stream, event }, turn);
+        self.apply(Input::Event { call, event }, turn);
     }
 
     /// A worker named this call: takes hold of it if it is ours and open.
     pub(super) fn claim(&mut self, call: CallId, turn: &mut Turn<W>) -> Result<(), SessionError> {
-        let found = self.state.calls().find(|(_, facts)| facts.call == call);
-        let found = found.map(|(stream, facts)| (stream, facts.clone()));
-        let Some((stream, facts)) = found else {
+        let found = self.state.calls().find(|facts| facts.call == call).cloned();
+        let Some(facts) = found else {
             self.shared.open_calls.remove(call);
             return Err(SessionError::Unknown);
         };
-        let held = !self.unbound.contains(&stream);
-        match held || self.bind(stream, &facts, turn) {
+        let held = !self.unbound.contains(&call);
+        match held || self.bind(&facts, turn) {
             true => Ok(()),
             false => Err(SessionError::Unknown),
         }
@@ -39,23 +37,24 @@ impl<W: Workers> Actor<W> {
 
     /// Claims every open call that nobody holds, as far as their workers are there.
     pub(super) fn bind_all(&mut self, turn: &mut Turn<W>) {
-        for (stream, facts) in self.unbound_calls() {
-            self.bind(stream, &facts, turn);
+        for facts in self.unbound_calls() {
+            self.bind(&facts, turn);
         }
     }
 
-    fn bind(&mut self, stream: StreamId, facts: &CallFacts, turn: &mut Turn<W>) -> bool {
+    fn bind(&mut self, facts: &CallFacts, turn: &mut Turn<W>) -> bool {
         let found = match &facts.task {
             Some(task) => Some(self.follow(facts.call, task)),
             None => self.find_at_worker(facts),
         };
-        let Some(call) = found else {
+        let Some(held) = found else {
             return false;
         };
+        let call = facts.call;
         self.shared.metrics.calls_rebound.increment(1);
-        self.unbound.remove(&stream);
-        self.sources.calls.insert(stream, call);
-        self.apply(Input::Claimed { stream }, turn);
+        self.unbound.remove(&call);
+        self.sources.calls.insert(call, held);
+        self.apply(Input::Claimed { call }, turn);
         true
     }
 
@@ -90,21 +89,18 @@ impl<W: Workers> Actor<W> {
         }
         self.unbound_until = None;
         self.bind_all(turn);
-        for (stream, facts) in self.unbound_calls() {
-            self.unbound.remove(&stream);
+        for call in std::mem::take(&mut self.unbound) {
             self.shared.metrics.calls_lost.increment(1);
-            self.shared.open_calls.remove(facts.call);
+            self.shared.open_calls.remove(call);
             let executed = Executed::Unknown;
             let event = CallEvent::Outcome(Err(Failure::WorkerLost { executed }));
-            self.apply(Input::Event { stream, event }, turn);
+            self.apply(Input::Event { call, event }, turn);
         }
     }
 
-    fn unbound_calls(&self) -> Vec<(StreamId, CallFacts)> {
+    fn unbound_calls(&self) -> Vec<CallFacts> {
         let calls = self.state.calls();
-        let unbound = calls.filter(|(stream, _)| self.unbound.contains(stream));
-        unbound
-            .map(|(stream, facts)| (stream, facts.clone()))
-            .collect()
+        let unbound = calls.filter(|facts| self.unbound.contains(&facts.call));
+        unbound.cloned().collect()
     }
 }

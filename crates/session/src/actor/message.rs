@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use metrics::Counter;
 use ostler_actor::{Address, Reply};
 use ostler_auth::KeyRing;
@@ -86,8 +87,16 @@ pub(crate) enum Join {
     Resume(Cursor),
 }
 
-/// A running call that moves to the session.
+/// The running calls of one POST move to the session.
 pub(crate) struct Adopt<W: Workers> {
+    pub calls: Vec<AdoptedCall<W>>,
+    /// Answers to others of the same POST.
+    pub answered: Vec<Bytes>,
+    pub writer: Option<Writer>,
+}
+
+/// One of them.
+pub(crate) struct AdoptedCall<W: Workers> {
     pub call: CallStream<W>,
     pub request: RequestId,
     pub kind: CallKind,
@@ -95,7 +104,6 @@ pub(crate) struct Adopt<W: Workers> {
     pub progress_token: Option<Raw>,
     pub task: Option<TaskRef>,
     pub backlog: Vec<CallEvent>,
-    pub writer: Option<Writer>,
 }
 
 /// What the directory hands out.

@@ -23,7 +23,7 @@ use ostler_actor::{Slot, StopReason};
 use ostler_dispatch::workers::Workers;
 use ostler_protocol::Revision;
 use ostler_store::Owner;
-use ostler_types::{Caller, Instant, ServerId, Timestamp};
+use ostler_types::{CallId, Caller, Instant, ServerId, Timestamp};
 
 use crate::{
     book::Book,
@@ -35,7 +35,7 @@ use crate::{
 };
 
 pub(crate) use activate::{check_owner, create, mint_id, wake, watch_all};
-pub(crate) use message::{Adopt, Control, Data, Handle, Join, Port, Told};
+pub(crate) use message::{Adopt, AdoptedCall, Control, Data, Handle, Join, Port, Told};
 pub(crate) use rows::purge;
 pub(crate) use turn::Turn;
 
@@ -59,7 +59,7 @@ pub(crate) struct Actor<W: Workers> {
     /// When it last turned out that the session cannot sleep yet.
     awake_at: Instant,
     /// Calls that were open before we woke and whose worker has not named them yet ...
-    unbound: BTreeSet<StreamId>,
+    unbound: BTreeSet<CallId>,
     /// ... and until when we wait for that.
     unbound_until: Option<Instant>,
 }

@@ -131,11 +131,9 @@ impl<W: Workers> Actor<W> {
     /// Through the longest call; who waits for the result of a task may wait longer.
     fn kept_until(&self, stream: StreamId) -> Timestamp {
         let config = &self.shared.config;
-        let mut calls = self.state.calls();
-        let call = calls.find(|(of, facts)| *of == stream && facts.task.is_some());
         let long = self.after(config.event_span());
-        let task = call.map(|(_, facts)| facts.deadline + config.event_retention);
-        task.map_or(long, |task| task.max(long))
+        let waits_until = self.state.waits_until(stream);
+        waits_until.map_or(long, |until| long.max(until + config.event_retention))
     }
 
     fn add_row(&self, batch: &mut Batch) -> SessionRow {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ostler_dispatch::workers::Workers;
 use ostler_protocol::{RequestId, call::Answer, fault::Fault, reply};
+use ostler_types::CallId;
 
 use crate::{
     SessionError,
@@ -54,11 +55,7 @@ impl<W: Workers> Actor<W> {
     async fn perform(&mut self, act: Act, arrivals: &mut [Arrival<W>]) {
         match act {
             Act::Keep { stream, arrival } => self.keep(stream, &mut arrivals[arrival]),
-            Act::Refuse {
-                arrival,
-                request,
-                fault,
-            } => self.refuse_call(&mut arrivals[arrival], &request, &fault),
+            Act::Refuse { arrival, fault } => self.refuse_calls(&mut arrivals[arrival], &fault),
             Act::Show {
                 stream,
                 place,
@@ -71,14 +68,14 @@ impl<W: Workers> Actor<W> {
             } => self.chat(stream, chatter, data),
             Act::Complete { stream } => drop(self.readers.remove(&stream)),
             Act::Release { request } => self.facts.book.remove(&request),
-            Act::Answer { stream, answer } => self.feed(stream, answer),
-            Act::Cancel { stream, reason } => {
-                if let Some(call) = self.sources.calls.get(&stream) {
+            Act::Answer { call, answer } => self.feed(call, answer),
+            Act::Cancel { call, reason } => {
+                if let Some(call) = self.sources.calls.get(&call) {
                     call.cancel(reason);
                 }
             }
-            Act::Extend { stream } => self.extend(stream),
-            Act::Recorded { stream } => self.recorded(stream),
+            Act::Extend { call } => self.extend(call),
+            Act::Recorded { call } => self.recorded(call),
             Act::Listen { arrival } => self.listen(&mut arrivals[arrival]),
             Act::Replay {
                 cursor,
@@ -97,12 +94,12 @@ impl<W: Workers> Actor<W> {
         }
     }
 
-    /// The row is stored: from here on the call is the session's, whatever happens to readers.
+    /// Their rows are stored: from here on the calls are the session's, whatever happens to readers.
     fn keep(&mut self, stream: StreamId, arrival: &mut Arrival<W>) {
-        if let Some(call) = arrival.call.take() {
+        for call in arrival.calls.drain(..) {
             let key = self.facts.key.clone();
             self.shared.open_calls.insert(call.id(), key);
-            self.sources.calls.insert(stream, call.keep());
+            self.sources.calls.insert(call.id(), call.keep());
             self.shared.metrics.calls_adopted.increment(1);
         }
         if let Some(writer) = arrival.writer.take() {
@@ -110,23 +107,33 @@ impl<W: Workers> Actor<W> {
         }
     }
 
-    fn refuse_call(&mut self, arrival: &mut Arrival<W>, request: &RequestId, fault: &Fault) {
-        self.shared.metrics.calls_refused.increment(1);
-        // Dropped unkept, which cancels it.
-        drop(arrival.call.take());
+    fn refuse_calls(&mut self, arrival: &mut Arrival<W>, fault: &Fault) {
+        let refused = arrival.calls.len() as u64;
+        self.shared.metrics.calls_refused.increment(refused);
+        // Dropped unkept, which cancels them.
+        arrival.calls.clear();
         if let Some(writer) = arrival.writer.take() {
-            self.refuse(&writer, request, fault);
+            let answered = std::mem::take(&mut arrival.answered);
+            self.refuse(&writer, answered, &arrival.requests, fault);
         }
     }
 
-    /// An error that no stream stores: the reader's only message.
-    pub(super) fn refuse(&self, writer: &Writer, request: &RequestId, fault: &Fault) {
-        let message = reply::error(self.facts.revision, Some(request), fault);
-        writer.plain(Frame {
-            id: None,
-            data: message,
-            retry: None,
-        });
+    /// Errors that no stream stores, behind the answers that there are: all that this reader gets.
+    pub(super) fn refuse(
+        &self,
+        writer: &Writer,
+        answered: Vec<Bytes>,
+        requests: &[RequestId],
+        fault: &Fault,
+    ) {
+        let error = |request| reply::error(self.facts.revision, Some(request), fault);
+        for data in answered.into_iter().chain(requests.iter().map(error)) {
+            writer.plain(Frame {
+                id: None,
+                data,
+                retry: None,
+            });
+        }
         writer.end();
     }
 
@@ -170,14 +177,14 @@ impl<W: Workers> Actor<W> {
         }
     }
 
-    fn feed(&mut self, stream: StreamId, answer: Answer) {
-        if let Some(call) = self.sources.calls.get(&stream) {
+    fn feed(&mut self, call: CallId, answer: Answer) {
+        if let Some(call) = self.sources.calls.get(&call) {
             call.answer(vec![answer]);
         }
     }
 
-    fn recorded(&mut self, stream: StreamId) {
-        if let Some(call) = self.sources.calls.remove(&stream) {
+    fn recorded(&mut self, call: CallId) {
+        if let Some(call) = self.sources.calls.remove(&call) {
             call.recorded();
             self.shared.open_calls.remove(call.id());
             self.shared.metrics.calls_recorded.increment(1);
@@ -185,10 +192,10 @@ impl<W: Workers> Actor<W> {
     }
 
     /// As long as a person may take, once more: the row's deadline allows for it.
-    fn extend(&mut self, stream: StreamId) {
+    fn extend(&mut self, call: CallId) {
         let config = &self.shared.config;
         let until = self.now() + config.call_timeout.max(config.elicitation_timeout);
-        if let Some(call) = self.sources.calls.get_mut(&stream) {
+        if let Some(call) = self.sources.calls.get_mut(&call) {
             call.set_deadline(until);
         }
     }

@@ -169,10 +169,10 @@ fn add_call(
 
 fn add_question(calls: &mut [RestoredCall], key: &Key, record: &Record) -> Option<()> {
     let row: QuestionRow = record::decode(record)?;
-    let (id, asked) = (record::question_of_key(key)?, row.into_asked()?);
+    let ((call, id), asked) = (record::question_of_key(key)?, row.into_asked()?);
     let mut calls = calls.iter_mut();
     // The rows of a finished call may still hold questions: they went with it.
-    if let Some(call) = calls.find(|call| call.stream == asked.stream) {
+    if let Some(call) = calls.find(|open| open.facts.call == call) {
         call.questions.push((id, asked));
     }
     Some(())

@@ -10,18 +10,19 @@ use std::{
 use ostler_actor::{Alarm, Item, Mailbox};
 use ostler_dispatch::{KeptCall, workers::Workers};
 use ostler_protocol::call::CallEvent;
+use ostler_types::CallId;
 
 use crate::{
     actor::{Control, Data, watches::Watches},
     state::Notice,
-    stream::{Departures, StreamId},
+    stream::Departures,
 };
 
 /// One thing that happened.
 pub(super) enum Wake<W: Workers> {
     Control(Control<W>),
     Data(Data),
-    Call(StreamId, CallEvent),
+    Call(CallId, CallEvent),
     Noticed(Vec<Notice>),
     ReaderLeft,
     Alarm,
@@ -29,8 +30,8 @@ pub(super) enum Wake<W: Workers> {
 
 pub(super) struct Sources<W: Workers> {
     pub mailbox: Mailbox<Control<W>, Data>,
-    /// At most `streams_per_session_max`, so that polling all of them is cheap.
-    pub calls: BTreeMap<StreamId, KeptCall<W>>,
+    /// Mostly a few; never more than `requests_per_session_max`.
+    pub calls: BTreeMap<CallId, KeptCall<W>>,
     pub watches: Watches,
     pub departures: Arc<Departures>,
     pub alarm: Alarm,
@@ -82,9 +83,9 @@ impl<W: Workers> Sources<W> {
 
     /// After its outcome nothing of a call is ready, so it may stay until that is stored.
     fn poll_calls(&mut self, cx: &mut Context<'_>) -> Poll<Wake<W>> {
-        for (stream, call) in &mut self.calls {
+        for (id, call) in &mut self.calls {
             if let Poll::Ready(event) = call.poll_next(cx) {
-                return Poll::Ready(Wake::Call(*stream, event));
+                return Poll::Ready(Wake::Call(*id, event));
             }
         }
         Poll::Pending

@@ -1,14 +1,15 @@
 //! One turn: what woke us becomes inputs, the machine decides, then store, then show.
 
+use bytes::Bytes;
 use ostler_actor::StopReason;
 use ostler_dispatch::{CallStream, workers::Workers};
 use ostler_protocol::{RequestId, fault::Fault};
 
 use crate::{
     SessionError,
-    actor::{Actor, Adopt, Control, Data, Join, Port, Told, sources::Wake},
+    actor::{Actor, Adopt, AdoptedCall, Control, Data, Join, Port, Told, sources::Wake},
     resources::{Updates, Watch},
-    state::{Adoption, CallFacts, Effects, Input, Notice},
+    state::{Adopted, Adoption, CallFacts, Effects, Input, Notice},
     stream::{StreamId, Writer},
 };
 
@@ -23,13 +24,15 @@ pub(crate) struct Turn<W: Workers> {
 }
 
 pub(super) struct Arrival<W: Workers> {
-    pub call: Option<CallStream<W>>,
+    pub calls: Vec<CallStream<W>>,
+    /// Answers that came with the calls.
+    pub answered: Vec<Bytes>,
     pub writer: Option<Writer>,
     /// The watch of a new subscription.
     pub updates: Option<Updates>,
     pub port: Option<Port>,
-    /// The request of an arriving call.
-    pub request: Option<RequestId>,
+    /// The requests of the calls.
+    pub requests: Vec<RequestId>,
     /// What the port will be told, unless the turn cannot be stored.
     pub verdict: Result<(), SessionError>,
 }
@@ -53,14 +56,22 @@ impl<W: Workers> Turn<W> {
 }
 
 impl<W: Workers> Arrival<W> {
-    fn asker(port: Port) -> Self {
+    fn new() -> Self {
         Arrival {
-            call: None,
+            calls: Vec::new(),
+            answered: Vec::new(),
             writer: None,
             updates: None,
-            port: Some(port),
-            request: None,
+            port: None,
+            requests: Vec::new(),
             verdict: Ok(()),
+        }
+    }
+
+    fn asker(port: Port) -> Self {
+        Arrival {
+            port: Some(port),
+            ..Arrival::new()
         }
     }
 }
@@ -95,7 +106,7 @@ impl<W: Workers> Actor<W> {
         match wake {
             Wake::Control(control) => self.control(control, turn),
             Wake::Data(data) => self.data(data, turn),
-            Wake::Call(stream, event) => self.call_said(stream, event, turn),
+            Wake::Call(call, event) => self.call_said(call, event, turn),
             Wake::Noticed(notices) => self.apply(Input::Noticed(notices), turn),
             Wake::ReaderLeft => self.readers_left(turn),
             Wake::Alarm => {
@@ -191,6 +202,32 @@ impl<W: Workers> Actor<W> {
 
     fn adopt(&mut self, adopt: Adopt<W>, turn: &mut Turn<W>) {
         let Adopt {
+            calls,
+            answered,
+            writer,
+        } = adopt;
+        let mut arrival = Arrival {
+            writer,
+            answered: answered.clone(),
+            ..Arrival::new()
+        };
+        let mut adopted = Vec::new();
+        for call in calls {
+            let (call, facts) = self.arrived(call);
+            arrival.calls.push(call);
+            arrival.requests.push(facts.facts.request.clone());
+            adopted.push(facts);
+        }
+        let adoption = Adoption {
+            arrival: turn.arrive(arrival),
+            answered,
+            calls: adopted,
+        };
+        self.apply(Input::Adopt(Box::new(adoption)), turn);
+    }
+
+    fn arrived(&self, adopted: AdoptedCall<W>) -> (CallStream<W>, Adopted) {
+        let AdoptedCall {
             call,
             request,
             kind,
@@ -198,8 +235,7 @@ impl<W: Workers> Actor<W> {
             progress_token,
             task,
             backlog,
-            writer,
-        } = adopt;
+        } = adopted;
         // Asked only now: it may be cancelled while the call is on its way to us. What comes
         // later comes as a message.
         let cancelled = self.facts.book.is_cancelled(&request);
@@ -214,21 +250,12 @@ impl<W: Workers> Actor<W> {
             deadline: task.as_ref().map_or(own_deadline, |task| task.deadline),
             task: task.map(|task| task.handle),
         };
-        let arrival = turn.arrive(Arrival {
-            call: Some(call),
-            writer,
-            updates: None,
-            port: None,
-            request: Some(facts.request.clone()),
-            verdict: Ok(()),
-        });
-        let adoption = Adoption {
-            arrival,
+        let adopted = Adopted {
             facts,
             cancelled,
             backlog,
         };
-        self.apply(Input::Adopt(Box::new(adoption)), turn);
+        (call, adopted)
     }
 
     fn end_of_age(&mut self, turn: &mut Turn<W>) {
@@ -270,8 +297,13 @@ impl<W: Workers> Actor<W> {
             if let Some(port) = arrival.port {
                 port.send(Err(SessionError::Storage));
             }
-            if let (Some(request), Some(writer)) = (arrival.request, arrival.writer) {
-                self.refuse(&writer, &request, &Fault::Storage);
+            if let Some(writer) = arrival.writer.filter(|_| !arrival.requests.is_empty()) {
+                self.refuse(
+                    &writer,
+                    arrival.answered,
+                    &arrival.requests,
+                    &Fault::Storage,
+                );
             }
         }
     }

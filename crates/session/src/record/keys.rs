@@ -103,6 +103,7 @@ fn last_numbers(key: &Key) -> Option<[u64; 2]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::question_of_key;
 
     fn session() -> SessionKey {
         SessionKey {
@@ -133,5 +134,6 @@ mod tests {
             number: 1,
         };
         assert_eq!(call_of_key(&key.question(ask), &session.tenant), None);
+        assert_eq!(question_of_key(&key.question(ask)), Some((call, ask)));
     }
 }

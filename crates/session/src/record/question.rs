@@ -7,18 +7,16 @@ use ostler_protocol::{
     json::Raw,
 };
 use ostler_store::Key;
+use ostler_types::CallId;
 
 use crate::{
     record::{Kind, Row},
     state::{AskId, Asked},
-    stream::StreamId,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub(crate) struct QuestionRow {
-    #[n(0)]
-    stream: u64,
     /// Chosen by the author of the worker.
     #[n(1)]
     key: String,
@@ -56,7 +54,6 @@ impl Row for QuestionRow {
 impl QuestionRow {
     pub fn new(asked: &Asked) -> Self {
         QuestionRow {
-            stream: asked.stream.0,
             key: asked.key.clone(),
             kind: kind_number(asked.kind),
             params: asked.params.bytes().to_vec(),
@@ -73,7 +70,6 @@ impl QuestionRow {
             None => None,
         };
         Some(Asked {
-            stream: StreamId(self.stream),
             key: self.key,
             kind: kind_of(self.kind)?,
             params: Raw::parse(self.params.into(), usize::MAX).ok()?,
@@ -105,14 +101,16 @@ impl AnswerRow {
     }
 }
 
-/// The id at the end of a question's key.
-pub(crate) fn question_of_key(key: &Key) -> Option<AskId> {
-    let bytes: [u8; 12] = key.last_bytes()?;
-    let (epoch, number) = bytes.split_first_chunk::<8>()?;
-    Some(AskId {
+/// The call and the question that a question's key ends with.
+pub(crate) fn question_of_key(key: &Key) -> Option<(CallId, AskId)> {
+    let bytes: [u8; 28] = key.last_bytes()?;
+    let (call, id) = bytes.split_first_chunk::<16>()?;
+    let (epoch, number) = id.split_first_chunk::<8>()?;
+    let id = AskId {
         epoch: u64::from_be_bytes(*epoch),
         number: u32::from_be_bytes(number.try_into().ok()?),
-    })
+    };
+    Some((CallId(u128::from_be_bytes(*call)), id))
 }
 
 fn kind_number(kind: QuestionKind) -> u8 {
@@ -155,10 +153,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_question_comes_back_with_its_answer(
-            stream: u64, key: String, kind in 1..=4u8, params: String, value in value(),
+            key: String, kind in 1..=4u8, params: String, value in value(),
         ) {
             let asked = Asked {
-                stream: StreamId(stream),
                 answer: value.map(|value| Answer { key: key.clone(), value }),
                 key,
                 kind: kind_of(kind).expect("1 to 4 are kinds"),

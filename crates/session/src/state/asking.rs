@@ -9,15 +9,13 @@ use ostler_protocol::{
     json::Raw,
     notify,
 };
-use ostler_types::Instant;
+use ostler_types::{CallId, Instant};
 
 use crate::{
     Config,
     state::{
-        Act, AskId, CallProgress, Counted, Effects, Phase, SessionState, Write, call::Call,
-        question::Question,
+        Act, AskId, CallProgress, Counted, Effects, Phase, SessionState, Write, question::Question,
     },
-    stream::StreamId,
 };
 
 /// Questions of one batch; the rest is refused.
@@ -28,13 +26,13 @@ impl SessionState {
     pub(super) fn asked(
         &mut self,
         now: Instant,
-        stream: StreamId,
+        id: CallId,
         questions: Vec<Asking>,
         effects: &mut Effects,
     ) {
         let mut new = questions;
-        new.retain(|question| !self.is_known(stream, question, effects));
-        let Some(call) = self.calls.get_mut(&stream).filter(|_| !new.is_empty()) else {
+        new.retain(|question| !self.is_known(id, question, effects));
+        let Some(call) = self.calls.get_mut(&id).filter(|_| !new.is_empty()) else {
             return;
         };
         // How much a task may ask is its own affair, however often its result is waited for.
@@ -43,10 +41,10 @@ impl SessionState {
         let refused = call.cancelled || call.ask_rounds > self.terms.config.ask_rounds_max;
         for (index, question) in new.into_iter().enumerate() {
             match (refused || index >= BATCH_LEN_MAX, self.phase) {
-                (true, _) => fail(stream, question.key, AnswerFailure::Refused, effects),
-                (false, Phase::Opening { .. }) => self.held_back.push((stream, question)),
+                (true, _) => fail(id, question.key, AnswerFailure::Refused, effects),
+                (false, Phase::Opening { .. }) => self.held_back.push((id, question)),
                 (false, Phase::Presumed | Phase::Open | Phase::Ended) => {
-                    self.ask_client(now, stream, question, effects);
+                    self.ask_client(now, id, question, effects);
                 }
             }
         }
@@ -54,37 +52,37 @@ impl SessionState {
 
     /// A worker that lost its link, or found a new owner, asks again what it asked: the client
     /// is asked once. What is answered already is answered again.
-    fn is_known(&self, stream: StreamId, question: &Asking, effects: &mut Effects) -> bool {
-        let settled = self.calls.get(&stream).map(|call| &call.settled);
+    fn is_known(&self, call: CallId, question: &Asking, effects: &mut Effects) -> bool {
+        let settled = self.calls.get(&call).map(|call| &call.settled);
         let mut settled = settled.into_iter().flatten();
         if let Some((_, answer)) = settled.find(|(known, _)| known == question) {
             let answer = answer.clone();
-            effects.act(Act::Answer { stream, answer });
+            effects.act(Act::Answer { call, answer });
             return true;
         }
         let mut open = self.questions.values();
         let mut held_back = self.held_back.iter();
-        open.any(|open| open.stream == stream && open.question == *question)
-            || held_back.any(|(of, held)| *of == stream && held == question)
+        open.any(|open| open.call == call && open.question == *question)
+            || held_back.any(|(of, held)| *of == call && held == question)
     }
 
     /// Shows one question as a request of ours, if this client may be asked it at all [LIF-9].
     pub(super) fn ask_client(
         &mut self,
         now: Instant,
-        stream: StreamId,
+        call_id: CallId,
         question: Asking,
         effects: &mut Effects,
     ) {
-        let Some(call) = self.calls.get_mut(&stream) else {
+        let Some(call) = self.calls.get_mut(&call_id) else {
             return;
         };
         if ask::check_question(&question).is_err() {
-            return fail(stream, question.key, AnswerFailure::Invalid, effects);
+            return fail(call_id, question.key, AnswerFailure::Invalid, effects);
         }
         if ask::gate(self.terms.revision, &self.terms.facet, &question).is_err() {
             effects.act(Act::Count(Counted::QuestionUnsupported));
-            return fail(stream, question.key, AnswerFailure::Unsupported, effects);
+            return fail(call_id, question.key, AnswerFailure::Unsupported, effects);
         }
         self.questions_asked += 1;
         let id = AskId {
@@ -92,25 +90,28 @@ impl SessionState {
             number: self.questions_asked,
         };
         let request = ask::to_request(self.terms.revision, &id.to_text(), &question);
+        let request = call.facts.related(request);
         let question = Question {
-            stream,
+            call: call_id,
             expires: now + patience(&self.terms.config, question.kind),
             question,
         };
         call.asked.push(id);
         // Again, because its deadline in the store must outlive a call that waits for a person.
         effects.write(Write::Call {
-            stream,
+            stream: call.stream,
             facts: call.facts.clone(),
             progress: CallProgress::Open,
         });
         effects.write(Write::Question {
-            call: call.facts.call,
+            call: call_id,
             id,
             asked: question.asked(None),
         });
-        call.store(stream, request, false, effects);
-        effects.act(Act::Extend { stream });
+        if let Some(stream) = self.streams.get_mut(call.stream) {
+            stream.store(request, false, effects);
+        }
+        effects.act(Act::Extend { call: call_id });
         effects.act(Act::Count(Counted::QuestionAsked));
         self.questions.insert(id, question);
     }
@@ -142,45 +143,47 @@ impl SessionState {
             .extract_if(.., |_, question| question.expires <= now);
         for (id, question) in expired.collect::<Vec<_>>() {
             effects.act(Act::Count(Counted::QuestionTimedOut));
-            if let Some(call) = self.calls.get_mut(&question.stream) {
-                withdraw(call, question.stream, id, "timed out", effects);
-            }
+            self.withdraw(question.call, id, "timed out", effects);
             self.settle(id, question, Err(AnswerFailure::TimedOut), effects);
         }
     }
 
     /// The call ended or is no longer wanted: the client need not answer [S2C-7].
-    pub(super) fn withdraw_questions(
-        &mut self,
-        stream: StreamId,
-        call: &mut Call,
-        effects: &mut Effects,
-    ) {
-        self.held_back.retain(|(of, _)| *of != stream);
+    pub(super) fn withdraw_questions(&mut self, call: CallId, effects: &mut Effects) {
+        self.held_back.retain(|(of, _)| *of != call);
         let open = self
             .questions
-            .extract_if(.., |_, question| question.stream == stream);
+            .extract_if(.., |_, question| question.call == call);
         for (id, _) in open.collect::<Vec<_>>() {
-            withdraw(call, stream, id, "the request ended", effects);
+            self.withdraw(call, id, "the request ended", effects);
+        }
+    }
+
+    fn withdraw(&mut self, call: CallId, id: AskId, reason: &str, effects: &mut Effects) {
+        let Some(call) = self.calls.get(&call) else {
+            return;
+        };
+        let message = notify::cancelled(&id.to_text(), Some(reason));
+        let message = call.facts.related(message);
+        if let Some(stream) = self.streams.get_mut(call.stream) {
+            stream.store(message, false, effects);
         }
     }
 
     /// Somebody else is asked, or has answered.
-    pub(super) fn withdrawn(&mut self, stream: StreamId, keys: &[String], effects: &mut Effects) {
-        let Some(call) = self.calls.get_mut(&stream) else {
-            return;
-        };
-        let taken_back = |of: StreamId, key: &String| of == stream && keys.contains(key);
+    pub(super) fn withdrawn(&mut self, id: CallId, keys: &[String], effects: &mut Effects) {
+        let taken_back = |of: CallId, key: &String| of == id && keys.contains(key);
         self.held_back
             .retain(|(of, held)| !taken_back(*of, &held.key));
         let open = self
             .questions
-            .extract_if(.., |_, open| taken_back(open.stream, &open.question.key));
-        for (id, _) in open.collect::<Vec<_>>() {
-            withdraw(call, stream, id, "no longer asked here", effects);
-            call.asked.retain(|asked| *asked != id);
-            let call = call.facts.call;
-            effects.write(Write::DropQuestion { call, id });
+            .extract_if(.., |_, open| taken_back(open.call, &open.question.key));
+        for (ask, _) in open.collect::<Vec<_>>() {
+            self.withdraw(id, ask, "no longer asked here", effects);
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.asked.retain(|asked| *asked != ask);
+            }
+            effects.write(Write::DropQuestion { call: id, id: ask });
         }
     }
 
@@ -192,8 +195,8 @@ impl SessionState {
         value: Result<Raw, AnswerFailure>,
         effects: &mut Effects,
     ) {
-        let stream = question.stream;
-        let Some(call) = self.calls.get_mut(&stream) else {
+        let call_id = question.call;
+        let Some(call) = self.calls.get_mut(&call_id) else {
             return;
         };
         let answer = Answer {
@@ -201,25 +204,23 @@ impl SessionState {
             value,
         };
         effects.write(Write::Question {
-            call: call.facts.call,
+            call: call_id,
             id,
             asked: question.asked(Some(answer.clone())),
         });
         call.settled.push((question.question, answer.clone()));
-        effects.act(Act::Answer { stream, answer });
+        effects.act(Act::Answer {
+            call: call_id,
+            answer,
+        });
     }
 }
 
-fn withdraw(call: &mut Call, stream: StreamId, id: AskId, reason: &str, effects: &mut Effects) {
-    let message = notify::cancelled(&id.to_text(), Some(reason));
-    call.store(stream, message, false, effects);
-}
-
 /// Answered at once, without the client.
-fn fail(stream: StreamId, key: String, failure: AnswerFailure, effects: &mut Effects) {
+fn fail(call: CallId, key: String, failure: AnswerFailure, effects: &mut Effects) {
     let value = Err(failure);
     let answer = Answer { key, value };
-    effects.act(Act::Answer { stream, answer });
+    effects.act(Act::Answer { call, answer });
 }
 
 /// The same check as for answers of the modern era [TR-7].

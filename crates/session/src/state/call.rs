@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ostler_hub::Placement;
 use ostler_protocol::{
     RequestId,
-    call::{Answer, CallEvent, Log, Outcome, Progress, Question},
+    call::{Answer, CallEvent, Outcome, Question},
     fault::Fault,
     json::Raw,
     relay::Relay,
@@ -18,9 +18,10 @@ use ostler_types::{CallId, CallKind, Instant, Timestamp};
 use crate::{
     Config,
     state::{
-        Act, Adoption, AskId, Counted, Effects, SessionState, Terms, Write, effects::CallProgress,
+        Act, Adopted, Adoption, AskId, Counted, Effects, SessionState, Terms, Write,
+        effects::CallProgress,
     },
-    stream::{Chatter, Place, StreamId},
+    stream::{Chatter, StreamId},
 };
 
 /// What does not change about a call.
@@ -42,6 +43,8 @@ pub(crate) struct CallFacts {
 /// A call with a stream.
 pub(super) struct Call {
     pub facts: CallFacts,
+    /// Where its client hears of it.
+    pub stream: StreamId,
     pub relay: Relay,
     pub cancelled: bool,
     /// Asked and not yet forgotten; their rows go with the call.
@@ -49,163 +52,103 @@ pub(super) struct Call {
     pub ask_rounds: u32,
     /// Questions with their answers: a worker that comes back may ask again.
     pub settled: Vec<(Question, Answer)>,
-    next: Place,
-    gate: Gate,
     allowance: Allowance,
 }
 
-/// Whether the client may see anything yet.
-enum Gate {
-    /// The worker has not promised to run the call on: what the client could come back with
-    /// waits for that (design: keeping).
-    Closed {
-        held: Vec<Act>,
-    },
-    Open,
+impl CallFacts {
+    /// All that is said of a task names it.
+    pub fn related(&self, message: Bytes) -> Bytes {
+        match &self.task {
+            Some(task) => legacy::relate(&message, task),
+            None => message,
+        }
+    }
 }
 
 /// What the worker of a cancelled call is told.
 pub(super) const CANCELLED: &str = "cancelled by the client";
 
-/// Chatter that waits for the gate; more is dropped. The gate opens within a round trip.
-const HELD_CHATTER_MAX: usize = 64;
+impl SessionState {
+    /// Calls that answer one POST get a stream together.
+    pub(super) fn adopt(&mut self, now: Instant, adoption: Adoption, effects: &mut Effects) {
+        let Adoption {
+            arrival,
+            answered,
+            calls,
+        } = adoption;
+        if self.streams.posts_len() >= self.terms.config.streams_per_session_max {
+            let fault = Fault::Quota("streams in this session");
+            effects.act(Act::Refuse { arrival, fault });
+            let requests = calls.into_iter().map(|adopted| adopted.facts.request);
+            return requests.for_each(|request| effects.act(Act::Release { request }));
+        }
+        let ids = calls.iter().map(|adopted| adopted.facts.call);
+        let stream = self.streams.open(ids).id();
+        for Adopted { facts, .. } in &calls {
+            self.enter(now, stream, facts.clone());
+            effects.write(Write::Call {
+                stream,
+                facts: facts.clone(),
+                progress: CallProgress::Open,
+            });
+        }
+        effects.act(Act::Keep { stream, arrival });
+        self.begin_stream(stream, answered, effects);
+        for adopted in calls {
+            self.take_over(now, adopted, effects);
+        }
+    }
 
-impl Call {
-    pub fn new(facts: CallFacts, relay: Relay, terms: &Terms, now: Instant) -> Self {
-        Call {
+    fn begin_stream(&mut self, stream: StreamId, answered: Vec<Bytes>, effects: &mut Effects) {
+        let primes = self.terms.revision.primes_streams();
+        let priming = primes.then(Bytes::new);
+        if let Some(stream) = self.streams.get_mut(stream) {
+            for message in priming.into_iter().chain(answered) {
+                stream.store(message, false, effects);
+            }
+        }
+    }
+
+    /// What happened to a call on its way here.
+    fn take_over(&mut self, now: Instant, adopted: Adopted, effects: &mut Effects) {
+        let call = adopted.facts.call;
+        if adopted.cancelled {
+            self.cancel(call, effects);
+        }
+        for event in adopted.backlog {
+            self.event(now, call, event, effects);
+        }
+    }
+
+    /// A call is on its stream from here on.
+    pub(super) fn enter(&mut self, now: Instant, stream: StreamId, facts: CallFacts) -> &mut Call {
+        let id = facts.call;
+        let token = facts.progress_token.clone();
+        let call = Call {
+            stream,
+            relay: Relay::new(self.terms.revision, token, Some(self.log_level)),
             facts,
-            relay,
             cancelled: false,
             asked: Vec::new(),
             ask_rounds: 0,
             settled: Vec::new(),
-            next: Place {
-                epoch: terms.epoch,
-                seq: 1,
-            },
-            gate: Gate::Closed { held: Vec::new() },
-            allowance: Allowance::new(now, &terms.config),
+            allowance: Allowance::new(now, &self.terms.config),
+        };
+        if let Some(stream) = self.streams.get_mut(stream) {
+            stream.enter();
         }
-    }
-
-    /// A call that was kept in an earlier life of the session.
-    pub fn open_gate(&mut self) {
-        self.gate = Gate::Open;
-    }
-
-    /// Stores an event and shows it, in this order.
-    pub fn store(&mut self, stream: StreamId, data: Bytes, last: bool, effects: &mut Effects) {
-        let data = self.related(data);
-        let place = self.next;
-        self.next.seq += 1;
-        let (shown, stored) = (data.clone(), data);
-        effects.write(Write::Event {
-            stream,
-            place,
-            data: stored,
-            last,
-        });
-        let data = shown;
-        self.show(
-            Act::Show {
-                stream,
-                place,
-                data,
-            },
-            effects,
-        );
-    }
-
-    /// All that is said of a task names it.
-    fn related(&self, data: Bytes) -> Bytes {
-        match &self.facts.task {
-            Some(task) if !data.is_empty() => legacy::relate(&data, task),
-            Some(_) | None => data,
-        }
-    }
-
-    fn show(&mut self, act: Act, effects: &mut Effects) {
-        match &mut self.gate {
-            Gate::Closed { held } => held.push(act),
-            Gate::Open => effects.act(act),
-        }
-    }
-
-    fn chat(&mut self, now: Instant, chat: Act, effects: &mut Effects) {
-        let crowded = matches!(&self.gate, Gate::Closed { held } if held.len() >= HELD_CHATTER_MAX);
-        match crowded || !self.allowance.take(now) {
-            true => effects.act(Act::Count(Counted::ChatterDropped)),
-            false => self.show(chat, effects),
-        }
-    }
-
-    // Closed => Open: the worker runs the call on, or it has ended already.
-    fn release(&mut self, effects: &mut Effects) {
-        match std::mem::replace(&mut self.gate, Gate::Open) {
-            Gate::Closed { held } => effects.acts.extend(held),
-            Gate::Open => {}
-        }
-    }
-}
-
-impl SessionState {
-    pub(super) fn adopt(&mut self, now: Instant, adoption: Adoption, effects: &mut Effects) {
-        let Adoption {
-            arrival,
-            facts,
-            cancelled,
-            backlog,
-        } = adoption;
-        if self.calls.len() >= self.terms.config.streams_per_session_max {
-            let request = facts.request.clone();
-            let fault = Fault::Quota("streams in this session");
-            effects.act(Act::Refuse {
-                arrival,
-                request: request.clone(),
-                fault,
-            });
-            return effects.act(Act::Release { request });
-        }
-        let stream = self.open_stream();
-        effects.write(Write::Call {
-            stream,
-            facts: facts.clone(),
-            progress: CallProgress::Open,
-        });
-        effects.act(Act::Keep { stream, arrival });
-        let mut call = self.new_call(facts, now);
-        if self.terms.revision.primes_streams() {
-            call.store(stream, Bytes::new(), false, effects);
-        }
-        self.calls.insert(stream, call);
-        if cancelled {
-            self.cancel(stream, effects);
-        }
-        for event in backlog {
-            self.event(now, stream, event, effects);
-        }
-    }
-
-    pub(super) fn new_call(&self, facts: CallFacts, now: Instant) -> Call {
-        let token = facts.progress_token.clone();
-        let relay = Relay::new(self.terms.revision, token, Some(self.log_level));
-        Call::new(facts, relay, &self.terms, now)
-    }
-
-    fn open_stream(&mut self) -> StreamId {
-        self.streams_opened += 1;
-        StreamId::of_call(self.terms.epoch, self.streams_opened)
+        self.calls.entry(id).insert_entry(call).into_mut()
     }
 
     /// The row must name where the call runs: an outcome from elsewhere does not count.
-    pub(super) fn moved(&mut self, stream: StreamId, placement: Placement, effects: &mut Effects) {
-        let Some(call) = self.calls.get_mut(&stream) else {
+    pub(super) fn moved(&mut self, call: CallId, placement: Placement, effects: &mut Effects) {
+        let Some(call) = self.calls.get_mut(&call) else {
             return;
         };
         if call.facts.placement.as_ref() != Some(&placement) {
             call.facts.placement = Some(placement);
             effects.write(Write::Call {
-                stream,
+                stream: call.stream,
                 facts: call.facts.clone(),
                 progress: CallProgress::Open,
             });
@@ -216,39 +159,72 @@ impl SessionState {
     pub(super) fn event(
         &mut self,
         now: Instant,
-        stream: StreamId,
+        id: CallId,
         event: CallEvent,
         effects: &mut Effects,
     ) {
-        let Some(call) = self.calls.get_mut(&stream) else {
+        let Some(call) = self.calls.get_mut(&id) else {
             return;
         };
-        match event {
-            CallEvent::Started => {}
-            CallEvent::Kept => call.release(effects),
-            CallEvent::Progress(progress) => progressed(call, now, stream, &progress, effects),
-            CallEvent::Log(log) => logged(call, now, stream, &log, effects),
-            CallEvent::Ask(questions) => self.asked(now, stream, questions, effects),
-            CallEvent::Withdrawn(keys) => self.withdrawn(stream, &keys, effects),
+        let chat = match event {
+            CallEvent::Started => None,
+            CallEvent::Kept => {
+                if let Some(stream) = self.streams.get_mut(call.stream) {
+                    stream.promised(id, effects);
+                }
+                None
+            }
+            CallEvent::Progress(progress) => {
+                let message = call.relay.progress(&progress);
+                message.map(|message| (Chatter::Progress, message))
+            }
+            CallEvent::Log(log) => call.relay.log(&log).map(|message| (Chatter::Log, message)),
+            CallEvent::Ask(questions) => return self.asked(now, id, questions, effects),
+            CallEvent::Withdrawn(keys) => return self.withdrawn(id, &keys, effects),
             // A client of this revision has no handle to follow: the call stays open.
-            CallEvent::BecomeTask => {}
-            CallEvent::Outcome(outcome) => self.finish(stream, outcome, effects),
+            CallEvent::BecomeTask => None,
+            CallEvent::Outcome(outcome) => return self.finish(id, outcome, effects),
+        };
+        if let Some((chatter, message)) = chat {
+            self.chat(now, id, chatter, message, effects);
+        }
+    }
+
+    fn chat(
+        &mut self,
+        now: Instant,
+        id: CallId,
+        chatter: Chatter,
+        message: Bytes,
+        effects: &mut Effects,
+    ) {
+        let Some(call) = self.calls.get_mut(&id) else {
+            return;
+        };
+        let message = call.facts.related(message);
+        let shown = call.allowance.take(now)
+            && (self.streams.get_mut(call.stream))
+                .is_some_and(|stream| stream.chat(chatter, message, effects));
+        if !shown {
+            effects.act(Act::Count(Counted::ChatterDropped));
         }
     }
 
     // Running => finished: the final event is stored once, then shown, then the worker may
-    // forget the outcome. A cancelled call gets no answer [CAN-1].
-    fn finish(&mut self, stream: StreamId, outcome: Outcome, effects: &mut Effects) {
-        let Some(mut call) = self.calls.remove(&stream) else {
+    // forget the outcome. A cancelled call gets no answer [CAN-1]. A stream ends with its last call.
+    fn finish(&mut self, id: CallId, outcome: Outcome, effects: &mut Effects) {
+        self.withdraw_questions(id, effects);
+        let Some(call) = self.calls.remove(&id) else {
             return;
         };
-        self.withdraw_questions(stream, &mut call, effects);
-        if !call.cancelled {
-            let message = final_message(&self.terms, &call.facts, &outcome);
-            call.store(stream, message, true, effects);
-        }
-        call.release(effects);
-        let Call { facts, asked, .. } = call;
+        let message = (!call.cancelled).then(|| final_message(&self.terms, &call.facts, &outcome));
+        let is_last = self.leave(id, call.stream, message, effects);
+        let Call {
+            facts,
+            asked,
+            stream,
+            ..
+        } = call;
         for id in asked {
             let call = facts.call;
             effects.write(Write::DropQuestion { call, id });
@@ -259,33 +235,54 @@ impl SessionState {
             facts,
             progress: CallProgress::Finished,
         });
-        effects.act(Act::Complete { stream });
+        if is_last {
+            self.streams.remove(stream);
+            effects.act(Act::Complete { stream });
+        }
         effects.act(Act::Release { request });
-        effects.act(Act::Recorded { stream });
+        effects.act(Act::Recorded { call: id });
+    }
+
+    /// The last word on a call, if there is one to say; whether the stream ends with it.
+    fn leave(
+        &mut self,
+        call: CallId,
+        stream: StreamId,
+        message: Option<Bytes>,
+        effects: &mut Effects,
+    ) -> bool {
+        let Some(stream) = self.streams.get_mut(stream) else {
+            return false;
+        };
+        let is_last = stream.leave();
+        match message {
+            Some(message) => drop(stream.store(message, is_last, effects)),
+            None if is_last => stream.store_end(effects),
+            None => {}
+        }
+        stream.promised(call, effects);
+        is_last
     }
 
     /// `notifications/cancelled` of a request whose call is here. A late one is ignored [CAN-5].
     pub(super) fn cancelled(&mut self, id: &RequestId, effects: &mut Effects) {
-        if let Some(stream) = self.stream_of(id) {
-            self.cancel(stream, effects);
+        if let Some(call) = self.call_of(id) {
+            self.cancel(call, effects);
         }
     }
 
-    /// The worker is told to stop and the questions are withdrawn; the stream ends when the
-    /// call does [CAN-1], [S2C-7].
-    fn cancel(&mut self, stream: StreamId, effects: &mut Effects) {
-        let Some(mut call) = self.calls.remove(&stream) else {
+    /// The worker is told to stop and the questions are withdrawn; the call is on its stream until
+    /// it has ended [CAN-1], [S2C-7].
+    fn cancel(&mut self, id: CallId, effects: &mut Effects) {
+        let Some(call) = self.calls.get_mut(&id).filter(|call| !call.cancelled) else {
             return;
         };
-        if !call.cancelled {
-            call.cancelled = true;
-            effects.act(Act::Cancel {
-                stream,
-                reason: CANCELLED,
-            });
-            self.withdraw_questions(stream, &mut call, effects);
-        }
-        self.calls.insert(stream, call);
+        call.cancelled = true;
+        effects.act(Act::Cancel {
+            call: id,
+            reason: CANCELLED,
+        });
+        self.withdraw_questions(id, effects);
     }
 }
 
@@ -302,45 +299,7 @@ fn final_message(terms: &Terms, facts: &CallFacts, outcome: &Outcome) -> Bytes {
         target,
         ..
     } = facts;
-    reply::outcome(&shape, request, *kind, target, outcome)
-}
-
-fn progressed(
-    call: &mut Call,
-    now: Instant,
-    stream: StreamId,
-    progress: &Progress,
-    effects: &mut Effects,
-) {
-    if let Some(data) = call.relay.progress(progress) {
-        let data = call.related(data);
-        let chatter = Chatter::Progress;
-        call.chat(
-            now,
-            Act::Chat {
-                stream,
-                chatter,
-                data,
-            },
-            effects,
-        );
-    }
-}
-
-fn logged(call: &mut Call, now: Instant, stream: StreamId, log: &Log, effects: &mut Effects) {
-    if let Some(data) = call.relay.log(log) {
-        let data = call.related(data);
-        let chatter = Chatter::Log;
-        call.chat(
-            now,
-            Act::Chat {
-                stream,
-                chatter,
-                data,
-            },
-            effects,
-        );
-    }
+    facts.related(reply::outcome(&shape, request, *kind, target, outcome))
 }
 
 /// How much chatter may still be relayed: a bucket that holds one second's worth [P-7].

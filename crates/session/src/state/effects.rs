@@ -45,7 +45,7 @@ pub(crate) enum Write {
     Event {
         stream: StreamId,
         place: Place,
-        /// Empty: a priming event.
+        /// Empty: a priming event, or the end of a stream whose last request was cancelled.
         data: Bytes,
         last: bool,
     },
@@ -76,15 +76,14 @@ pub(crate) enum CallProgress {
 /// One thing to do.
 #[derive(Debug)]
 pub(crate) enum Act {
-    /// The call that arrived gets this stream; its reader, if it has one, reads it.
+    /// The calls that arrived get this stream; their reader, if there is one, reads it.
     Keep {
         stream: StreamId,
         arrival: usize,
     },
-    /// The call that arrived cannot be taken: its reader is told, the call is cancelled.
+    /// The calls that arrived cannot be taken: their reader is told, they are cancelled.
     Refuse {
         arrival: usize,
-        request: RequestId,
         fault: Fault,
     },
     /// A stored event goes to the stream's reader.
@@ -108,16 +107,16 @@ pub(crate) enum Act {
         request: RequestId,
     },
     Answer {
-        stream: StreamId,
+        call: CallId,
         answer: Answer,
     },
     Cancel {
-        stream: StreamId,
+        call: CallId,
         reason: &'static str,
     },
     /// The outcome is safe: the worker may forget it. The call is let go of.
     Recorded {
-        stream: StreamId,
+        call: CallId,
     },
     /// The reader that arrived is the standalone one now; an older one is told to come back.
     Listen {
@@ -135,7 +134,7 @@ pub(crate) enum Act {
     },
     /// The call waits for a person: it may run longer.
     Extend {
-        stream: StreamId,
+        call: CallId,
     },
     Unwatch {
         uri: Arc<str>,

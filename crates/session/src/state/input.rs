@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ostler_hub::Placement;
 use ostler_protocol::{
     RequestId,
@@ -9,10 +10,11 @@ use ostler_protocol::{
     inbound::ClientError,
     json::Raw,
 };
+use ostler_types::CallId;
 
 use crate::{
     state::{CallFacts, News, Notice},
-    stream::{Cursor, Place, StreamId},
+    stream::{Cursor, Place},
 };
 
 /// `arrival` is what came along and the machine cannot hold (a call, a reader): its index among
@@ -23,16 +25,16 @@ pub(crate) enum Input {
     SetLevel(LogLevel),
     Adopt(Box<Adoption>),
     Event {
-        stream: StreamId,
+        call: CallId,
         event: CallEvent,
     },
-    /// The call of this stream was found again at its worker.
+    /// The call was found again at its worker.
     Claimed {
-        stream: StreamId,
+        call: CallId,
     },
-    /// The call of this stream runs elsewhere now.
+    /// The call runs elsewhere now.
     Moved {
-        stream: StreamId,
+        call: CallId,
         placement: Placement,
     },
     Answered {
@@ -66,10 +68,19 @@ pub(crate) enum Input {
     End,
 }
 
-/// A running call that moves to the session.
+/// The running calls of one POST move to the session.
 #[derive(Debug, Clone)]
 pub(crate) struct Adoption {
     pub arrival: usize,
+    /// Answers to others of the same POST.
+    pub answered: Vec<Bytes>,
+    /// At least one.
+    pub calls: Vec<Adopted>,
+}
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Adopted {
     pub facts: CallFacts,
     /// The client cancelled it on the way here.
     pub cancelled: bool,

@@ -10,6 +10,7 @@
 mod input;
 mod effects;
 mod question;
+mod stream;
 mod call;
 mod asking;
 mod standalone;
@@ -21,13 +22,13 @@ use std::{
 };
 
 use ostler_protocol::{RequestId, Revision, call::LogLevel, facet::ClientFacet};
-use ostler_types::Instant;
+use ostler_types::{CallId, Instant, Timestamp};
 
 use crate::{Config, SessionError, stream::StreamId};
 
 pub(crate) use call::CallFacts;
 pub(crate) use effects::{Act, CallProgress, Counted, Effects, Write};
-pub(crate) use input::{Adoption, Input};
+pub(crate) use input::{Adopted, Adoption, Input};
 pub(crate) use question::{AskId, Asked};
 pub(crate) use restore::{Restored, RestoredCall};
 pub use standalone::News;
@@ -36,6 +37,7 @@ pub(crate) use standalone::{ListKinds, Notice};
 use call::Call;
 use question::Question;
 use standalone::Standalone;
+use stream::Streams;
 
 /// What does not change while the session is live.
 #[derive(Debug, Clone)]
@@ -52,13 +54,13 @@ pub(crate) struct SessionState {
     phase: Phase,
     log_level: LogLevel,
     subscriptions: BTreeSet<Arc<str>>,
-    calls: BTreeMap<StreamId, Call>,
-    streams_opened: u32,
+    calls: BTreeMap<CallId, Call>,
+    streams: Streams,
     /// Questions the client has not answered yet.
     questions: BTreeMap<AskId, Question>,
     questions_asked: u32,
     /// Questions that wait for `initialized` [LIF-7].
-    held_back: Vec<(StreamId, ostler_protocol::call::Question)>,
+    held_back: Vec<(CallId, ostler_protocol::call::Question)>,
     standalone: Standalone,
 }
 
@@ -91,9 +93,9 @@ impl SessionState {
             Input::Initialized => self.initialized(now, effects),
             Input::SetLevel(level) => self.set_level(level, effects),
             Input::Adopt(adoption) => self.adopt(now, *adoption, effects),
-            Input::Event { stream, event } => self.event(now, stream, event, effects),
-            Input::Moved { stream, placement } => self.moved(stream, placement, effects),
-            Input::Claimed { stream } => self.claimed(stream, effects),
+            Input::Event { call, event } => self.event(now, call, event, effects),
+            Input::Moved { call, placement } => self.moved(call, placement, effects),
+            Input::Claimed { call } => self.claimed(call, effects),
             Input::Answered { id, result } => self.answered(&id, result, effects),
             Input::Cancelled { id } => self.cancelled(&id, effects),
             Input::Listen { arrival } => self.listen(arrival, effects),
@@ -101,7 +103,9 @@ impl SessionState {
             Input::Resume { arrival, cursor } => self.resume(arrival, cursor, effects),
             Input::Noticed(notices) => self.noticed(notices, effects),
             Input::News(news) => {
-                self.standalone.tell(news, self.phase, &self.terms, effects);
+                let stream = &mut self.streams.standalone;
+                self.standalone
+                    .tell(news, self.phase, &self.terms, stream, effects);
             }
             Input::Subscribe { arrival, uri } => self.subscribe(arrival, uri, effects)?,
             Input::Unsubscribe(uri) => self.unsubscribe(&uri, effects),
@@ -166,10 +170,10 @@ impl SessionState {
     }
 
     fn release_held_back(&mut self, now: Instant, effects: &mut Effects) {
-        for (stream, question) in std::mem::take(&mut self.held_back) {
-            self.ask_client(now, stream, question, effects);
+        for (call, question) in std::mem::take(&mut self.held_back) {
+            self.ask_client(now, call, question, effects);
         }
-        self.standalone.flush(self.phase, &self.terms, effects);
+        self.flush(effects);
     }
 
     fn holds_back(&self) -> bool {
@@ -219,25 +223,32 @@ impl SessionState {
         for notice in notices.into_iter().filter(wanted) {
             self.standalone.add(notice);
         }
-        self.standalone.flush(self.phase, &self.terms, effects);
+        self.flush(effects);
     }
 
     fn listen(&mut self, arrival: usize, effects: &mut Effects) {
         effects.act(Act::Listen { arrival });
-        self.standalone.open(&self.terms, effects);
-        self.standalone.flush(self.phase, &self.terms, effects);
+        let stream = &mut self.streams.standalone;
+        self.standalone.open(&self.terms, stream, effects);
+        self.flush(effects);
+    }
+
+    /// Shows what waits on the standalone stream, if it may be seen.
+    fn flush(&mut self, effects: &mut Effects) {
+        let stream = &mut self.streams.standalone;
+        self.standalone
+            .flush(self.phase, &self.terms, stream, effects);
     }
 
     fn resume(&mut self, arrival: usize, cursor: crate::stream::Cursor, effects: &mut Effects) {
-        let standalone = cursor.stream == StreamId::STANDALONE;
         effects.act(Act::Replay {
             cursor,
-            live: standalone || self.calls.contains_key(&cursor.stream),
+            live: self.streams.is_live(cursor.stream),
             arrival,
         });
-        if standalone {
+        if cursor.stream == StreamId::STANDALONE {
             self.standalone.resumed();
-            self.standalone.flush(self.phase, &self.terms, effects);
+            self.flush(effects);
         }
     }
 
@@ -249,37 +260,43 @@ impl SessionState {
     // Opening | Open => Ended: its calls are cancelled, its streams end, its rows go [SES-5].
     fn end(&mut self, effects: &mut Effects) {
         self.phase = Phase::Ended;
-        for (stream, call) in std::mem::take(&mut self.calls) {
+        for (call, Call { facts, .. }) in std::mem::take(&mut self.calls) {
             effects.act(Act::Cancel {
-                stream,
+                call,
                 reason: "the session ended",
             });
+            let request = facts.request;
+            effects.act(Act::Release { request });
+        }
+        for stream in self.streams.take_posts() {
             effects.act(Act::Complete { stream });
-            effects.act(Act::Release {
-                request: call.facts.request,
-            });
         }
         self.questions.clear();
         effects.end = true;
     }
 
-    /// The calls with a stream, and their requests.
-    pub fn calls(&self) -> impl Iterator<Item = (StreamId, &CallFacts)> {
-        self.calls
-            .iter()
-            .map(|(stream, call)| (*stream, &call.facts))
+    /// The calls with a stream.
+    pub fn calls(&self) -> impl Iterator<Item = &CallFacts> {
+        self.calls.values().map(|call| &call.facts)
+    }
+
+    /// How long somebody may wait on this stream for the result of a task.
+    pub fn waits_until(&self, stream: StreamId) -> Option<Timestamp> {
+        let calls = self.calls.values();
+        let mut waiting = calls.filter(|call| call.stream == stream && call.facts.task.is_some());
+        waiting.next().map(|call| call.facts.deadline)
     }
 
     /// Whether anything but the session's own row may be stored.
     pub fn has_stored(&self) -> bool {
-        self.terms.epoch > 1 || self.streams_opened > 0 || self.standalone.has_stored()
+        self.streams.has_stored()
     }
 
     /// The call that answers this request, if it has a stream.
-    fn stream_of(&self, request: &RequestId) -> Option<StreamId> {
-        let mut calls = self.calls.iter();
-        let found = calls.find(|(_, call)| call.facts.request == *request);
-        found.map(|(stream, _)| *stream)
+    fn call_of(&self, request: &RequestId) -> Option<CallId> {
+        let mut calls = self.calls();
+        let found = calls.find(|facts| facts.request == *request);
+        found.map(|facts| facts.call)
     }
 }
 

@@ -5,9 +5,7 @@ use ostler_protocol::{
     call::{Answer, Question as Asking, QuestionKind},
     json::Raw,
 };
-use ostler_types::Instant;
-
-use crate::stream::StreamId;
+use ostler_types::{CallId, Instant};
 
 /// Our own request id towards the client: unique in the session for ever, because a new epoch
 /// starts a new count [S2C-2].
@@ -39,7 +37,7 @@ impl AskId {
 /// A question that waits for the client.
 #[derive(Debug)]
 pub(super) struct Question {
-    pub stream: StreamId,
+    pub call: CallId,
     pub question: Asking,
     pub expires: Instant,
 }
@@ -47,7 +45,6 @@ pub(super) struct Question {
 /// What is stored of a question.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Asked {
-    pub stream: StreamId,
     pub key: String,
     pub kind: QuestionKind,
     pub params: Raw,
@@ -60,7 +57,6 @@ impl Question {
     /// The row, with or without its answer.
     pub fn asked(&self, answer: Option<Answer>) -> Asked {
         Asked {
-            stream: self.stream,
             key: self.question.key.clone(),
             kind: self.question.kind,
             params: self.question.params.clone(),

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use ostler_protocol::call::{LogLevel, Question as Asking};
-use ostler_types::Instant;
+use ostler_types::{CallId, Instant};
 
 use crate::{
     state::{
         Act, AskId, Asked, CallFacts, Effects, ListKinds, Phase, SessionState, Terms,
-        call::CANCELLED, question::Question, standalone::Standalone,
+        call::CANCELLED, question::Question, standalone::Standalone, stream::Streams,
     },
     stream::StreamId,
 };
@@ -43,11 +43,11 @@ impl SessionState {
             log_level: restored.log_level.unwrap_or(LogLevel::Info),
             subscriptions: restored.subscriptions.into_iter().collect(),
             calls: Default::default(),
-            streams_opened: 0,
+            streams: Streams::new(terms.epoch),
             questions: Default::default(),
             questions_asked: 0,
             held_back: Vec::new(),
-            standalone: Standalone::new(terms.epoch, restored.unseen),
+            standalone: Standalone::new(restored.unseen),
             terms,
         }
     }
@@ -59,47 +59,50 @@ impl SessionState {
             facts,
             questions,
         } = restored;
-        let mut call = self.new_call(facts, now);
-        call.open_gate();
-        for (id, asked) in questions {
-            call.asked.push(id);
+        let id = facts.call;
+        self.streams.reopen(stream);
+        let call = self.enter(now, stream, facts);
+        let mut open = Vec::new();
+        for (ask, asked) in questions {
+            call.asked.push(ask);
             let Asked {
                 key,
                 kind,
                 params,
                 answer,
-                ..
             } = asked;
             let question = Asking { key, kind, params };
             match answer {
                 Some(answer) => call.settled.push((question, answer)),
-                None => self.wait_again(now, stream, id, question),
+                None => open.push((ask, question)),
             }
         }
-        self.calls.insert(stream, call);
+        for (ask, question) in open {
+            self.wait_again(now, id, ask, question);
+        }
     }
 
     /// Its worker is found: answers that were stored are fed once more, because nobody knows
     /// which of them it got. It takes the first answer to a key and ignores others. What the
     /// client cancelled meanwhile is cancelled now that somebody hears it [CAN-1].
-    pub(super) fn claimed(&mut self, stream: StreamId, effects: &mut Effects) {
-        let call = self.calls.get(&stream);
+    pub(super) fn claimed(&mut self, id: CallId, effects: &mut Effects) {
+        let call = self.calls.get(&id);
         if call.is_some_and(|call| call.cancelled) {
             effects.act(Act::Cancel {
-                stream,
+                call: id,
                 reason: CANCELLED,
             });
         }
         for (_, answer) in call.iter().flat_map(|call| &call.settled) {
             let answer = answer.clone();
-            effects.act(Act::Answer { stream, answer });
+            effects.act(Act::Answer { call: id, answer });
         }
     }
 
-    fn wait_again(&mut self, now: Instant, stream: StreamId, id: AskId, question: Asking) {
+    fn wait_again(&mut self, now: Instant, call: CallId, id: AskId, question: Asking) {
         let expires = now + super::asking::patience(&self.terms.config, question.kind);
         let question = Question {
-            stream,
+            call,
             question,
             expires,
         };

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use ostler_protocol::{inbound::ListKind, notify};
 
 use crate::{
-    state::{Act, Effects, Phase, Terms, Write},
+    state::{Effects, Phase, Terms, Write, stream::Stream},
     stream::{Chatter, Place, StreamId},
 };
 
@@ -72,29 +72,23 @@ pub(super) struct Standalone {
     /// left is shown to the next.
     shown: VecDeque<(Place, Notice)>,
     taken: Option<Place>,
-    next: Place,
     /// The oldest event of this epoch that is still stored.
     oldest_seq: u64,
 }
 
 impl Standalone {
-    pub fn new(epoch: u64, unseen: ListKinds) -> Self {
+    pub fn new(unseen: ListKinds) -> Self {
         Standalone {
             heard: false,
             unseen: unseen.notices().into_iter().collect(),
             shown: VecDeque::new(),
             taken: None,
-            next: Place { epoch, seq: 1 },
             oldest_seq: 1,
         }
     }
 
     pub fn is_heard(&self) -> bool {
         self.heard
-    }
-
-    pub fn has_stored(&self) -> bool {
-        self.next.seq > 1
     }
 
     pub fn has_unseen(&self) -> bool {
@@ -124,13 +118,13 @@ impl Standalone {
     }
 
     /// A fresh listener: it begins with a priming event, and gets what the last one missed.
-    pub fn open(&mut self, terms: &Terms, effects: &mut Effects) {
+    pub fn open(&mut self, terms: &Terms, stream: &mut Stream, effects: &mut Effects) {
         let missed: Vec<_> = self.untaken().cloned().collect();
         self.unseen.extend(missed);
         self.shown.clear();
         self.heard = true;
         if terms.revision.primes_streams() {
-            self.store(Bytes::new(), terms, effects);
+            self.store(Bytes::new(), terms, stream, effects);
         }
     }
 
@@ -145,15 +139,21 @@ impl Standalone {
     }
 
     /// To whoever listens now; a client that may not be told anything yet is not [LIF-7].
-    pub fn tell(&mut self, news: News, phase: Phase, terms: &Terms, effects: &mut Effects) {
+    pub fn tell(
+        &mut self,
+        news: News,
+        phase: Phase,
+        terms: &Terms,
+        stream: &mut Stream,
+        effects: &mut Effects,
+    ) {
         match (self.is_ready(phase), news) {
             (false, _) => {}
-            (true, News::Status(message)) => drop(self.store(message, terms, effects)),
-            (true, News::Progress(data)) => effects.act(Act::Chat {
-                stream: StreamId::STANDALONE,
-                chatter: Chatter::Progress,
-                data,
-            }),
+            (true, News::Status(message)) => drop(self.store(message, terms, stream, effects)),
+            (true, News::Progress(message)) => {
+                // Nothing holds this stream back.
+                stream.chat(Chatter::Progress, message, effects);
+            }
         }
     }
 
@@ -165,10 +165,16 @@ impl Standalone {
     }
 
     /// Shows what waits, if somebody listens and is ready for it [LIF-7].
-    pub fn flush(&mut self, phase: Phase, terms: &Terms, effects: &mut Effects) {
+    pub fn flush(
+        &mut self,
+        phase: Phase,
+        terms: &Terms,
+        stream: &mut Stream,
+        effects: &mut Effects,
+    ) {
         let ready = self.is_ready(phase);
         while let Some(notice) = ready.then(|| self.unseen.pop_first()).flatten() {
-            let place = self.store(notice.message(), terms, effects);
+            let place = self.store(notice.message(), terms, stream, effects);
             self.shown.push_back((place, notice));
             if self.shown.len() > terms.config.stream_events_max {
                 self.shown.pop_front();
@@ -184,31 +190,25 @@ impl Standalone {
             .map(|(_, notice)| notice)
     }
 
-    fn store(&mut self, data: Bytes, terms: &Terms, effects: &mut Effects) -> Place {
-        let (stream, place) = (StreamId::STANDALONE, self.next);
-        self.next.seq += 1;
-        effects.write(Write::Event {
-            stream,
-            place,
-            data: data.clone(),
-            last: false,
-        });
-        effects.act(Act::Show {
-            stream,
-            place,
-            data,
-        });
-        self.trim(terms, effects);
+    fn store(
+        &mut self,
+        data: Bytes,
+        terms: &Terms,
+        stream: &mut Stream,
+        effects: &mut Effects,
+    ) -> Place {
+        let place = stream.store(data, false, effects);
+        self.trim(terms, place, effects);
         place
     }
 
     /// Only so many events are kept; who comes back later than that is told of the gap.
-    fn trim(&mut self, terms: &Terms, effects: &mut Effects) {
-        let kept = self.next.seq - self.oldest_seq;
+    fn trim(&mut self, terms: &Terms, newest: Place, effects: &mut Effects) {
+        let kept = newest.seq + 1 - self.oldest_seq;
         if kept > terms.config.stream_events_max as u64 {
             let place = Place {
-                epoch: self.next.epoch,
                 seq: self.oldest_seq,
+                ..newest
             };
             self.oldest_seq += 1;
             effects.write(Write::DropEvent {

@@ -4,12 +4,12 @@ use bytes::Bytes;
 
 use crate::stream::Place;
 
-/// One stored event. Empty data is a priming event.
+/// One stored event. Empty data is a priming event or, as the last one, a mark of the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoredEvent {
     pub place: Place,
     pub data: Bytes,
-    /// Nothing follows it: the response, or the last word on a cancelled request.
+    /// Nothing follows it.
     pub last: bool,
 }
 
@@ -36,12 +36,14 @@ pub(crate) fn replay(
 ) -> Result<Replay, Gap> {
     let ended = stored.last().is_some_and(|event| event.last);
     let seen = stored.partition_point(|event| event.place <= after);
-    let events = stored.split_off(seen);
+    let mut events = stored.split_off(seen);
     let gap_free = match events.first() {
         Some(first) => after.is_followed_by(first.place),
         // Seen to its end. Of a dead stream without an end nothing good can be said.
         None => live || ended,
     };
+    // A mark of the end is none of the messages.
+    events.retain(|event| !(event.last && event.data.is_empty()));
     match gap_free && (live || ended) {
         true => Ok(Replay {
             events,
@@ -62,7 +64,7 @@ mod tests {
                 epoch: *epoch,
                 seq: *seq,
             },
-            data: Bytes::new(),
+            data: Bytes::from_static(b"x"),
             last: end && index + 1 == places.len(),
         };
         places.iter().enumerate().map(event).collect()
@@ -99,6 +101,14 @@ mod tests {
         check(done(), (1, 1), false, Ok((&[(1, 2)], true)));
         check(done(), (1, 1), false, Ok((&[(1, 2)], true)));
         check(done(), (1, 2), false, Ok((&[], true)));
+    }
+
+    #[test]
+    fn a_mark_of_the_end_is_not_replayed() {
+        let mut marked = stream(&[(1, 1), (1, 2), (1, 3)], true);
+        marked[2].data = Bytes::new();
+        check(marked.clone(), (1, 1), false, Ok((&[(1, 2)], true)));
+        check(marked, (1, 2), false, Ok((&[], true)));
     }
 
     #[test]

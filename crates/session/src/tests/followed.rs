@@ -8,7 +8,7 @@ use ostler_protocol::{RequestId, call::CallEvent, json::Raw};
 use ostler_types::{CallId, CallKind};
 
 use super::{script::Script, tasks::Followed, world::*};
-use crate::{Frame, HeldSession, NewRequest, News, Reader, StreamReader, TaskRef, Ticket};
+use crate::{Frame, HeldSession, NewRequest, News, Reader, RunningCall, StreamReader, TaskRef};
 
 const TASK: &str = "task-1";
 
@@ -17,7 +17,7 @@ impl World {
         &self,
         held: &HeldSession<Script>,
         request: u64,
-    ) -> (Ticket, CallStream<Script>, Followed) {
+    ) -> (RunningCall<Script>, Followed) {
         let control = CallControl::new();
         let ticket = held.begin(NewRequest {
             id: RequestId::number(request),
@@ -32,7 +32,12 @@ impl World {
         });
         let (call, followed) = self.tasks.start(TASK);
         let call = CallStream::followed(CallId(u128::from(request)), call, control);
-        (ticket.expect("booked"), call, followed)
+        let running = RunningCall {
+            ticket: ticket.expect("booked"),
+            call,
+            backlog: Vec::new(),
+        };
+        (running, followed)
     }
 
     /// A request that waits for a task's result, its priming event read; that one's id comes along.
@@ -41,8 +46,8 @@ impl World {
         held: &HeldSession<Script>,
         request: u64,
     ) -> (StreamReader, Followed, String) {
-        let (ticket, call, followed) = self.book_task(held, request);
-        let reader = held.adopt(ticket, call, Vec::new(), Reader::Attached);
+        let (running, followed) = self.book_task(held, request);
+        let reader = held.adopt(vec![running], Vec::new(), Reader::Attached);
         let mut reader = reader.expect("adopted");
         let primed = next(&mut reader).await;
         assert_eq!(shown(&primed), "priming");
@@ -179,8 +184,8 @@ async fn a_result_may_be_waited_for_longer_than_any_call_runs() {
 async fn who_leaves_before_there_is_a_stream_lets_go_of_the_task() {
     let world = World::new();
     let held = world.hold(&world.open().await).await;
-    let (ticket, call, followed) = world.book_task(&held, 1);
-    let reader = held.adopt(ticket, call, Vec::new(), Reader::None);
+    let (running, followed) = world.book_task(&held, 1);
+    let reader = held.adopt(vec![running], Vec::new(), Reader::None);
     assert!(reader.is_none());
     assert_eq!(followed.heard(), ["let go"]);
     drop(world.book_task(&held, 1));

@@ -5,6 +5,7 @@ mod script;
 mod tasks;
 mod world;
 
+mod batches;
 mod fast;
 mod streams;
 mod questions;

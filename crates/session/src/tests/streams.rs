@@ -47,7 +47,7 @@ async fn what_came_before_the_stream_is_on_it() {
     let held = world.hold(&world.open().await).await;
     let (ticket, call) = world.start(&held, 1);
     let attempt = world.script.attempt(1);
-    let reader = held.adopt(ticket, call, vec![progress(1.0)], Reader::Attached);
+    let reader = adopt(&held, ticket, call, vec![progress(1.0)], Reader::Attached);
     attempt.end(text("done"));
     let frames = rest(reader.expect("adopted")).await;
     assert_eq!(
@@ -73,7 +73,7 @@ async fn a_call_whose_socket_was_lost_early_goes_on_unread() {
     let world = World::new();
     let held = world.hold(&world.open().await).await;
     let (ticket, call) = world.start(&held, 1);
-    assert!(held.adopt(ticket, call, Vec::new(), Reader::None).is_none());
+    assert!(adopt(&held, ticket, call, Vec::new(), Reader::None).is_none());
     let attempt = world.script.attempt(1);
     attempt.end(text("done"));
     world.pass(std::time::Duration::from_millis(10)).await;
@@ -102,7 +102,7 @@ async fn a_call_that_was_cancelled_before_it_got_its_stream_has_no_answer_either
     held.cancelled(RequestId::number(1), None)
         .await
         .expect("heard");
-    let reader = held.adopt(ticket, call, Vec::new(), Reader::Attached);
+    let reader = adopt(&held, ticket, call, Vec::new(), Reader::Attached);
     attempt.end(text("too late"));
     assert_eq!(
         all_shown(&rest(reader.expect("adopted")).await),

@@ -36,7 +36,8 @@ use super::{
     tasks::ScriptedTasks,
 };
 use crate::{
-    Config, Frame, HeldSession, NewRequest, Reader, SessionError, Sessions, StreamReader, Ticket,
+    Config, Frame, HeldSession, NewRequest, Reader, RunningCall, SessionError, Sessions,
+    StreamReader, Ticket,
     resources::{Resources, Updates},
     sessions::Outside,
 };
@@ -280,7 +281,7 @@ impl World {
     ) -> (StreamReader, ScriptedAttempt) {
         let (ticket, call) = self.start(held, request);
         let attempt = self.find_attempt(&call);
-        let reader = held.adopt(ticket, call, Vec::new(), Reader::Attached);
+        let reader = adopt(held, ticket, call, Vec::new(), Reader::Attached);
         (reader.expect("adopted"), attempt)
     }
 
@@ -323,6 +324,22 @@ impl World {
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         self.env.metrics().value(name, labels).unwrap_or(0.0)
     }
+}
+
+/// One call on a stream of its own.
+pub(super) fn adopt(
+    held: &HeldSession<Script>,
+    ticket: Ticket,
+    call: CallStream<Script>,
+    backlog: Vec<CallEvent>,
+    reader: Reader,
+) -> Option<StreamReader> {
+    let running = RunningCall {
+        ticket,
+        call,
+        backlog,
+    };
+    held.adopt(vec![running], Vec::new(), reader)
 }
 
 fn dispatcher(env: &Env, script: &Script, catalogs: &Catalogs) -> Dispatcher<Script> {

@@ -27,6 +27,14 @@ const RUNS: &[(&str, &[&str])] = &[
     ("draft", &["--suite", "draft"]),
     ("pending", &["--suite", "pending"]),
     (
+        "wire-2025-03-26",
+        &["--suite", "all", "--spec-version", "2025-03-26"],
+    ),
+    (
+        "wire-2025-06-18",
+        &["--suite", "all", "--spec-version", "2025-06-18"],
+    ),
+    (
         "wire-2025-11-25",
         &["--suite", "all", "--spec-version", "2025-11-25"],
     ),

@@ -422,7 +422,7 @@ fn a_second_initialize_shows_the_session_it_came_with() {
 fn an_answer_nobody_waits_for_is_a_message() {
     let mut post = Post::legacy("x", json!({}));
     post.body = json!({ "jsonrpc": "2.0", "id": "srv-999", "result": {} });
-    let LegacyMessage::Response { id, .. } = post.in_session().message else {
+    let LegacyMessage::Response { id, .. } = post.legacy_message() else {
         panic!("RPC-032")
     };
     assert_eq!(id.as_raw(), "\"srv-999\"");

@@ -19,8 +19,10 @@ fn opened(post: &Post) -> Initialize {
 fn versions_are_negotiated_to_one_with_sessions() {
     for (requested, negotiated) in [
         ("2025-11-25", Revision::V2025_11_25),
+        ("2025-06-18", Revision::V2025_06_18),
+        ("2025-03-26", Revision::V2025_03_26),
+        ("2024-11-05", Revision::V2024_11_05),
         ("2026-07-28", Revision::V2025_11_25),
-        ("2025-06-18", Revision::V2025_11_25),
         ("1999-01-01", Revision::V2025_11_25),
         ("", Revision::V2025_11_25),
     ] {
@@ -88,7 +90,11 @@ fn messages_name_their_session_and_maybe_a_version() {
     );
     let found = post().header("MCP-Protocol-Version", None).in_session();
     assert_eq!(found.version_header, None);
-    for unsupported in ["garbage", "2025-06-18", "2025-11-26"] {
+    // Another than the negotiated one changes nothing [LIF-5].
+    let other = post().header("MCP-Protocol-Version", Some("2025-03-26"));
+    let found = other.in_session().version_header;
+    assert_eq!(found, Some(Revision::V2025_03_26));
+    for unsupported in ["garbage", "2025-06-19", "2025-11-26"] {
         let rejected = post()
             .header("MCP-Protocol-Version", Some(unsupported))
             .rejected();
@@ -195,10 +201,11 @@ fn every_method_is_read() {
         "notifications/initialized",
         "",
     ] {
-        let LegacyMethod::Unknown { method } = method(name, json!({})) else {
+        let LegacyMethod::Refused(fault) = method(name, json!({})) else {
             panic!("{name}")
         };
-        assert_eq!(method, name);
+        let method = name.to_owned();
+        assert_eq!(fault, Fault::MethodNotFound { method });
     }
 }
 
@@ -220,7 +227,10 @@ fn methods_of_tasks_name_their_task() {
         assert_eq!((task.as_str(), read), ("t", name));
     }
     // Not declared, so not there [CAP-3].
-    assert!(matches!(method("tasks/list"), LegacyMethod::Unknown { .. }));
+    assert!(matches!(
+        method("tasks/list"),
+        LegacyMethod::Refused(Fault::MethodNotFound { .. })
+    ));
 }
 
 #[test]
@@ -238,24 +248,21 @@ fn bad_params_are_told_with_the_legacy_form_in_mind() {
         ("tools/list", json!({ "_meta": { "progressToken": true } })),
         ("tools/list", json!([])),
     ] {
-        let rejected = Post::legacy(name, params.clone()).rejected();
+        let method = Post::legacy(name, params.clone()).legacy_method();
         assert!(
-            matches!(rejected.fault, Fault::InvalidParams(_)),
+            matches!(method, LegacyMethod::Refused(Fault::InvalidParams(_))),
             "{name} {params}"
         );
-        assert_eq!(
-            (rejected.id.unwrap().as_raw(), rejected.era),
-            ("1", Some(Era::Legacy))
-        );
     }
-    assert_eq!(Post::legacy("tools/list", json!(null)).code(), 0);
+    let method = Post::legacy("tools/list", json!(null)).legacy_method();
+    assert!(matches!(method, LegacyMethod::List { .. }));
 }
 
 #[test]
 fn progress_tokens_keep_their_spelling() {
     for token in [json!(7), json!("7"), json!("")] {
         let post = Post::legacy("tools/list", json!({ "_meta": { "progressToken": token } }));
-        let LegacyMessage::Request { progress_token, .. } = post.in_session().message else {
+        let LegacyMessage::Request { progress_token, .. } = post.legacy_message() else {
             panic!()
         };
         assert_eq!(progress_token.unwrap().as_str(), token.to_string());
@@ -266,8 +273,7 @@ fn progress_tokens_keep_their_spelling() {
 fn notifications_are_told_apart_and_odd_ones_dropped() {
     let note = |method: &str, params: Value| match Post::legacy(method, params)
         .without("/id")
-        .in_session()
-        .message
+        .legacy_message()
     {
         LegacyMessage::Notification(notification) => notification,
         other => panic!("{other:?}"),
@@ -309,7 +315,7 @@ fn answers_of_the_client_are_matched_by_its_raw_id() {
         post
     };
     let good = answer(json!({ "jsonrpc": "2.0", "id": "srv-1", "result": { "action": "accept" } }));
-    let LegacyMessage::Response { id, result } = good.in_session().message else {
+    let LegacyMessage::Response { id, result } = good.legacy_message() else {
         panic!()
     };
     assert_eq!(
@@ -318,7 +324,7 @@ fn answers_of_the_client_are_matched_by_its_raw_id() {
     );
     let error =
         answer(json!({ "jsonrpc": "2.0", "id": 2, "error": { "code": -1, "message": "no" } }));
-    let LegacyMessage::Response { result, .. } = error.in_session().message else {
+    let LegacyMessage::Response { result, .. } = error.legacy_message() else {
         panic!()
     };
     assert_eq!(

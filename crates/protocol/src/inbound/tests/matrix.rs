@@ -82,8 +82,8 @@ fn oracle(header: Option<&str>, version: &Value, session: bool, sent: Sent) -> i
         Some("garbage") | Some("2025-11-25|2025-11-25") if session => -32600, // row 10
         Some("garbage") | Some("2025-11-25|2025-11-25") => -32022,            // row 10
         _ if sent == Sent::Initialize => 0,                                   // row 6
-        Some("2025-06-18") if session => -32600,                              // [LIF-5]
-        _ if session => 0,                                                    // row 8
+        _ if session && sent == Sent::Unknown => -32601,                      // [RPC-8]
+        _ if session => 0,                                                    // row 8, [LIF-5]
         _ => -32600,                                                          // row 9
     }
 }
@@ -180,7 +180,7 @@ fn the_supported_list_leads_no_client_in_a_circle() {
     let (unknown, message) = data(Some("2027-01-01"), json!("2027-01-01"));
     assert_eq!(
         unknown,
-        r#"{"requested":"2027-01-01","supported":["2026-07-28","2025-11-25"]}"#
+        r#"{"requested":"2027-01-01","supported":["2026-07-28","2025-11-25","2025-06-18","2025-03-26","2024-11-05"]}"#
     );
     assert!(message.contains("2026-07-28"), "{message}");
     let (legacy, message) = data(Some("2025-11-25"), json!("2025-11-25"));
@@ -192,7 +192,7 @@ fn the_supported_list_leads_no_client_in_a_circle() {
     let (garbage, _) = data(Some("garbage"), json!(null));
     assert_eq!(
         garbage,
-        r#"{"requested":"garbage","supported":["2026-07-28","2025-11-25"]}"#
+        r#"{"requested":"garbage","supported":["2026-07-28","2025-11-25","2025-06-18","2025-03-26","2024-11-05"]}"#
     );
 }
 

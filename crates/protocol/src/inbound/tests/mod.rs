@@ -1,5 +1,6 @@
 //! One POST in, one verdict out. [`Post`] builds bodies and headers, cases are data.
 
+mod batch;
 mod hostile;
 mod legacy;
 mod matrix;
@@ -121,8 +122,15 @@ impl Post {
         }
     }
 
+    pub(super) fn legacy_message(&self) -> LegacyMessage {
+        match self.in_session().posted {
+            Posted::Message(message) => message,
+            other => panic!("{} gave {other:?}", self.body),
+        }
+    }
+
     pub(super) fn legacy_method(&self) -> LegacyMethod {
-        match self.in_session().message {
+        match self.legacy_message() {
             LegacyMessage::Request { method, .. } => method,
             other => panic!("{} gave {other:?}", self.body),
         }
@@ -131,6 +139,13 @@ impl Post {
 
 pub(super) fn code(parsed: &Result<Inbound, Rejected>) -> i32 {
     match parsed {
+        Ok(Inbound::InSession(InSession { posted, .. })) => match posted {
+            Posted::Message(LegacyMessage::Request {
+                method: LegacyMethod::Refused(fault),
+                ..
+            }) => fault.code(Era::Legacy),
+            Posted::Message(_) | Posted::Batch(_) => 0,
+        },
         Ok(_) => 0,
         Err(rejected) => rejected.fault.code(rejected.era.unwrap_or(Era::Modern)),
     }

@@ -9,14 +9,11 @@ fn what_the_client_could_come_back_with_waits_for_the_commit_and_for_kept() {
     let mut script = Script::new();
     script.check(
         adopt(1, vec![CallEvent::Started, progress(1.0)]),
-        &["+call 1 open", "+event call1 1.1 priming", "keep call1"],
+        &["+call 1 open", "+event post1 1.1 empty", "keep post1"],
     );
     script.check(
-        event(call_stream(1), CallEvent::Kept),
-        &[
-            "show call1 1.1 priming",
-            "chat call1 notifications/progress",
-        ],
+        event(call(1), CallEvent::Kept),
+        &["show post1 1.1 empty", "chat post1 notifications/progress"],
     );
 }
 
@@ -25,15 +22,15 @@ fn an_outcome_before_kept_shows_everything_once_it_is_stored() {
     let mut script = Script::new();
     script.apply(adopt(1, vec![]));
     script.check(
-        event(call_stream(1), outcome()),
+        event(call(1), outcome()),
         &[
-            "+event call1 1.2 result last",
+            "+event post1 1.2 result last",
             "+call 1 finished",
-            "show call1 1.1 priming",
-            "show call1 1.2 result",
-            "complete call1",
+            "show post1 1.1 empty",
+            "show post1 1.2 result",
+            "complete post1",
             "release 1",
-            "recorded call1",
+            "recorded 1",
         ],
     );
 }
@@ -41,37 +38,38 @@ fn an_outcome_before_kept_shows_everything_once_it_is_stored() {
 #[test]
 fn an_outcome_comes_once_and_nothing_follows_it() {
     let mut script = Script::new();
-    let stream = script.adopt_kept();
-    script.apply(event(stream, outcome()));
-    script.check(event(stream, outcome()), &[]);
-    script.check(event(stream, progress(9.0)), &[]);
-    script.check(event(stream, CallEvent::Ask(vec![form("k")])), &[]);
+    let call = script.adopt_kept();
+    script.apply(event(call, outcome()));
+    script.check(event(call, outcome()), &[]);
+    script.check(event(call, progress(9.0)), &[]);
+    script.check(event(call, CallEvent::Ask(vec![form("k")])), &[]);
 }
 
 #[test]
 fn a_lost_worker_is_a_final_event_too() {
     let mut script = Script::new();
-    let stream = script.adopt_kept();
+    let call = script.adopt_kept();
     let executed = Executed::Unknown;
     let lost = CallEvent::Outcome(Err(Failure::WorkerLost { executed }));
-    let effects = script.apply(event(stream, lost));
-    assert_eq!(effects[0], "+event call1 1.2 error -31003 last");
+    let effects = script.apply(event(call, lost));
+    assert_eq!(effects[0], "+event post1 1.2 error -31003 last");
 }
 
 #[test]
 fn a_cancelled_call_gets_no_answer() {
     let mut script = Script::new();
-    let stream = script.adopt_kept();
+    let call = script.adopt_kept();
     let id = RequestId::number(1);
-    script.check(Input::Cancelled { id: id.clone() }, &["cancel call1"]);
+    script.check(Input::Cancelled { id: id.clone() }, &["cancel 1"]);
     script.check(Input::Cancelled { id }, &[]);
     script.check(
-        event(stream, outcome()),
+        event(call, outcome()),
         &[
+            "+event post1 1.2 empty last",
             "+call 1 finished",
-            "complete call1",
+            "complete post1",
             "release 1",
-            "recorded call1",
+            "recorded 1",
         ],
     );
 }
@@ -83,9 +81,9 @@ fn a_call_cancelled_on_the_way_here_is_cancelled_on_arrival() {
     let Input::Adopt(mut adoption) = arrived else {
         unreachable!()
     };
-    adoption.cancelled = true;
+    adoption.calls[0].cancelled = true;
     let effects = script.apply(Input::Adopt(adoption));
-    assert_eq!(effects[2..], ["keep call1", "cancel call1"]);
+    assert_eq!(effects[2..], ["keep post1", "cancel 1"]);
 }
 
 #[test]
@@ -97,27 +95,27 @@ fn a_cancellation_of_nothing_in_flight_is_ignored() {
 #[test]
 fn logs_follow_the_level_of_the_session_while_the_call_runs() {
     let mut script = Script::new();
-    let stream = script.adopt_kept();
-    script.check(event(stream, log(LogLevel::Debug)), &[]);
+    let call = script.adopt_kept();
+    script.check(event(call, log(LogLevel::Debug)), &[]);
     script.check(
-        event(stream, log(LogLevel::Info)),
-        &["chat call1 notifications/message"],
+        event(call, log(LogLevel::Info)),
+        &["chat post1 notifications/message"],
     );
     script.check(Input::SetLevel(LogLevel::Debug), &["+session"]);
     script.check(
-        event(stream, log(LogLevel::Debug)),
-        &["chat call1 notifications/message"],
+        event(call, log(LogLevel::Debug)),
+        &["chat post1 notifications/message"],
     );
     script.apply(Input::SetLevel(LogLevel::Error));
-    script.check(event(stream, log(LogLevel::Warning)), &[]);
+    script.check(event(call, log(LogLevel::Warning)), &[]);
 }
 
 #[test]
 fn a_flood_of_progress_is_thinned() {
     let mut script = Script::new();
-    let stream = script.adopt_kept();
+    let call = script.adopt_kept();
     let relayed = |script: &mut Script, from: u32| {
-        let flood = (from..from + 1_000).map(|n| event(stream, progress(f64::from(n))));
+        let flood = (from..from + 1_000).map(|n| event(call, progress(f64::from(n))));
         let chats = flood.map(|input| script.apply(input));
         chats
             .filter(|effects| effects[0].starts_with("chat"))
@@ -141,7 +139,7 @@ fn a_session_takes_only_so_many_streams() {
     script.check(
         adopt(2, vec![]),
         &[
-            "refuse 2: quota reached: streams in this session",
+            "refuse: quota reached: streams in this session",
             "release 2",
         ],
     );
@@ -152,14 +150,14 @@ fn a_call_that_moved_is_stored_before_anything_of_the_new_attempt() {
     use ostler_hub::Placement;
     use ostler_types::{InstanceEpoch, WorkerId};
     let mut script = Script::new();
-    let stream = script.adopt_kept();
+    let call = script.adopt_kept();
     let placement = Placement {
         worker: WorkerId::parse("w-2").unwrap(),
         instance: InstanceEpoch(1),
         attempt: 2,
     };
     let moved = || Input::Moved {
-        stream,
+        call,
         placement: placement.clone(),
     };
     script.check(moved(), &["+call 1 open"]);
@@ -169,6 +167,6 @@ fn a_call_that_moved_is_stored_before_anything_of_the_new_attempt() {
 #[test]
 fn a_task_is_no_task_for_this_revision() {
     let mut script = Script::new();
-    let stream = script.adopt_kept();
-    script.check(event(stream, CallEvent::BecomeTask), &[]);
+    let call = script.adopt_kept();
+    script.check(event(call, CallEvent::BecomeTask), &[]);
 }

@@ -1,6 +1,7 @@
 //! The machine by its inputs and effects. A script feeds inputs; each step says what it had
 //! for effects, one line each, writes (`+`, `-`) before acts.
 
+mod batches;
 mod calls;
 mod questions;
 mod standalone;
@@ -98,26 +99,42 @@ impl Script {
     }
 
     /// A call with request id 1, 2, … in the order of adoption, kept by its worker.
-    fn adopt_kept(&mut self) -> StreamId {
-        let count = u32::try_from(self.state.calls.len()).unwrap() + 1;
-        self.apply(adopt(u64::from(count), vec![]));
-        self.apply(event(call_stream(count), CallEvent::Kept));
-        call_stream(count)
+    fn adopt_kept(&mut self) -> CallId {
+        let count = u64::try_from(self.state.calls.len()).unwrap() + 1;
+        self.apply(adopt(count, vec![]));
+        self.apply(event(call(count), CallEvent::Kept));
+        call(count)
     }
 }
 
 fn adopt(request: u64, backlog: Vec<CallEvent>) -> Input {
+    adopt_all(vec![], vec![adopted(request, backlog)])
+}
+
+fn adopt_all(answered: Vec<Bytes>, calls: Vec<Adopted>) -> Input {
     Input::Adopt(Box::new(Adoption {
         arrival: 0,
+        answered,
+        calls,
+    }))
+}
+
+fn adopted(request: u64, backlog: Vec<CallEvent>) -> Adopted {
+    Adopted {
         facts: facts(request),
         cancelled: false,
         backlog,
-    }))
+    }
+}
+
+/// The call of this request.
+fn call(request: u64) -> CallId {
+    CallId(u128::from(request))
 }
 
 fn facts(request: u64) -> CallFacts {
     CallFacts {
-        call: CallId(u128::from(request)),
+        call: call(request),
         request: RequestId::number(request),
         kind: CallKind::Tool,
         target: "echo".into(),
@@ -128,8 +145,8 @@ fn facts(request: u64) -> CallFacts {
     }
 }
 
-fn event(stream: StreamId, event: CallEvent) -> Input {
-    Input::Event { stream, event }
+fn event(call: CallId, event: CallEvent) -> Input {
+    Input::Event { call, event }
 }
 
 fn outcome() -> CallEvent {
@@ -214,7 +231,7 @@ fn render_write(write: &Write) -> String {
 fn render_act(act: &Act) -> String {
     match act {
         Act::Keep { stream, .. } => format!("keep {}", name(*stream)),
-        Act::Refuse { request, fault, .. } => format!("refuse {request}: {fault}"),
+        Act::Refuse { fault, .. } => format!("refuse: {fault}"),
         Act::Show {
             stream,
             place,
@@ -226,8 +243,8 @@ fn render_act(act: &Act) -> String {
         Act::Complete { stream } => format!("complete {}", name(*stream)),
         Act::Release { request } => format!("release {request}"),
         Act::Answer { answer, .. } => format!("answer {}: {}", answer.key, value(answer)),
-        Act::Cancel { stream, .. } => format!("cancel {}", name(*stream)),
-        Act::Recorded { stream } => format!("recorded {}", name(*stream)),
+        Act::Cancel { call, .. } => format!("cancel {}", call.0),
+        Act::Recorded { call } => format!("recorded {}", call.0),
         Act::Listen { .. } => "listen".into(),
         Act::Replay { cursor, live, .. } => {
             let live = if *live { "live" } else { "ended" };
@@ -235,7 +252,7 @@ fn render_act(act: &Act) -> String {
         }
         Act::Watch { uri, .. } => format!("watch {uri}"),
         Act::Unwatch { uri } => format!("unwatch {uri}"),
-        Act::Extend { stream } => format!("extend {}", name(*stream)),
+        Act::Extend { call } => format!("extend {}", call.0),
         Act::CloseReaders => "close readers".into(),
         Act::Count(counted) => format!("count {counted:?}"),
     }
@@ -251,7 +268,7 @@ fn value(answer: &Answer) -> String {
 fn name(stream: StreamId) -> String {
     match stream {
         StreamId::STANDALONE => "get".into(),
-        StreamId(number) => format!("call{}", number & 0xffff_ffff),
+        StreamId(number) => format!("post{}", number & 0xffff_ffff),
     }
 }
 
@@ -262,7 +279,7 @@ fn at(place: Place) -> String {
 /// What a message is, by its method or its kind of response.
 fn shown(data: &Bytes) -> String {
     if data.is_empty() {
-        return "priming".into();
+        return "empty".into();
     }
     let message = Raw::parse(data.clone(), 64).expect("a message is good JSON");
     let method = message

@@ -5,7 +5,7 @@ use ostler_protocol::inbound::ClientError;
 use super::*;
 
 fn ask(questions: Vec<Question>) -> Input {
-    event(call_stream(1), CallEvent::Ask(questions))
+    event(call(1), CallEvent::Ask(questions))
 }
 
 fn answered(id: &str, value: &'static str) -> Input {
@@ -31,16 +31,16 @@ fn a_question_is_stored_then_shown_and_its_answer_stored_then_fed() {
         &[
             "+call 1 open",
             "+question srv-1-1 open",
-            "+event call1 1.2 elicitation/create",
-            "show call1 1.2 elicitation/create",
-            "extend call1",
+            "+event post1 1.2 elicitation/create",
+            "show post1 1.2 elicitation/create",
+            "extend 1",
             "count QuestionAsked",
         ],
     );
     let fed = format!("answer k: {ACCEPT}");
     let stored = format!("+question srv-1-1 {ACCEPT}");
     script.check(answered("srv-1-1", ACCEPT), &[&stored, &fed]);
-    let effects = script.apply(event(call_stream(1), outcome()));
+    let effects = script.apply(event(call(1), outcome()));
     assert!(
         effects.contains(&"-question srv-1-1".to_string()),
         "{effects:?}"
@@ -82,8 +82,8 @@ fn questions_of_one_batch_are_shown_together_and_answered_in_any_order() {
     assert_eq!(
         shown,
         [
-            "show call1 1.2 elicitation/create",
-            "show call1 1.3 elicitation/create"
+            "show post1 1.2 elicitation/create",
+            "show post1 1.3 elicitation/create"
         ]
     );
     let fed = |script: &mut Script, id| script.apply(answered(id, ACCEPT))[1].clone();
@@ -124,10 +124,10 @@ fn a_question_that_nobody_answers_is_withdrawn_and_given_up() {
     script.check(
         Input::Tick,
         &[
-            "+event call1 1.3 notifications/cancelled",
+            "+event post1 1.3 notifications/cancelled",
             "+question srv-1-1 TimedOut",
             "count QuestionTimedOut",
-            "show call1 1.3 notifications/cancelled",
+            "show post1 1.3 notifications/cancelled",
             "answer k: TimedOut",
         ],
     );
@@ -140,14 +140,14 @@ fn cancelling_the_request_withdraws_its_questions_only() {
     let mut script = script();
     script.adopt_kept();
     script.apply(ask(vec![form("k")]));
-    script.apply(event(call_stream(2), CallEvent::Ask(vec![form("other")])));
+    script.apply(event(call(2), CallEvent::Ask(vec![form("other")])));
     let id = RequestId::number(1);
     script.check(
         Input::Cancelled { id },
         &[
-            "+event call1 1.3 notifications/cancelled",
-            "cancel call1",
-            "show call1 1.3 notifications/cancelled",
+            "+event post1 1.3 notifications/cancelled",
+            "cancel 1",
+            "show post1 1.3 notifications/cancelled",
         ],
     );
     script.check(answered("srv-1-1", ACCEPT), &["count AnswerUnmatched"]);
@@ -176,7 +176,7 @@ fn questions_wait_for_initialized_but_not_for_ever() {
     let shows = |effects: &[String]| {
         effects
             .iter()
-            .any(|line| line.starts_with("show call1 1.2"))
+            .any(|line| line.starts_with("show post1 1.2"))
     };
 
     let mut ready = opening();
@@ -205,7 +205,6 @@ fn a_call_asks_only_so_many_rounds() {
 #[test]
 fn a_restored_call_waits_for_open_answers_and_feeds_the_stored_ones_again() {
     let asked = |answer| Asked {
-        stream: call_stream(1),
         key: "k".into(),
         kind: QuestionKind::ElicitForm,
         params: form("k").params,
@@ -224,11 +223,10 @@ fn a_restored_call_waits_for_open_answers_and_feeds_the_stored_ones_again() {
     };
     script.state.restore_call(script.now, restored);
     let fed = format!("answer k: {ACCEPT}");
-    let stream = call_stream(1);
-    script.check(Input::Claimed { stream }, &[&fed]);
+    script.check(Input::Claimed { call: call(1) }, &[&fed]);
     assert_eq!(script.apply(answered("srv-0-2", ACCEPT))[1], fed);
-    let effects = script.apply(event(stream, outcome()));
-    assert_eq!(effects[0], "+event call1 1.1 result last");
+    let effects = script.apply(event(call(1), outcome()));
+    assert_eq!(effects[0], "+event post1 1.1 result last");
     assert!(
         effects.contains(&"-question srv-0-1".to_string()),
         "{effects:?}"

@@ -34,10 +34,10 @@ fn a_listener_is_primed_and_shown_what_waits_each_once() {
     script.check(
         LISTEN,
         &[
-            "+event get 1.1 priming",
+            "+event get 1.1 empty",
             "+event get 1.2 notifications/tools/list_changed",
             "listen",
-            "show get 1.1 priming",
+            "show get 1.1 empty",
             "show get 1.2 notifications/tools/list_changed",
         ],
     );
@@ -80,7 +80,7 @@ fn what_a_listener_did_not_take_is_shown_to_the_next() {
     assert!(!script.state.unseen_lists().tools);
     script.check(
         LISTEN,
-        &["+event get 1.5 priming", "listen", "show get 1.5 priming"],
+        &["+event get 1.5 empty", "listen", "show get 1.5 empty"],
     );
 }
 
@@ -107,15 +107,16 @@ fn a_listener_that_resumes_gets_new_things_without_a_second_priming() {
 #[test]
 fn a_call_stream_is_live_until_its_outcome() {
     let mut script = Script::new();
-    let stream = script.adopt_kept();
+    let call = script.adopt_kept();
+    let stream = call_stream(1);
     let place = Place { epoch: 1, seq: 1 };
     let resume = || Input::Resume {
         arrival: 0,
         cursor: Cursor { stream, place },
     };
-    script.check(resume(), &["replay call1 1.1 live"]);
-    script.apply(event(stream, outcome()));
-    script.check(resume(), &["replay call1 1.1 ended"]);
+    script.check(resume(), &["replay post1 1.1 live"]);
+    script.apply(event(call, outcome()));
+    script.check(resume(), &["replay post1 1.1 ended"]);
 }
 
 #[test]

@@ -9,9 +9,9 @@ use crate::stream::Cursor;
 #[test]
 fn an_ended_session_cancels_its_calls_and_knows_nothing_more() {
     let mut script = Script::new();
-    let stream = script.adopt_kept();
-    script.check(Input::End, &["cancel call1", "complete call1", "release 1"]);
-    for input in [Input::Initialized, Input::End, event(stream, outcome())] {
+    let call = script.adopt_kept();
+    script.check(Input::End, &["cancel 1", "release 1", "complete post1"]);
+    for input in [Input::Initialized, Input::End, event(call, outcome())] {
         assert_eq!(script.refused(input), SessionError::Unknown);
     }
 }
@@ -19,11 +19,11 @@ fn an_ended_session_cancels_its_calls_and_knows_nothing_more() {
 #[test]
 fn a_draining_session_closes_its_readers_and_keeps_its_calls() {
     let mut script = Script::new();
-    let stream = script.adopt_kept();
+    let call = script.adopt_kept();
     script.check(Input::Drain, &["close readers"]);
     assert_eq!(
-        script.apply(event(stream, outcome()))[0],
-        "+event call1 1.2 result last"
+        script.apply(event(call, outcome()))[0],
+        "+event post1 1.2 result last"
     );
 }
 
@@ -31,9 +31,9 @@ fn a_draining_session_closes_its_readers_and_keeps_its_calls() {
 fn a_session_is_idle_without_calls_and_listeners() {
     let mut script = Script::new();
     assert!(script.state.is_idle());
-    let stream = script.adopt_kept();
+    let call = script.adopt_kept();
     assert!(!script.state.is_idle());
-    script.apply(event(stream, outcome()));
+    script.apply(event(call, outcome()));
     assert!(script.state.is_idle());
     script.apply(Input::Listen { arrival: 0 });
     assert!(!script.state.is_idle());
@@ -60,7 +60,11 @@ fn any_input() -> impl Strategy<Value = Input> {
     let place = (1..3u64, 1..9u64).prop_map(|(epoch, seq)| Place { epoch, seq });
     prop_oneof![
         2 => (1..6u64).prop_map(|request| adopt(request, vec![])),
-        8 => (stream.clone(), any_event()).prop_map(|(s, e)| event(s, e)),
+        2 => (1..6u64, 6..9u64).prop_map(|(one, other)| {
+            let calls = vec![adopted(one, vec![]), adopted(other, vec![])];
+            adopt_all(vec![Bytes::from_static(b"{\"result\":1}")], calls)
+        }),
+        8 => (1..9u64, any_event()).prop_map(|(request, e)| event(call(request), e)),
         2 => (1..9u32).prop_map(|n| Input::Answered {
             id: RequestId::from_token(&format!("\"srv-1-{n}\"")).unwrap(),
             result: Ok(Raw::from_static(r#"{"action":"decline"}"#)),
@@ -86,8 +90,8 @@ struct Checker {
     stored: Vec<(StreamId, Place)>,
     shown: Vec<(StreamId, Place)>,
     ended: Vec<StreamId>,
-    finished: Vec<StreamId>,
-    answered: Vec<(StreamId, String)>,
+    finished: Vec<CallId>,
+    answered: Vec<(CallId, String)>,
 }
 
 impl Checker {
@@ -108,21 +112,26 @@ impl Checker {
                     self.ended.push(*stream);
                 }
             }
+            // Requests that come again are new calls under the old name.
             Write::Call {
-                stream,
+                facts,
+                progress: CallProgress::Open,
+                ..
+            } => self.finished.retain(|call| *call != facts.call),
+            Write::Call {
+                facts,
                 progress: CallProgress::Finished,
                 ..
             } => {
-                assert!(!self.finished.contains(stream), "finished twice");
-                self.finished.push(*stream);
+                assert!(!self.finished.contains(&facts.call), "finished twice");
+                self.finished.push(facts.call);
             }
-            Write::Question { asked, id, .. } if asked.answer.is_some() => {
-                let fact = (asked.stream, id.to_text());
+            Write::Question { asked, id, call } if asked.answer.is_some() => {
+                let fact = (*call, id.to_text());
                 assert!(!self.answered.contains(&fact), "answered twice");
                 self.answered.push(fact);
             }
             Write::Session
-            | Write::Call { .. }
             | Write::DropEvent { .. }
             | Write::Question { .. }
             | Write::DropQuestion { .. } => {}
