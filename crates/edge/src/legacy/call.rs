@@ -41,7 +41,7 @@ pub struct Work {
     pub(super) target: String,
     pub(super) arguments: Raw,
     /// What the client says of the task it wants.
-    task: Option<Raw>,
+    task: Option<Box<Raw>>,
     /// The handle of the task whose result is waited for.
     related: Option<String>,
 }
@@ -176,7 +176,7 @@ async fn admit(
         .admit(caller, server, work.kind, &work.target);
     let admitted = admitted.map_err(|refusal| refuse(refusal.of_known_server().into()))?;
     let revision = held.facts().revision;
-    let manner = tasks::manner(revision, &admitted, work.task.as_ref()).map_err(refuse)?;
+    let manner = tasks::manner(revision, &admitted, work.task.as_deref()).map_err(refuse)?;
     let Some(failure) = misfit(held, &admitted, work, manner).await else {
         return Ok((admitted, manner));
     };

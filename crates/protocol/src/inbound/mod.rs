@@ -127,8 +127,8 @@ pub struct CallParams {
     pub input_responses: Option<BTreeMap<String, Raw>>,
     pub request_state: Option<String>,
     /// `task` as a legacy client wrote it: means something only where it is served, so it is
-    /// read there ([`crate::task::legacy::requested_ttl`]).
-    pub task: Option<Raw>,
+    /// read there ([`crate::task::legacy::requested_ttl`]). Boxed, because it is rare.
+    pub task: Option<Box<Raw>>,
 }
 
 /// A request for completion.

@@ -94,8 +94,8 @@ impl<'a> Params<'a> {
 
     /// What a legacy client says of the task that it wants a call to be; other calls and
     /// the modern era have no such wish.
-    pub(super) fn requested_task(&self, body: &Raw) -> Option<Raw> {
-        present(self.task).map(|task| body.slice(task))
+    pub(super) fn requested_task(&self, body: &Raw) -> Option<Box<Raw>> {
+        present(self.task).map(|task| Box::new(body.slice(task)))
     }
 
     /// Answers by key. The values are not looked at: junk under an unknown key must do no harm

@@ -164,7 +164,7 @@ fn every_method_is_read() {
         (CallKind::Tool, "a", "{}")
     );
     assert_eq!((call.input_responses, call.request_state), (None, None));
-    assert_eq!(call.task.as_ref().map(Raw::as_str), Some("{}"));
+    assert_eq!(call.task.as_ref().map(|task| task.as_str()), Some("{}"));
     let LegacyMethod::Call(call) = method(
         "prompts/get",
         json!({ "name": "p", "arguments": { "a": "b" }, "task": {} }),
