@@ -29,6 +29,7 @@ pub enum Purpose {
     RequestState,
     Cursor,
     ServerRequestId,
+    StreamToken,
 }
 
 impl Purpose {
@@ -41,6 +42,7 @@ impl Purpose {
             Purpose::RequestState => 4,
             Purpose::Cursor => 5,
             Purpose::ServerRequestId => 6,
+            Purpose::StreamToken => 7,
         }
     }
 }

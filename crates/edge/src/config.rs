@@ -9,7 +9,7 @@ use ostler_types::{Limits, ServerId};
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// The Server behind the bare `/mcp`.
+    /// The Server behind the bare `/mcp` and `/sse`.
     pub default_server: Option<ServerId>,
     /// Names (`host` or `host:port`) a request may carry in `Host`. Loopback names are added when
     /// listening on loopback [OR-3].

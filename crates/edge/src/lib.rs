@@ -1,4 +1,4 @@
-//! The HTTP door: one endpoint for clients of both eras.
+//! The HTTP door: one endpoint for clients of both eras, and a pair for those of the first revision.
 //!
 //! Invariant: a request is checked from the outside in (Host, Origin, sizes, credential, media
 //! types, JSON, era) and nothing is allocated for it before the check that could refuse it. Who
@@ -19,6 +19,7 @@ mod accept;
 mod config;
 mod metrics;
 mod lists;
+mod listens;
 
 use std::{
     io,
@@ -38,7 +39,9 @@ use ostler_task::Tasks;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{body::Streams, heartbeat::Wheel, modern::Listens, origin::Gate};
+use crate::{
+    body::Streams, heartbeat::Wheel, legacy::pair::Doorstep, listens::Listens, origin::Gate,
+};
 pub use crate::{config::Config, metrics::Metrics};
 
 /// What the edge stands on.
@@ -68,6 +71,7 @@ pub(crate) struct Inner {
     tasks: Tasks,
     streams: Streams,
     listens: Listens,
+    doorstep: Doorstep,
     metrics: Metrics,
     in_work: AtomicUsize,
     draining: AtomicBool,
@@ -87,6 +91,7 @@ impl Edge {
         Self(Arc::new(Inner {
             gate: ArcSwap::from_pointee(Gate::new(&config, bound)),
             listens: Listens::new(config.limits.listens_per_principal_max),
+            doorstep: Doorstep::default(),
             env: parts.env,
             config,
             bound,

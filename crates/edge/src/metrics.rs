@@ -121,9 +121,11 @@ pub enum StreamKind {
     Listen,
     /// A stream of a legacy session.
     Session,
+    /// The one stream of HTTP+SSE.
+    Pair,
 }
 
-const KINDS: [&str; 3] = ["response", "listen", "session"];
+const KINDS: [&str; 4] = ["response", "listen", "session", "pair"];
 const ENDS: [&str; 3] = ["complete", "gone", "expired"];
 
 /// Streams opened and ended; those open are the difference.
@@ -131,8 +133,8 @@ const ENDS: [&str; 3] = ["complete", "gone", "expired"];
 pub struct StreamMetrics(Arc<StreamCounters>);
 
 struct StreamCounters {
-    opened: [Counter; 3],
-    ended: [[Counter; 3]; 3],
+    opened: [Counter; 4],
+    ended: [[Counter; 3]; 4],
 }
 
 impl StreamMetrics {

@@ -23,8 +23,8 @@ pub enum Refused {
     ForeignOrigin,
     #[error("send credentials: Authorization: Bearer <API key>")]
     Unauthenticated { invalid: bool },
-    #[error("this endpoint takes GET, POST, DELETE and OPTIONS")]
-    MethodNotAllowed,
+    #[error("this endpoint takes {allow}")]
+    MethodNotAllowed { allow: &'static str },
     #[error("nothing is served at this path")]
     NotFound,
     #[error("Content-Type must be application/json")]
@@ -101,7 +101,7 @@ impl Refused {
             Self::BadHost(_) | Self::ForeignHost => Reason::Host,
             Self::ForeignOrigin => Reason::Origin,
             Self::Unauthenticated { .. } => Reason::Authentication,
-            Self::MethodNotAllowed | Self::NotFound => Reason::Path,
+            Self::MethodNotAllowed { .. } | Self::NotFound => Reason::Path,
             Self::NotJson | Self::NotAcceptable => Reason::MediaType,
             Self::BodyTooLarge(_) | Self::HeadersTooLarge => Reason::Size,
             Self::BodyTimeout | Self::BodyBroken => Reason::Body,
@@ -115,7 +115,7 @@ impl Refused {
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
-            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -148,11 +148,8 @@ impl IntoResponse for Refused {
             Self::Unauthenticated { invalid: false } => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            Self::MethodNotAllowed => {
-                headers.insert(
-                    header::ALLOW,
-                    HeaderValue::from_static("GET, POST, DELETE, OPTIONS"),
-                );
+            Self::MethodNotAllowed { allow } => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(allow));
             }
             Self::Busy => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -203,6 +200,15 @@ pub fn rejected(rejected: &Rejected) -> Response {
     let era = rejected.era.unwrap_or(Era::Legacy);
     let body = reply::error(revision, rejected.id.as_ref(), &rejected.fault);
     with_retry(json(status(&rejected.fault, era), body), &rejected.fault)
+}
+
+/// The same where a message that was taken is answered elsewhere: what is refused is no success.
+pub fn posted(refused: &Rejected) -> Response {
+    let mut response = rejected(refused);
+    if response.status() == StatusCode::OK {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    response
 }
 
 /// The response to a request that failed with `fault` before its stream began.

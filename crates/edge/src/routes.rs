@@ -28,37 +28,59 @@ use crate::{
 };
 
 pub fn router(edge: Arc<Inner>) -> Router {
-    Router::new()
-        .route("/mcp", any(default_server))
-        .route("/{tenant}/{server}/mcp", any(named_server))
-        .fallback(elsewhere)
-        .with_state(edge)
+    let mut router = Router::new();
+    for (path, endpoint) in [
+        ("mcp", Endpoint::Mcp),
+        ("sse", Endpoint::Stream),
+        ("messages", Endpoint::Messages),
+    ] {
+        let default_server = move |State(edge): State<Arc<Inner>>, request| {
+            let server = edge.config.default_server.clone();
+            answer(edge, endpoint, server, request)
+        };
+        let named_server = move |State(edge), Path((tenant, server)): Path<_>, request| {
+            answer(edge, endpoint, server_of(tenant, server), request)
+        };
+        router = router
+            .route(&format!("/{path}"), any(default_server))
+            .route(&format!("/{{tenant}}/{{server}}/{path}"), any(named_server));
+    }
+    router.fallback(elsewhere).with_state(edge)
 }
 
-async fn default_server(State(edge): State<Arc<Inner>>, request: Request<Body>) -> Response {
-    let server = edge.config.default_server.clone();
-    answer(edge, server, request).await
+/// What Streamable HTTP takes, in one era or the other.
+pub const MCP_ALLOWS: &str = "GET, POST, DELETE, OPTIONS";
+
+/// What a Server is reached by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Endpoint {
+    /// Streamable HTTP, in both eras.
+    Mcp,
+    /// The stream of HTTP+SSE ...
+    Stream,
+    /// ... and where its client's messages go.
+    Messages,
 }
 
-async fn named_server(
-    State(edge): State<Arc<Inner>>,
-    Path((tenant, server)): Path<(String, String)>,
-    request: Request<Body>,
-) -> Response {
+fn server_of(tenant: String, server: String) -> Option<ServerId> {
     let tenant = TenantId::parse(&tenant).ok();
     let name = ServerName::parse(&server).ok();
-    let server = tenant
+    tenant
         .zip(name)
-        .map(|(tenant, name)| ServerId { tenant, name });
-    answer(edge, server, request).await
+        .map(|(tenant, name)| ServerId { tenant, name })
 }
 
 async fn elsewhere(State(edge): State<Arc<Inner>>, request: Request<Body>) -> Response {
-    answer(edge, None, request).await
+    answer(edge, Endpoint::Mcp, None, request).await
 }
 
 /// The layers, outermost first. Each stands where it is because what follows costs more.
-async fn answer(edge: Arc<Inner>, server: Option<ServerId>, request: Request<Body>) -> Response {
+async fn answer(
+    edge: Arc<Inner>,
+    endpoint: Endpoint,
+    server: Option<ServerId>,
+    request: Request<Body>,
+) -> Response {
     let (parts, body) = request.into_parts();
     let gate = edge.gate.load();
     // A page of another site is refused before anything looks at who it claims to be.
@@ -69,7 +91,7 @@ async fn answer(edge: Arc<Inner>, server: Option<ServerId>, request: Request<Bod
         Ok(origin) => origin.map(HeaderValue::from_str),
         Err(refused) => return refuse(&edge, refused),
     };
-    let mut response = match admitted(&edge, server, &parts, body).await {
+    let mut response = match admitted(&edge, endpoint, server, &parts, body).await {
         Ok(response) => response,
         Err(refused) => refuse(&edge, refused),
     };
@@ -87,6 +109,7 @@ fn refuse(edge: &Inner, refused: Refused) -> Response {
 
 async fn admitted(
     edge: &Arc<Inner>,
+    endpoint: Endpoint,
     server: Option<ServerId>,
     parts: &http::request::Parts,
     body: Body,
@@ -105,17 +128,25 @@ async fn admitted(
         edge: edge.clone(),
         server,
     };
-    let response = match parts.method {
-        Method::POST => post(exchange, headers, body).await,
-        Method::GET => legacy::get(exchange, headers).await,
-        Method::DELETE => legacy::delete(exchange, headers).await,
-        _ => Err(Refused::MethodNotAllowed),
+    let (uri, not_allowed) = (&parts.uri, |allow| Err(Refused::MethodNotAllowed { allow }));
+    let response = match (endpoint, &parts.method) {
+        (Endpoint::Mcp, &Method::POST) => post(exchange, headers, body).await,
+        (Endpoint::Mcp, &Method::GET) => legacy::get(exchange, headers).await,
+        (Endpoint::Mcp, &Method::DELETE) => legacy::delete(exchange, headers).await,
+        (Endpoint::Mcp, _) => not_allowed(MCP_ALLOWS),
+        (Endpoint::Stream, &Method::GET) => legacy::pair::stream(exchange, headers, uri).await,
+        (Endpoint::Stream, _) => not_allowed("GET, OPTIONS"),
+        (Endpoint::Messages, &Method::POST) => {
+            legacy::pair::messages(exchange, headers, uri, body).await
+        }
+        (Endpoint::Messages, _) => not_allowed("POST, OPTIONS"),
     };
     drop(place);
     response
 }
 
 /// One request of an authenticated caller to one Server.
+#[derive(Clone)]
 pub struct Exchange {
     pub edge: Arc<Inner>,
     pub caller: Caller,
@@ -174,6 +205,13 @@ impl Exchange {
     pub fn trace(&mut self, body: Option<TraceContext>, headers: &HeaderMap) {
         self.caller.trace = body.or_else(|| fields::trace(headers)).map(Arc::new);
     }
+
+    /// The same for one of several messages.
+    pub fn traced(&self, body: Option<TraceContext>, headers: &HeaderMap) -> Self {
+        let mut traced = self.clone();
+        traced.trace(body, headers);
+        traced
+    }
 }
 
 /// An empty 202 [SH-3].
@@ -201,7 +239,7 @@ fn authenticate(edge: &Inner, tenant: &TenantId, headers: &HeaderMap) -> Result<
     })
 }
 
-async fn read_body(edge: &Inner, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+pub async fn read_body(edge: &Inner, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
     let bytes_max = edge.config.limits.body_bytes_max;
     let length = headers
         .get(header::CONTENT_LENGTH)
@@ -227,7 +265,7 @@ async fn read_body(edge: &Inner, headers: &HeaderMap, body: Body) -> Result<Byte
 /// Answers a browser that asks before it calls [OR-5]. The origin was checked already.
 fn preflight(headers: &HeaderMap) -> Result<Response, Refused> {
     if !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
-        return Err(Refused::MethodNotAllowed);
+        return Err(Refused::MethodNotAllowed { allow: MCP_ALLOWS });
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     let answer = response.headers_mut();

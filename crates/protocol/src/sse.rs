@@ -1,5 +1,5 @@
 //! Framing of server-sent events. One message is one event with its data on one line
-//! [SSE-1]; there are no event names.
+//! [SSE-1]; there are no event names, but for HTTP+SSE.
 
 use bytes::Bytes;
 
@@ -36,6 +36,22 @@ pub fn retry(retry_ms: u32) -> Bytes {
     push_retry(&mut out, retry_ms);
     out.push(b'\n');
     out.into()
+}
+
+/// One message under a name, for clients that go by names: those of HTTP+SSE.
+pub fn named(name: &'static str, data: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(name.len() + data.len() + 24);
+    out.extend_from_slice(b"event: ");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\ndata: ");
+    push_line(&mut out, data);
+    out.extend_from_slice(b"\n\n");
+    out.into()
+}
+
+/// The first event of HTTP+SSE: where messages go.
+pub fn endpoint(uri: &str) -> Bytes {
+    named("endpoint", uri.as_bytes())
 }
 
 /// Whether a text can be an event id: ours are of the base64url alphabet and dots. Anything

@@ -34,9 +34,11 @@ pub struct Config {
     pub rebind_grace: Duration,
     /// Live and sleeping sessions of one principal.
     pub sessions_per_principal_max: usize,
-    /// Calls with a stream, at once, in one session. Each may buffer `stream_buffer_bytes_max`.
+    /// Streams that answer requests, at once, in one session. Each may buffer
+    /// `stream_buffer_bytes_max`.
     pub streams_per_session_max: usize,
-    /// Requests in flight at once in one session. Each costs about 100 bytes here.
+    /// Requests in flight at once in one session. Each costs about 100 bytes here, and a kept call
+    /// some KiB.
     pub requests_per_session_max: usize,
     /// Bytes that wait for one slow reader before its stream is cut.
     pub stream_buffer_bytes_max: usize,

@@ -186,21 +186,15 @@ impl<W: Workers> HeldSession<W> {
     /// resumed, and go on whether or not anybody reads [CAN-2]. `answered` are answers to others of
     /// the same POST.
     ///
-    /// `None` without a reader, and if the session cannot take the calls, which cancels them. Waiting
-    /// for a task without a reader is over with that: who has no event id cannot come back for it.
+    /// Calls that the session cannot take are cancelled.
     pub fn adopt(
         &self,
         calls: Vec<RunningCall<W>>,
         answered: Vec<Bytes>,
         reader: Reader,
-    ) -> Option<StreamReader> {
+    ) -> Result<Option<StreamReader>, SessionError> {
         let (writer, stream) = self.pair();
-        let is_lost = |call: &RunningCall<W>| reader == Reader::None && call.ticket.task.is_some();
-        let calls = calls.into_iter().filter(|call| !is_lost(call));
-        let calls: Vec<_> = calls.map(RunningCall::hand_over).collect();
-        if calls.is_empty() {
-            return None;
-        }
+        let calls: Vec<_> = calls.into_iter().map(RunningCall::hand_over).collect();
         let requests: Vec<_> = calls.iter().map(|call| call.request.clone()).collect();
         let is_read = reader == Reader::Attached;
         let adopt = Adopt {
@@ -209,13 +203,18 @@ impl<W: Workers> HeldSession<W> {
             writer: is_read.then_some(writer),
         };
         match self.handle.address.control(Control::Adopt(Box::new(adopt))) {
-            Ok(()) => is_read.then_some(stream),
-            Err(_) => {
+            Ok(()) => Ok(is_read.then_some(stream)),
+            Err(not_sent) => {
                 let book = &self.handle.book;
                 requests.iter().for_each(|request| book.remove(request));
-                None
+                Err(self.not_sent(&not_sent))
             }
         }
+    }
+
+    /// Puts a whole response on the stream of a session that has only one.
+    pub async fn say(&self, response: Bytes) -> Result<(), SessionError> {
+        self.tell(Told::Say(response)).await
     }
 
     /// The client answers a request of ours [S2C-2]; one that nobody waits for is dropped.
@@ -325,10 +324,7 @@ impl<W: Workers> HeldSession<W> {
     async fn control(&self, question: impl FnOnce(Port) -> Control<W>) -> Result<(), SessionError> {
         let (reply, answer) = Reply::new();
         let sent = self.handle.address.control(question(reply));
-        sent.map_err(|error| match error {
-            NotSent::Full(_) => self.unanswered(AskError::Full),
-            NotSent::Closed(_) => self.unanswered(AskError::Closed),
-        })?;
+        sent.map_err(|not_sent| self.not_sent(&not_sent))?;
         let answer = self.handle.env.until(self.patience(), answer).await;
         let answer = answer.ok_or(AskError::Deadline);
         let answer = answer.and_then(|answer| answer.map_err(|_| AskError::Closed));
@@ -337,6 +333,13 @@ impl<W: Workers> HeldSession<W> {
 
     fn patience(&self) -> Instant {
         self.caller.deadline.min(self.handle.env.now() + PATIENCE)
+    }
+
+    fn not_sent<M>(&self, not_sent: &NotSent<M>) -> SessionError {
+        match not_sent {
+            NotSent::Full(_) => self.unanswered(AskError::Full),
+            NotSent::Closed(_) => self.unanswered(AskError::Closed),
+        }
     }
 
     fn unanswered(&self, error: AskError) -> SessionError {

@@ -2,7 +2,8 @@
 //!
 //! Invariant: nothing that a client could come back with leaves before it is stored, and what
 //! was stored is delivered by its cursor alone: no gap, no duplicate, never another stream's.
-//! A plain call pays for none of this: it books its id, and the actor never hears of it.
+//! A plain call pays for none of this: it books its id, and the actor never hears of it. A session
+//! that lives as long as one stream (HTTP+SSE) stores nothing, for nobody can come back to it.
 //!
 //! Knows no HTTP status, header or SSE byte (`edge` frames what a [`StreamReader`] yields) and
 //! no wire form of JSON-RPC (`protocol` shapes every message).
@@ -14,6 +15,7 @@ mod config;
 mod error;
 mod metrics;
 mod event_id;
+mod lifetime;
 mod record;
 mod stream;
 mod state;
@@ -23,6 +25,7 @@ mod quota;
 mod resources;
 mod sessions;
 mod held;
+mod pair;
 mod rebind;
 mod news;
 

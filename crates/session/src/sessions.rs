@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use crate::{
     Config, HeldSession, SessionError,
     actor::{self, Actor, Control, Data, Handle, Turn},
+    lifetime::Lifetime,
     metrics::Metrics,
     quota::Quota,
     rebind::OpenCalls,
@@ -121,9 +122,7 @@ impl<W: Workers> Sessions<W> {
         init: &Initialize,
     ) -> Result<String, SessionError> {
         let shared = &self.0;
-        if shared.draining.load(Ordering::Acquire) {
-            return Err(SessionError::Draining);
-        }
+        shared.check_takes_new()?;
         check_size(init)?;
         let owner = Owner::new(&server.tenant, caller.principal());
         shared.quota.take(shared, &owner).await?;
@@ -143,20 +142,24 @@ impl<W: Workers> Sessions<W> {
         init: &Initialize,
     ) -> Result<SessionId, SessionError> {
         let shared = &self.0;
-        let row = SessionRow::new(&Opening {
-            server: &server.name,
-            principal: caller.principal(),
-            revision: init.negotiated,
-            capabilities: &init.capabilities,
-            client_info: &storable(&init.client_info),
-            now: shared.env.wall(),
-        });
+        let row = self.row(caller, server, init);
         let id = actor::mint_id(shared);
         let tenant = server.tenant.clone();
         let key = SessionKey { tenant, id };
         let activate = |slot| actor::create(shared, slot, caller, row);
         drop(shared.directory.hold(key, activate).await?);
         Ok(id)
+    }
+
+    pub(crate) fn row(&self, caller: &Caller, server: &ServerId, init: &Initialize) -> SessionRow {
+        SessionRow::new(&Opening {
+            server: &server.name,
+            principal: caller.principal(),
+            revision: init.negotiated,
+            capabilities: &init.capabilities,
+            client_info: &storable(&init.client_info),
+            now: self.0.env.wall(),
+        })
     }
 
     /// Holds a session for one request, waking it if it sleeps. What does not exist, has ended
@@ -174,13 +177,15 @@ impl<W: Workers> Sessions<W> {
         let held = self
             .hold_owned(caller, server, SessionKey { tenant, id })
             .await?;
+        Ok(self.use_held(held, caller))
+    }
+
+    pub(crate) fn use_held(&self, held: Held<Handle<W>>, caller: &Caller) -> HeldSession<W> {
+        let shared = &self.0;
         shared.mark_used(&held);
         shared.watch_unwatched(&held, caller);
-        Ok(HeldSession::new(
-            held,
-            caller.clone(),
-            shared.resources.clone(),
-        ))
+        let resources = shared.resources.clone();
+        HeldSession::new(held, caller.clone(), resources)
     }
 
     /// The owner is compared on the live handle; of a sleeping session first on its row, so
@@ -203,8 +208,19 @@ impl<W: Workers> Sessions<W> {
                 shared.directory.hold(key, activate).await?
             }
         };
-        let is_owner = held.principal == *caller.principal() && held.facts.server == *server;
-        let is_young = shared.env.wall() < held.age_ends;
+        self.check_held(held, caller, server)
+    }
+
+    pub(crate) fn check_held(
+        &self,
+        held: Held<Handle<W>>,
+        caller: &Caller,
+        server: &ServerId,
+    ) -> Result<Held<Handle<W>>, SessionError> {
+        let is_principal = held.principal == *caller.principal();
+        let is_server = held.facts.server == *server && *caller.tenant() == server.tenant;
+        let is_owner = is_principal && is_server;
+        let is_young = self.0.env.wall() < held.age_ends;
         match is_owner && is_young && !held.book.is_ended() {
             true => Ok(held),
             false => Err(SessionError::Unknown),
@@ -258,7 +274,7 @@ const CAPABILITIES_BYTES_MAX: usize = 64 << 10;
 /// For people only. Beyond this (pictures, as a rule) it is not kept.
 const CLIENT_INFO_BYTES_MAX: usize = 8 << 10;
 
-fn check_size(init: &Initialize) -> Result<(), SessionError> {
+pub(crate) fn check_size(init: &Initialize) -> Result<(), SessionError> {
     match init.capabilities.bytes().len() <= CAPABILITIES_BYTES_MAX {
         true => Ok(()),
         false => {
@@ -294,7 +310,7 @@ impl<W: Workers> Shared<W> {
         actor: Box<Actor<W>>,
         first: Box<Turn<W>>,
     ) {
-        let owner = actor.owner().clone();
+        let (owner, lifetime) = (actor.owner().clone(), actor.lifetime());
         let stop = self.supervisor.run(&key, actor.run(first)).await;
         self.ended.notify_waiters();
         match (stop.verdict, stop.reason) {
@@ -307,7 +323,7 @@ impl<W: Workers> Shared<W> {
             (Verdict::Forget, reason @ StopReason::Panicked(_)) => {
                 tracing::error!(session = %key.id, ?reason, "session given up: it keeps crashing");
                 self.metrics.given_up.increment(1);
-                self.give_back(&owner);
+                self.give_back(&owner, lifetime);
                 self.open_calls.remove_all(&key);
                 let purged = Box::pin(actor::purge(&self.store, &key, &owner, true)).await;
                 if let Err(error) = purged {
@@ -346,6 +362,14 @@ impl<W: Workers> Shared<W> {
         })
     }
 
+    /// A node that drains opens no sessions.
+    pub(crate) fn check_takes_new(&self) -> Result<(), SessionError> {
+        match self.draining.load(Ordering::Acquire) {
+            true => Err(SessionError::Draining),
+            false => Ok(()),
+        }
+    }
+
     /// Once the node closes, nothing wakes; while it only drains, calls go on.
     pub(crate) fn check_open(&self) -> Result<(), SessionError> {
         match self.closing.load(Ordering::Acquire) {
@@ -380,9 +404,13 @@ impl<W: Workers> Shared<W> {
         }
     }
 
-    /// The session is over: its principal may open another.
-    pub(crate) fn give_back(&self, owner: &Owner) {
-        self.quota.give_back(owner);
+    /// The session is over: its principal may open another. Those of one stream are bounded by
+    /// their streams.
+    pub(crate) fn give_back(&self, owner: &Owner, lifetime: Lifetime) {
+        match lifetime {
+            Lifetime::Rows => self.quota.give_back(owner),
+            Lifetime::Stream => {}
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod http;
 mod sse;
 mod message;
 mod legacy;
+mod pair;
 mod worker;
 mod node;
 
@@ -19,6 +20,7 @@ pub use crate::{
     legacy::Session,
     message::{Modern, TASKS, m_ok},
     node::{Access, TestNode},
+    pair::Pair,
     sse::{Event, Parser},
     wait::{PATIENCE, soon, within},
     worker::{Script, TestWorker},

@@ -6,6 +6,8 @@ use serde_json::Value;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Event {
     pub id: Option<String>,
+    /// Of HTTP+SSE only.
+    pub name: Option<String>,
     pub data: String,
     pub retry_ms: Option<u64>,
 }
@@ -58,10 +60,10 @@ fn read_block(block: &str) -> Option<Event> {
         is_event |= !field.is_empty();
         match field {
             "" => {}
+            "event" => event.name = Some(value.to_owned()),
             "id" => event.id = Some(value.to_owned()),
             "data" => event.data.push_str(value),
             "retry" => event.retry_ms = Some(value.parse().expect("retry is a number")),
-            "event" => assert_eq!(value, "message", "no other event is sent"),
             field => panic!("unknown field {field:?}"),
         }
     }

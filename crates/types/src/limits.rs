@@ -27,11 +27,12 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// Live and sleeping sessions of one principal. Each stores about 1 KiB.
     pub sessions_per_principal_max: usize,
-    /// Streams open at once in one session; each buffers ≤ `stream_buffer_bytes_max`.
+    /// Streams that answer requests, open at once in one session; each buffers ≤ `stream_buffer_bytes_max`.
     pub streams_per_session_max: usize,
     /// Bytes waiting for one slow reader before its stream is cut.
     pub stream_buffer_bytes_max: usize,
-    /// `subscriptions/listen` streams open at once for one principal.
+    /// Streams of `subscriptions/listen` and of HTTP+SSE open at once for one principal. One of the
+    /// latter is a session too, and buffers ≤ `stream_buffer_bytes_max`.
     pub listens_per_principal_max: usize,
     /// Resources one session or one listen may subscribe to.
     pub subscriptions_max: usize,

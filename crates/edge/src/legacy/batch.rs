@@ -7,8 +7,9 @@ use ostler_session::HeldSession;
 
 use super::{
     begin,
-    call::{self, Begun, Form, Post},
+    call::Begun,
     failed, notify,
+    post::{self, Form, Post},
 };
 use crate::routes::Exchange;
 
@@ -56,6 +57,6 @@ pub async fn deliver(
     match lost {
         // Beside requests there is no way to say so.
         Some(error) if post.is_empty() => failed(&exchange, None, error.into()),
-        Some(_) | None => call::respond(&exchange, post, Form::Array).await,
+        Some(_) | None => post::respond(&exchange, post, Form::Array).await,
     }
 }

@@ -1,49 +1,33 @@
-//! The calls of one POST within a session: one, or those of a batch.
-//!
-//! The fast path answers with one JSON body and stores nothing. Everything else (an event worth a
-//! stream, a question, a long run, a lost socket) hands the calls to the session, which keeps them
-//! on one stream.
+//! One call within a session, until it streams or ends.
 
-use std::{
-    future::poll_fn,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
-use axum::response::Response;
 use bytes::Bytes;
-use http::StatusCode;
 use ostler_dispatch::{Admitted, CallControl, NewCall};
 use ostler_protocol::{
-    RequestId, Revision,
+    RequestId,
     call::{CallEvent, Failure, Outcome},
     fault::Fault,
     inbound::{CallParams, CompleteParams},
     json::Raw,
     listing::TaskSupport,
     reply::{self, Shape},
-    task::legacy,
 };
-use ostler_session::{HeldSession, NewRequest, Reader, RunningCall, StreamReader, Ticket};
+use ostler_session::{HeldSession, NewRequest, RunningCall, Ticket};
 use ostler_types::CallKind;
 
-use super::{
-    failed, stream,
-    tasks::{self, Manner},
-};
-use crate::{
-    rejection,
-    routes::{self, Exchange},
-};
+use super::tasks::{self, Manner};
+use crate::routes::Exchange;
 
 /// What a worker is to do.
 pub struct Work {
-    pub(super) kind: CallKind,
-    pub(super) target: String,
-    pub(super) arguments: Raw,
+    pub kind: CallKind,
+    pub target: String,
+    pub arguments: Raw,
     /// What the client says of the task it wants.
     task: Option<Box<Raw>>,
     /// The handle of the task whose result is waited for.
-    related: Option<String>,
+    pub related: Option<String>,
 }
 
 impl Work {
@@ -96,10 +80,10 @@ pub enum Begun {
 
 /// A call on its fast path.
 pub struct Call {
-    pub(super) id: RequestId,
-    pub(super) work: Work,
-    pub(super) server_info: Raw,
-    pub(super) running: RunningCall,
+    pub id: RequestId,
+    pub work: Work,
+    pub server_info: Raw,
+    pub running: RunningCall,
 }
 
 /// Starts a call, unless something refuses it before it costs anything.
@@ -219,7 +203,7 @@ async fn misfit(
 
 impl Call {
     /// The outcome, or the first event that needs a stream and is on the backlog then.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Outcome>> {
         loop {
             let RunningCall {
                 ticket,
@@ -236,10 +220,6 @@ impl Call {
             }
         }
     }
-
-    pub fn into_running(self) -> RunningCall {
-        self.running
-    }
 }
 
 fn needs_stream(event: &CallEvent, ticket: &Ticket) -> bool {
@@ -254,185 +234,5 @@ fn needs_stream(event: &CallEvent, ticket: &Ticket) -> bool {
         | CallEvent::Withdrawn(_)
         | CallEvent::BecomeTask
         | CallEvent::Outcome(_) => false,
-    }
-}
-
-/// A call that ended on its fast path.
-struct Ended {
-    id: RequestId,
-    work: Work,
-    server_info: Raw,
-    outcome: Outcome,
-}
-
-impl Ended {
-    /// `None` for a cancelled request: its client wants no answer [CAN-1].
-    fn message(&self, revision: Revision) -> Option<Bytes> {
-        let shape = Shape {
-            revision,
-            server_info: &self.server_info,
-        };
-        let Work {
-            kind,
-            target,
-            related,
-            ..
-        } = &self.work;
-        if self.outcome == Err(Failure::Cancelled) {
-            return None;
-        }
-        let message = reply::outcome(&shape, &self.id, *kind, target, &self.outcome);
-        Some(match related {
-            Some(task) => legacy::relate(&message, task),
-            None => message,
-        })
-    }
-}
-
-/// The requests of one POST. Dropped before their end, the session takes what runs [CAN-2], [CAN-3].
-pub struct Post {
-    held: HeldSession,
-    answered: Vec<Bytes>,
-    running: Vec<Call>,
-    ended: Vec<Ended>,
-}
-
-/// How the answers of a POST that needs no stream are put into its body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// The answer itself, under a status of its own.
-    Single,
-    /// An array, however few they are [BAT-4].
-    Array,
-}
-
-impl Post {
-    pub fn new(held: HeldSession) -> Self {
-        Self {
-            held,
-            answered: Vec::new(),
-            running: Vec::new(),
-            ended: Vec::new(),
-        }
-    }
-
-    /// No request so far.
-    pub fn is_empty(&self) -> bool {
-        self.answered.is_empty() && self.running.is_empty()
-    }
-
-    pub fn answer(&mut self, message: Bytes) {
-        self.answered.push(message);
-    }
-
-    pub fn run(&mut self, call: Call) {
-        self.running.push(call);
-    }
-
-    /// Waits for all outcomes as long as no event needs a stream; whether they are all there.
-    fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let mut at = 0;
-        while let Some(call) = self.running.get_mut(at) {
-            match call.poll(cx) {
-                Poll::Pending => at += 1,
-                Poll::Ready(None) => return Poll::Ready(false),
-                Poll::Ready(Some(outcome)) => self.end(at, outcome),
-            }
-        }
-        match self.running.is_empty() {
-            true => Poll::Ready(true),
-            false => Poll::Pending,
-        }
-    }
-
-    fn end(&mut self, at: usize, outcome: Outcome) {
-        let Call {
-            id,
-            work,
-            server_info,
-            running,
-        } = self.running.swap_remove(at);
-        self.held.finish(running.ticket);
-        self.ended.push(Ended {
-            id,
-            work,
-            server_info,
-            outcome,
-        });
-    }
-
-    /// All answers that there are.
-    fn take_answers(&mut self) -> Vec<Bytes> {
-        let revision = self.held.facts().revision;
-        let ended = std::mem::take(&mut self.ended);
-        let ended = ended.iter().filter_map(|ended| ended.message(revision));
-        std::mem::take(&mut self.answered)
-            .into_iter()
-            .chain(ended)
-            .collect()
-    }
-
-    fn adopt(&mut self, reader: Reader) -> Option<StreamReader> {
-        let calls = std::mem::take(&mut self.running);
-        let calls = calls.into_iter().map(Call::into_running).collect();
-        let answered = self.take_answers();
-        self.held.adopt(calls, answered, reader)
-    }
-}
-
-impl Drop for Post {
-    fn drop(&mut self) {
-        if !self.running.is_empty() {
-            self.adopt(Reader::None);
-        }
-    }
-}
-
-/// The response to a POST whose requests have begun.
-pub async fn respond(exchange: &Exchange, mut post: Post, form: Form) -> Response {
-    let edge = &exchange.edge;
-    let stream_at = edge.env.now() + edge.config.stream_after;
-    let outcomes = poll_fn(|cx| post.poll_outcomes(cx));
-    if edge.env.until(stream_at, outcomes).await == Some(true) {
-        return match form {
-            Form::Single => single(&mut post),
-            Form::Array => array(post.take_answers()),
-        };
-    }
-    let first = post.running.first().map(|call| call.id.clone());
-    match post.adopt(Reader::Attached) {
-        Some(reader) => stream::respond(exchange, post.held.clone(), reader),
-        None => {
-            let retry_after = edge.config.stream_after;
-            let id = first.filter(|_| form == Form::Single);
-            failed(exchange, id.as_ref(), Fault::Overloaded { retry_after })
-        }
-    }
-}
-
-fn single(post: &mut Post) -> Response {
-    // Lacking scopes have a status of their own while there is one to give.
-    if let [
-        Ended {
-            id,
-            outcome: Err(Failure::NeedsScope(scopes)),
-            work: Work { related: None, .. },
-            ..
-        },
-    ] = &post.ended[..]
-    {
-        let scopes = scopes.clone();
-        return rejection::failed(post.held.facts().revision, id, &Fault::Forbidden { scopes });
-    }
-    match post.take_answers().pop() {
-        Some(body) => rejection::json(StatusCode::OK, body),
-        None => routes::accepted(),
-    }
-}
-
-fn array(answers: Vec<Bytes>) -> Response {
-    match answers.is_empty() {
-        true => routes::accepted(),
-        false => rejection::json(StatusCode::OK, reply::batch(&answers)),
     }
 }

@@ -5,6 +5,8 @@
 
 mod batch;
 mod call;
+pub mod pair;
+mod post;
 mod stream;
 mod tasks;
 
@@ -23,7 +25,10 @@ use ostler_protocol::{
 };
 use ostler_session::{HeldSession, SessionError};
 
-use self::call::{Begun, Form, Post};
+use self::{
+    call::Begun,
+    post::{Form, Post},
+};
 use crate::{
     fields::{self, Fields},
     lists,
@@ -110,7 +115,7 @@ async fn single(
                 Begun::Running(call) => {
                     let mut post = Post::new(held);
                     post.run(*call);
-                    call::respond(&exchange, post, Form::Single).await
+                    post::respond(&exchange, post, Form::Single).await
                 }
             }
         }
@@ -123,9 +128,15 @@ async fn single(
 
 fn request_id(posted: &Posted) -> Option<&RequestId> {
     match posted {
-        Posted::Message(LegacyMessage::Request { id, .. }) => Some(id),
-        Posted::Message(LegacyMessage::Notification(_) | LegacyMessage::Response { .. })
-        | Posted::Batch(_) => None,
+        Posted::Message(message) => id_of(message),
+        Posted::Batch(_) => None,
+    }
+}
+
+fn id_of(message: &LegacyMessage) -> Option<&RequestId> {
+    match message {
+        LegacyMessage::Request { id, .. } => Some(id),
+        LegacyMessage::Notification(_) | LegacyMessage::Response { .. } => None,
     }
 }
 
@@ -275,7 +286,8 @@ fn is_modern(headers: &HeaderMap) -> bool {
 /// GET: the standalone stream, or the rest of a broken one [SSE-5], [SSE-9].
 pub async fn get(exchange: Exchange, headers: &HeaderMap) -> Result<Response, Refused> {
     if is_modern(headers) {
-        return Err(Refused::MethodNotAllowed);
+        let allow = routes::MCP_ALLOWS;
+        return Err(Refused::MethodNotAllowed { allow });
     }
     if !fields::accepts(headers).sse {
         return Err(Refused::NotAcceptable);
@@ -309,7 +321,8 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
 /// DELETE ends the session [SES-5].
 pub async fn delete(exchange: Exchange, headers: &HeaderMap) -> Result<Response, Refused> {
     if is_modern(headers) {
-        return Err(Refused::MethodNotAllowed);
+        let allow = routes::MCP_ALLOWS;
+        return Err(Refused::MethodNotAllowed { allow });
     }
     let ended = match named(&exchange, headers).await {
         Ok(held) => held.end().await.map_err(Fault::from),

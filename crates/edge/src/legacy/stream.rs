@@ -11,7 +11,7 @@ use crate::{metrics::StreamKind, rejection, routes::Exchange};
 /// The response that carries `reader`. It holds the session, which so stays awake.
 pub fn respond(exchange: &Exchange, held: HeldSession, reader: StreamReader) -> Response {
     let identity = exchange.caller.identity.clone();
-    let events = events(held, reader);
+    let events = events(held, reader, encode);
     let body = exchange
         .edge
         .streams
@@ -19,7 +19,11 @@ pub fn respond(exchange: &Exchange, held: HeldSession, reader: StreamReader) -> 
     rejection::event_stream(body)
 }
 
-fn events(held: HeldSession, reader: StreamReader) -> impl Stream<Item = Bytes> + Send + 'static {
+pub fn events(
+    held: HeldSession,
+    reader: StreamReader,
+    encode: fn(&Frame) -> Bytes,
+) -> impl Stream<Item = Bytes> + Send + 'static {
     reader.map(move |frame| {
         let _awake = &held;
         encode(&frame)

@@ -1,7 +1,5 @@
 //! `subscriptions/listen`: an open stream of changes [L-1] to [L-10].
 
-use std::{collections::HashMap, sync::Arc};
-
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{
@@ -22,12 +20,10 @@ use ostler_protocol::{
     reply::{self, Shape},
 };
 use ostler_task::TaskUpdates;
-use ostler_types::{Caller, Principal, TenantId};
-use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use super::failed;
-use crate::{lists, metrics::StreamKind, rejection, routes::Exchange};
+use crate::{listens::Place, lists, metrics::StreamKind, rejection, routes::Exchange};
 
 pub async fn run(
     exchange: Exchange,
@@ -247,54 +243,5 @@ fn honor(snapshot: &Snapshot, mut filter: ListenFilter) -> ListenFilter {
         resources: filter.resources && offers.resources,
         uris: filter.uris.into_iter().filter(known).collect(),
         tasks: filter.tasks,
-    }
-}
-
-/// How many listens each principal has open.
-#[derive(Debug)]
-pub struct Listens {
-    open: Arc<Mutex<HashMap<(TenantId, Principal), usize>>>,
-    max: usize,
-}
-
-impl Listens {
-    pub fn new(max: usize) -> Self {
-        Self {
-            open: Arc::default(),
-            max,
-        }
-    }
-
-    fn enter(&self, caller: &Caller) -> Option<Place> {
-        let key = (caller.tenant().clone(), caller.principal().clone());
-        let mut open = self.open.lock();
-        let count = open.entry(key.clone()).or_default();
-        if *count >= self.max {
-            return None;
-        }
-        *count += 1;
-        Some(Place {
-            open: self.open.clone(),
-            key,
-        })
-    }
-}
-
-/// One listen's place among those of its principal; dropping it frees it.
-#[derive(Debug)]
-struct Place {
-    open: Arc<Mutex<HashMap<(TenantId, Principal), usize>>>,
-    key: (TenantId, Principal),
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.open.lock();
-        if let Some(count) = open.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.key);
-            }
-        }
     }
 }

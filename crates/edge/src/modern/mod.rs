@@ -18,7 +18,6 @@ use ostler_protocol::{
     reply::{self, Shape},
 };
 
-pub use self::listen::Listens;
 use crate::{fields::Fields, lists, rejection, routes::Exchange};
 
 /// Answers one request. Its checks up to the method are done; see [M-9] for what is left.

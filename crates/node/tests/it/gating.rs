@@ -82,42 +82,71 @@ async fn a_modern_client_is_told_what_it_would_have_to_declare() {
     world.stop().await;
 }
 
-#[tokio::test]
-async fn a_legacy_client_is_asked_what_it_declared() {
-    let world = World::open().await;
-    for (tool, can, method) in table() {
-        let session = Session::open(&world.door(), can).await;
-        let call = session.call(1, tool, arguments(tool));
-        let mut live = session.door.open(&call).await;
-        assert_eq!(live.message().await["method"], method, "{tool}");
-        drop(live);
-        assert_eq!(session.delete().await.status, 204);
+const LEGACY: [&str; 4] = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25"];
+
+/// The first revision that can be asked so. `form` alone means the same as nothing did before.
+fn since(tool: &str) -> &'static str {
+    match tool {
+        "sample" | "roots" => "2024-11-05",
+        "transfer" => "2025-06-18",
+        "visit" | "sample_tools" => "2025-11-25",
+        other => panic!("{other}"),
     }
-    world.stop().await;
 }
 
 #[tokio::test]
-async fn a_legacy_client_is_not_asked_what_it_did_not_declare() {
+async fn a_legacy_client_is_asked_what_it_declared() {
     let world = World::open().await;
-    for (tool, _, _) in table() {
-        for can in lacking(tool) {
-            let session = Session::open(&world.door(), can.clone()).await;
+    for version in LEGACY {
+        for (tool, can, method) in table() {
+            if version < since(tool) {
+                continue;
+            }
+            let session = Session::open_as(version, &world.door(), can).await;
             let call = session.call(1, tool, arguments(tool));
-            let response = session.door.send(&call).await;
-            let messages = match response.is_stream() {
-                true => response.messages(),
-                false => vec![response.json()],
-            };
-            let about = format!("{tool} {can}: {messages:?}");
-            assert_eq!(messages.len(), 1, "{about}");
-            assert_eq!(messages[0]["result"]["isError"], true, "{about}");
-            let told = text(&messages[0]["result"]);
-            let names = ["sampling", "elicitation", "roots"];
-            assert!(names.iter().any(|name| told.contains(name)), "{about}");
+            let mut live = session.door.open(&call).await;
+            assert_eq!(live.message().await["method"], method, "{tool} {version}");
+            drop(live);
             assert_eq!(session.delete().await.status, 204);
         }
     }
     world.stop().await;
+}
+
+/// Nothing is asked of whom it was not declared by, or whose revision has no such question.
+#[tokio::test]
+async fn a_legacy_client_is_not_asked_what_it_did_not_declare() {
+    let world = World::open().await;
+    for version in LEGACY {
+        for (tool, wanted, _) in table() {
+            let too_old = (version < since(tool)).then_some(wanted);
+            // Before there were modes, every client that elicits takes forms.
+            let is_form = |can: &Value| tool == "transfer" && can["elicitation"].is_object();
+            let lacking = lacking(tool).into_iter();
+            let lacking = lacking.filter(|can| version >= "2025-11-25" || !is_form(can));
+            for can in lacking.chain(too_old) {
+                check_unasked(&world, version, tool, can).await;
+            }
+        }
+    }
+    world.stop().await;
+}
+
+async fn check_unasked(world: &World, version: &'static str, tool: &str, can: Value) {
+    let session = Session::open_as(version, &world.door(), can.clone()).await;
+    let call = session.call(1, tool, arguments(tool));
+    let response = session.door.send(&call).await;
+    let messages = match response.is_stream() {
+        true => response.messages(),
+        false => vec![response.json()],
+    };
+    let about = format!("{tool} {version} {can}: {messages:?}");
+    assert_eq!(messages.len(), 1, "{about}");
+    assert_eq!(messages[0]["result"]["isError"], true, "{about}");
+    let told = text(&messages[0]["result"]);
+    let names = ["sampling", "elicitation", "roots"];
+    assert!(names.iter().any(|name| told.contains(name)), "{about}");
+    assert_eq!(session.delete().await.status, 204);
 }
 
 #[tokio::test]

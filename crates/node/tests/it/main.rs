@@ -4,6 +4,8 @@ mod world;
 mod modern;
 mod legacy;
 mod batches;
+mod pairs;
+mod older;
 mod eras;
 mod probes;
 mod gating;

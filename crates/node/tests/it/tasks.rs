@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler_testkit::{Live, Modern, Session};
+use ostler_testkit::{Live, Modern, Pair, Session};
 use serde_json::{Value, json};
 
 use crate::world::{World, text};
@@ -421,5 +421,41 @@ async fn a_client_of_an_older_revision_gets_a_result_or_is_told_why_not() {
         }
         assert_eq!(session.delete().await.status, 204);
     }
+    world.stop().await;
+}
+
+/// The next message that is this, past news of the task.
+async fn heard(pair: &mut Pair, is_it: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let message = pair.message().await;
+        if is_it(&message) {
+            return message;
+        }
+        assert_eq!(message["method"], "notifications/tasks/status", "{message}");
+    }
+}
+
+/// [A-7]: over HTTP+SSE all of it comes on the one stream.
+#[tokio::test]
+async fn a_task_is_followed_over_the_stream_of_a_pair() {
+    let world = world().await;
+    let can = json!({"elicitation": {}});
+    let mut pair = Pair::open("2025-11-25", &world.door(), can).await;
+    let params = wanted("job_asks", json!({"amount": 6}), json!({}));
+    pair.request("c", "tools/call", params).await;
+    let created = heard(&mut pair, |message| message["id"] == "c").await;
+    let task = created["result"]["task"]["taskId"].clone();
+    let wait = json!({"taskId": task});
+    pair.request("r", "tasks/result", wait).await;
+    let asked = heard(&mut pair, |message| {
+        message["method"] == "elicitation/create"
+    })
+    .await;
+    assert_eq!(related(&asked), &task);
+    let yes = json!({"action": "accept", "content": {"ok": true}});
+    pair.answer(&asked, yes).await;
+    let last = heard(&mut pair, |message| message["id"] == "r").await;
+    assert_eq!(text(&last["result"]), r#"6: accept {"ok":true}"#, "{last}");
+    drop(pair);
     world.stop().await;
 }

@@ -12,11 +12,12 @@ use crate::{
     actor::{Actor, Facts, Handle, rows, sources::Sources, turn::Turn, watches::Watches},
     book::Book,
     event_id::Binding,
+    lifetime::Lifetime,
     record::{self, SessionKey, SessionRow},
     resources::{Resources, Watch},
     sessions::Shared,
     state::{Input, Notice, RestoredCall, SessionState, Terms},
-    stream::Departures,
+    stream::{Departures, Writer},
 };
 
 /// Messages that may wait. Calls that are adopted come by the control lane.
@@ -27,24 +28,50 @@ const DATA_LEN_MAX: usize = 256;
 /// its worker is just linking anew.
 const CLAIM_WAIT: Duration = Duration::from_secs(5);
 
+/// The one reader of a session that lives as long as it.
+pub(crate) struct Listener {
+    pub writer: Writer,
+    /// Where the reader tells that it leaves.
+    pub departures: Arc<Departures>,
+}
+
 /// Opens a session under a new id: its row is stored before it is live.
 pub(crate) async fn create<W: Workers>(
     shared: &Arc<Shared<W>>,
     slot: Slot<SessionKey, Handle<W>>,
     caller: &Caller,
-    mut row: SessionRow,
+    row: SessionRow,
 ) -> Result<Handle<W>, SessionError> {
+    let row = first_row(shared, slot.key(), caller, row)?;
+    store(shared, slot.key(), &row).await?;
+    start(shared, slot, caller, row, Vec::new(), None)
+}
+
+/// Opens a session that lives as long as its reader: nothing is stored.
+pub(crate) fn open_on<W: Workers>(
+    shared: &Arc<Shared<W>>,
+    slot: Slot<SessionKey, Handle<W>>,
+    caller: &Caller,
+    row: SessionRow,
+    listener: Listener,
+) -> Result<Handle<W>, SessionError> {
+    let row = first_row(shared, slot.key(), caller, row)?;
+    start(shared, slot, caller, row, Vec::new(), Some(listener))
+}
+
+fn first_row<W: Workers>(
+    shared: &Shared<W>,
+    key: &SessionKey,
+    caller: &Caller,
+    mut row: SessionRow,
+) -> Result<SessionRow, SessionError> {
     row.epoch = 1;
     let server = row.server().ok_or(SessionError::Unknown)?;
-    if let Ok(snapshot) = shared
-        .dispatcher
-        .snapshot(caller, &server_id(slot.key(), server))
-    {
+    if let Ok(snapshot) = shared.dispatcher.snapshot(caller, &server_id(key, server)) {
         // What the client is about to read is what it knows.
         row.set_seen(snapshot.fingerprints());
     }
-    store(shared, slot.key(), &row).await?;
-    start(shared, slot, caller, row, Vec::new())
+    Ok(row)
 }
 
 /// Wakes a session: the epoch is raised durably first, so that nothing of an earlier life can
@@ -65,7 +92,7 @@ pub(crate) async fn wake<W: Workers>(
     shared.metrics.rows_unreadable.increment(unreadable as u64);
     shared.metrics.woken.increment(1);
     let nobody = anonymous(shared, slot.key(), &row);
-    start(shared, slot, caller.unwrap_or(&nobody), row, calls)
+    start(shared, slot, caller.unwrap_or(&nobody), row, calls, None)
 }
 
 /// Whether a sleeping session is this caller's: nobody wakes another's [SES-7].
@@ -122,14 +149,21 @@ fn start<W: Workers>(
     caller: &Caller,
     row: SessionRow,
     calls: Vec<RestoredCall>,
+    listener: Option<Listener>,
 ) -> Result<Handle<W>, SessionError> {
     let now = shared.env.now();
     let (address, mailbox) = mailbox(CONTROL_LEN_MAX, DATA_LEN_MAX);
-    let handle = handle(shared, slot.key(), &row, address).ok_or(SessionError::Unknown)?;
+    let (lifetime, departures) = match &listener {
+        Some(listener) => (Lifetime::Stream, listener.departures.clone()),
+        None => (Lifetime::Rows, Arc::default()),
+    };
+    let handle = handle(shared, slot.key(), &row, address, departures);
+    let handle = handle.ok_or(SessionError::Unknown)?;
     let terms = Terms {
         revision: handle.facts.revision,
         facet: handle.facts.facet,
         epoch: row.epoch,
+        lifetime,
         config: shared.config.clone(),
     };
     let server = handle.facts.server.clone();
@@ -145,7 +179,7 @@ fn start<W: Workers>(
     };
     let mut actor = Box::new(Actor {
         state: SessionState::new(now, terms, row.restored()),
-        facts: facts(slot.key(), &handle, &row, caller),
+        facts: facts(slot.key(), &handle, &row, caller, lifetime),
         shared: shared.clone(),
         slot,
         row,
@@ -156,7 +190,10 @@ fn start<W: Workers>(
         unbound: BTreeSet::new(),
         unbound_until: None,
     });
-    let first = actor.take_up(now, calls);
+    let mut first = actor.take_up(now, calls);
+    if let Some(listener) = listener {
+        actor.attach_listener(listener.writer, &mut first);
+    }
     shared.run(actor, Box::new(first));
     Ok(handle)
 }
@@ -217,6 +254,7 @@ fn handle<W: Workers>(
     key: &SessionKey,
     row: &SessionRow,
     address: ostler_actor::Address<crate::actor::Control<W>, crate::actor::Data>,
+    departures: Arc<Departures>,
 ) -> Option<Handle<W>> {
     let server = server_id(key, row.server()?);
     let principal = row.principal();
@@ -236,7 +274,7 @@ fn handle<W: Workers>(
             shared.env.now(),
             shared.config.requests_per_session_max,
         )),
-        departures: Arc::new(Departures::default()),
+        departures,
         unwatched: Arc::default(),
         stream_buffer_bytes_max: shared.config.stream_buffer_bytes_max,
         resume_gaps: shared.metrics.resume_gaps.clone(),
@@ -248,6 +286,7 @@ fn facts<W: Workers>(
     handle: &Handle<W>,
     row: &SessionRow,
     caller: &Caller,
+    lifetime: Lifetime,
 ) -> Facts {
     Facts {
         key: key.clone(),
@@ -258,6 +297,7 @@ fn facts<W: Workers>(
         caller: caller.clone(),
         book: handle.book.clone(),
         unwatched: handle.unwatched.clone(),
+        lifetime,
     }
 }
 

@@ -80,6 +80,8 @@ pub(crate) enum Told {
         id: RequestId,
         result: Result<Raw, ClientError>,
     },
+    /// A whole response, for the one stream.
+    Say(Bytes),
 }
 
 pub(crate) enum Join {

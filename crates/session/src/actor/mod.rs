@@ -28,13 +28,14 @@ use ostler_types::{CallId, Caller, Instant, ServerId, Timestamp};
 use crate::{
     book::Book,
     event_id::Binding,
+    lifetime::Lifetime,
     record::{SessionKey, SessionRow},
     sessions::Shared,
     state::SessionState,
     stream::{StreamId, Writer},
 };
 
-pub(crate) use activate::{check_owner, create, mint_id, wake, watch_all};
+pub(crate) use activate::{Listener, check_owner, create, mint_id, open_on, wake, watch_all};
 pub(crate) use message::{Adopt, AdoptedCall, Control, Data, Handle, Join, Port, Told};
 pub(crate) use rows::purge;
 pub(crate) use turn::Turn;
@@ -75,6 +76,7 @@ struct Facts {
     caller: Caller,
     book: Arc<Book>,
     unwatched: Arc<Unwatched>,
+    lifetime: Lifetime,
 }
 
 impl<W: Workers> Actor<W> {
@@ -100,6 +102,10 @@ impl<W: Workers> Actor<W> {
 
     pub fn owner(&self) -> &Owner {
         &self.facts.owner
+    }
+
+    pub fn lifetime(&self) -> Lifetime {
+        self.facts.lifetime
     }
 
     fn now(&self) -> Instant {

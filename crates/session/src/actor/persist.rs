@@ -10,6 +10,7 @@ use ostler_types::Timestamp;
 
 use crate::{
     actor::{Actor, rows, turn::Turn},
+    lifetime::Lifetime,
     record::{self, CallKey, CallRow, EventRow, QuestionRow, SessionRow},
     state::{CallProgress, Write},
     stream::StreamId,
@@ -18,6 +19,10 @@ use crate::{
 impl<W: Workers> Actor<W> {
     /// Stores what the turn changed, all of it or nothing; an error ends the actor.
     pub(super) async fn persist(&mut self, turn: &mut Turn<W>) -> Result<(), StopReason> {
+        if self.facts.lifetime == Lifetime::Stream {
+            self.pass_unstored(turn);
+            return Ok(());
+        }
         if turn.effects.end {
             let whole = self.state.has_stored();
             let purged = rows::purge(
@@ -47,6 +52,13 @@ impl<W: Workers> Actor<W> {
         stored.map_err(|error| self.not_stored(error))?;
         self.row_stored(fresh);
         Ok(())
+    }
+
+    /// Nobody comes back for what this session writes.
+    fn pass_unstored(&mut self, turn: &mut Turn<W>) {
+        turn.effects.writes.clear();
+        self.facts.book.set_log_level(self.state.log_level());
+        self.touched = self.now();
     }
 
     /// Writes the session's own row.

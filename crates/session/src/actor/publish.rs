@@ -10,10 +10,11 @@ use ostler_types::CallId;
 use crate::{
     SessionError,
     actor::{
-        Actor, rows,
+        Actor, Facts, rows,
         turn::{Arrival, Turn},
     },
     event_id,
+    lifetime::Lifetime,
     state::Act,
     stream::{Chatter, Cursor, Frame, Place, Pushed, Replay, StreamId, Writer, replay},
 };
@@ -36,7 +37,8 @@ impl<W: Workers> Actor<W> {
         if effects.end {
             self.forget_calls();
             self.facts.book.end();
-            self.shared.give_back(&self.facts.owner);
+            self.shared
+                .give_back(&self.facts.owner, self.facts.lifetime);
             self.shared.metrics.ended.increment(1);
         }
     }
@@ -146,11 +148,7 @@ impl<W: Workers> Actor<W> {
     fn push(&self, writer: &Writer, stream: StreamId, place: Place, data: Bytes) -> Pushed {
         let cursor = Cursor { stream, place };
         let frame = Frame {
-            id: Some(event_id::encode(
-                &self.shared.keys,
-                &self.facts.binding,
-                cursor,
-            )),
+            id: self.event_id(cursor),
             // A priming event is the place to say when to come back [SSE-2].
             retry: data.is_empty().then_some(self.shared.config.retry),
             data,
@@ -161,6 +159,13 @@ impl<W: Workers> Actor<W> {
             self.sources.departures.tell();
         }
         pushed
+    }
+
+    /// What is not stored has nothing to come back with.
+    fn event_id(&self, cursor: Cursor) -> Option<String> {
+        let is_stored = self.facts.lifetime == Lifetime::Rows;
+        let Facts { binding, .. } = &self.facts;
+        is_stored.then(|| event_id::encode(&self.shared.keys, binding, cursor))
     }
 
     fn chat(&mut self, stream: StreamId, chatter: Chatter, data: Bytes) {
@@ -239,12 +244,9 @@ impl<W: Workers> Actor<W> {
             return Ok(replay);
         }
         let oldest = rows::oldest_event(store, key, stream).await;
-        let id = |place| {
-            let cursor = Cursor { stream, place };
-            event_id::encode(&self.shared.keys, &self.facts.binding, cursor)
-        };
+        let id = |place| self.event_id(Cursor { stream, place });
         Err(SessionError::ResumeGap {
-            oldest: oldest.map_err(|_| SessionError::Storage)?.map(id),
+            oldest: oldest.map_err(|_| SessionError::Storage)?.and_then(id),
         })
     }
 

@@ -8,6 +8,7 @@ use ostler_protocol::{RequestId, fault::Fault};
 use crate::{
     SessionError,
     actor::{Actor, Adopt, AdoptedCall, Control, Data, Join, Port, Told, sources::Wake},
+    lifetime::Lifetime,
     resources::{Updates, Watch},
     state::{Adopted, Adoption, CallFacts, Effects, Input, Notice},
     stream::{StreamId, Writer},
@@ -133,7 +134,16 @@ impl<W: Workers> Actor<W> {
             }
             Control::End { reply } => self.apply_for(Input::End, reply, turn),
             Control::Drain => self.apply(Input::Drain, turn),
-            Control::Stop => turn.stop = Some(StopReason::Stopped),
+            Control::Stop => self.stop(turn),
+        }
+    }
+
+    /// What is stored waits for the next start; of the rest this is the end.
+    fn stop(&mut self, turn: &mut Turn<W>) {
+        turn.stop = Some(StopReason::Stopped);
+        match self.facts.lifetime {
+            Lifetime::Rows => {}
+            Lifetime::Stream => self.apply(Input::End, turn),
         }
     }
 
@@ -177,9 +187,19 @@ impl<W: Workers> Actor<W> {
                 return self.apply_arrived(Input::Subscribe { arrival, uri }, arrival, turn);
             }
             Told::Unsubscribe(uri) => Input::Unsubscribe(uri.into()),
+            Told::Say(message) => Input::Say(message),
             Told::Answered { id, result } => Input::Answered { id, result },
         };
         self.apply_for(input, reply, turn);
+    }
+
+    /// The one reader of a session that lives as long as it.
+    pub(super) fn attach_listener(&mut self, writer: Writer, turn: &mut Turn<W>) {
+        let arrival = turn.arrive(Arrival {
+            writer: Some(writer),
+            ..Arrival::new()
+        });
+        self.apply(Input::Listen { arrival }, turn);
     }
 
     fn join(&mut self, join: Join, writer: Writer, reply: Port, turn: &mut Turn<W>) {

@@ -17,6 +17,7 @@ use ostler_types::{CallId, CallKind, Instant, Timestamp};
 
 use crate::{
     Config,
+    lifetime::Lifetime,
     state::{
         Act, Adopted, Adoption, AskId, Counted, Effects, SessionState, Terms, Write,
         effects::CallProgress,
@@ -76,14 +77,12 @@ impl SessionState {
             answered,
             calls,
         } = adoption;
-        if self.streams.posts_len() >= self.terms.config.streams_per_session_max {
+        let Some(stream) = self.stream_for(&calls) else {
             let fault = Fault::Quota("streams in this session");
             effects.act(Act::Refuse { arrival, fault });
             let requests = calls.into_iter().map(|adopted| adopted.facts.request);
             return requests.for_each(|request| effects.act(Act::Release { request }));
-        }
-        let ids = calls.iter().map(|adopted| adopted.facts.call);
-        let stream = self.streams.open(ids).id();
+        };
         for Adopted { facts, .. } in &calls {
             self.enter(now, stream, facts.clone());
             effects.write(Write::Call {
@@ -99,8 +98,21 @@ impl SessionState {
         }
     }
 
+    /// `None`: there are as many as there may be.
+    fn stream_for(&mut self, calls: &[Adopted]) -> Option<StreamId> {
+        let max = self.terms.config.streams_per_session_max;
+        match self.terms.lifetime {
+            Lifetime::Stream => Some(StreamId::STANDALONE),
+            Lifetime::Rows if self.streams.posts_len() >= max => None,
+            Lifetime::Rows => {
+                let calls = calls.iter().map(|adopted| adopted.facts.call);
+                Some(self.streams.open(calls).id())
+            }
+        }
+    }
+
     fn begin_stream(&mut self, stream: StreamId, answered: Vec<Bytes>, effects: &mut Effects) {
-        let primes = self.terms.revision.primes_streams();
+        let primes = self.terms.primes_streams();
         let priming = primes.then(Bytes::new);
         if let Some(stream) = self.streams.get_mut(stream) {
             for message in priming.into_iter().chain(answered) {
@@ -241,6 +253,7 @@ impl SessionState {
         }
         effects.act(Act::Release { request });
         effects.act(Act::Recorded { call: id });
+        self.end_if_drained(effects);
     }
 
     /// The last word on a call, if there is one to say; whether the stream ends with it.

@@ -55,6 +55,8 @@ pub(crate) enum Input {
         arrival: usize,
         cursor: Cursor,
     },
+    /// An answer that is no call's, for a session of one stream.
+    Say(Bytes),
     Noticed(Vec<Notice>),
     /// Of a task that this session asked for.
     News(News),

@@ -21,10 +21,15 @@ use std::{
     sync::Arc,
 };
 
+use bytes::Bytes;
 use ostler_protocol::{RequestId, Revision, call::LogLevel, facet::ClientFacet};
 use ostler_types::{CallId, Instant, Timestamp};
 
-use crate::{Config, SessionError, stream::StreamId};
+use crate::{
+    Config, SessionError,
+    lifetime::Lifetime,
+    stream::{Place, StreamId},
+};
 
 pub(crate) use call::CallFacts;
 pub(crate) use effects::{Act, CallProgress, Counted, Effects, Write};
@@ -45,7 +50,15 @@ pub(crate) struct Terms {
     pub revision: Revision,
     pub facet: ClientFacet,
     pub epoch: u64,
+    pub lifetime: Lifetime,
     pub config: Arc<Config>,
+}
+
+impl Terms {
+    /// Streams begin with an event to come back with [SSE-2].
+    fn primes_streams(&self) -> bool {
+        self.lifetime == Lifetime::Rows && self.revision.primes_streams()
+    }
 }
 
 /// Everything a live session knows.
@@ -62,6 +75,8 @@ pub(crate) struct SessionState {
     /// Questions that wait for `initialized` [LIF-7].
     held_back: Vec<(CallId, ostler_protocol::call::Question)>,
     standalone: Standalone,
+    /// Ends with its last call.
+    draining: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +114,8 @@ impl SessionState {
             Input::Answered { id, result } => self.answered(&id, result, effects),
             Input::Cancelled { id } => self.cancelled(&id, effects),
             Input::Listen { arrival } => self.listen(arrival, effects),
-            Input::ListenerGone { taken } => self.standalone.listener_gone(taken),
+            Input::ListenerGone { taken } => self.listener_gone(taken, effects),
+            Input::Say(message) => self.say(message, effects),
             Input::Resume { arrival, cursor } => self.resume(arrival, cursor, effects),
             Input::Noticed(notices) => self.noticed(notices, effects),
             Input::News(news) => {
@@ -252,9 +268,36 @@ impl SessionState {
         }
     }
 
+    /// A message of the platform's own, on the stream that carries everything.
+    fn say(&mut self, message: Bytes, effects: &mut Effects) {
+        self.streams.standalone.store(message, false, effects);
+    }
+
+    fn listener_gone(&mut self, taken: Option<Place>, effects: &mut Effects) {
+        match self.terms.lifetime {
+            Lifetime::Rows => self.standalone.listener_gone(taken),
+            Lifetime::Stream => self.end(effects),
+        }
+    }
+
+    /// Who can come back is told to; who cannot is served to the end of what runs.
     fn drain(&mut self, effects: &mut Effects) {
-        self.standalone.listener_gone(None);
-        effects.act(Act::CloseReaders);
+        match self.terms.lifetime {
+            Lifetime::Rows => {
+                self.standalone.listener_gone(None);
+                effects.act(Act::CloseReaders);
+            }
+            Lifetime::Stream => {
+                self.draining = true;
+                self.end_if_drained(effects);
+            }
+        }
+    }
+
+    fn end_if_drained(&mut self, effects: &mut Effects) {
+        if self.draining && self.calls.is_empty() {
+            self.end(effects);
+        }
     }
 
     // Opening | Open => Ended: its calls are cancelled, its streams end, its rows go [SES-5].

@@ -48,6 +48,7 @@ impl SessionState {
             questions_asked: 0,
             held_back: Vec::new(),
             standalone: Standalone::new(restored.unseen),
+            draining: false,
             terms,
         }
     }

@@ -123,7 +123,7 @@ impl Standalone {
         self.unseen.extend(missed);
         self.shown.clear();
         self.heard = true;
-        if terms.revision.primes_streams() {
+        if terms.primes_streams() {
             self.store(Bytes::new(), terms, stream, effects);
         }
     }

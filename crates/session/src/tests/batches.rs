@@ -26,7 +26,7 @@ async fn adopt_two(
     let answered = Bytes::from_static(br#"{"result":{"content":[{"text":"pong"}]}}"#);
     let reader = held.adopt(calls, vec![answered], Reader::Attached);
     let attempts = [1, 2].map(|number| world.script.attempt(number));
-    (reader.expect("adopted"), attempts)
+    (reader.expect("taken").expect("read"), attempts)
 }
 
 #[tokio::test(start_paused = true)]

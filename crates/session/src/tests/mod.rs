@@ -15,4 +15,5 @@ mod restart;
 mod sleep;
 mod standalone;
 mod owners;
+mod pair;
 mod faults;

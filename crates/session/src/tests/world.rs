@@ -339,7 +339,8 @@ pub(super) fn adopt(
         call,
         backlog,
     };
-    held.adopt(vec![running], Vec::new(), reader)
+    let adopted = held.adopt(vec![running], Vec::new(), reader);
+    adopted.expect("there is room")
 }
 
 fn dispatcher(env: &Env, script: &Script, catalogs: &Catalogs) -> Dispatcher<Script> {

@@ -1,7 +1,8 @@
 //! Tools that answer, wait, report or fail.
 
 use ostler_worker::{
-    Capability, Ctx, Declarations, LogLevel, Server, TaskSupport, Tool, ToolError, ToolResult,
+    Capability, Content, Ctx, Declarations, LogLevel, ResourceLink, Server, TaskSupport, Tool,
+    ToolError, ToolResult,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -37,6 +38,12 @@ fn answering(server: Server, script: &Script) -> Server {
         .tool("echo", "Says the same.", echo)
         .tool("big", "Says much.", |_ctx: Ctx, args: Count| async move {
             "x".repeat(args.count)
+        })
+        .tool("rich", "Says it in every way.", |_ctx: Ctx| async {
+            ToolResult::text("plain")
+                .with(Content::audio(b"wave", "audio/wav"))
+                .with(Content::link(ResourceLink::new("mem://text", "Text")))
+                .structured(json!({"an": "object"}))
         })
         .with(region_query(script))
         .with(Tool::new("delete_all", "Is never called.", delete_all))

@@ -37,6 +37,7 @@ fn terms(config: Config) -> Terms {
         revision: Revision::V2025_11_25,
         facet: ClientFacet::with(&[Capability::ElicitForm]),
         epoch: 1,
+        lifetime: Lifetime::Rows,
         config: Arc::new(config),
     }
 }

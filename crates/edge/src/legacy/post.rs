@@ -1,0 +1,213 @@
+//! The requests of one POST: one, or those of a batch.
+//!
+//! The fast path answers with one JSON body and stores nothing. Everything else (an event worth a
+//! stream, a question, a long run, a lost socket) hands the calls to the session, which keeps them
+//! on one stream.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::StatusCode;
+use ostler_protocol::{
+    RequestId, Revision,
+    call::{Failure, Outcome},
+    fault::Fault,
+    json::Raw,
+    reply::{self, Shape},
+    task::legacy,
+};
+use ostler_session::{HeldSession, Reader, SessionError, StreamReader};
+
+use super::{
+    call::{Call, Work},
+    failed, stream,
+};
+use crate::{
+    rejection,
+    routes::{self, Exchange},
+};
+
+/// A call that ended on its fast path.
+struct Ended {
+    id: RequestId,
+    work: Work,
+    server_info: Raw,
+    outcome: Outcome,
+}
+
+impl Ended {
+    /// `None` for a cancelled request: its client wants no answer [CAN-1].
+    fn message(&self, revision: Revision) -> Option<Bytes> {
+        let shape = Shape {
+            revision,
+            server_info: &self.server_info,
+        };
+        let Work {
+            kind,
+            target,
+            related,
+            ..
+        } = &self.work;
+        if self.outcome == Err(Failure::Cancelled) {
+            return None;
+        }
+        let message = reply::outcome(&shape, &self.id, *kind, target, &self.outcome);
+        Some(match related {
+            Some(task) => legacy::relate(&message, task),
+            None => message,
+        })
+    }
+}
+
+/// The requests of one POST. Dropped before their end, the session takes what runs [CAN-2], [CAN-3].
+pub struct Post {
+    held: HeldSession,
+    answered: Vec<Bytes>,
+    running: Vec<Call>,
+    ended: Vec<Ended>,
+}
+
+/// How the answers of a POST that needs no stream are put into its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// The answer itself, under a status of its own.
+    Single,
+    /// An array, however few they are [BAT-4].
+    Array,
+}
+
+impl Post {
+    pub fn new(held: HeldSession) -> Self {
+        Self {
+            held,
+            answered: Vec::new(),
+            running: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// No request so far.
+    pub fn is_empty(&self) -> bool {
+        self.answered.is_empty() && self.running.is_empty()
+    }
+
+    pub fn answer(&mut self, message: Bytes) {
+        self.answered.push(message);
+    }
+
+    pub fn run(&mut self, call: Call) {
+        self.running.push(call);
+    }
+
+    /// Waits for all outcomes as long as no event needs a stream; whether they are all there.
+    fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let mut at = 0;
+        while let Some(call) = self.running.get_mut(at) {
+            match call.poll(cx) {
+                Poll::Pending => at += 1,
+                Poll::Ready(None) => return Poll::Ready(false),
+                Poll::Ready(Some(outcome)) => self.end(at, outcome),
+            }
+        }
+        match self.running.is_empty() {
+            true => Poll::Ready(true),
+            false => Poll::Pending,
+        }
+    }
+
+    fn end(&mut self, at: usize, outcome: Outcome) {
+        let Call {
+            id,
+            work,
+            server_info,
+            running,
+        } = self.running.swap_remove(at);
+        self.held.finish(running.ticket);
+        self.ended.push(Ended {
+            id,
+            work,
+            server_info,
+            outcome,
+        });
+    }
+
+    /// All answers that there are.
+    fn take_answers(&mut self) -> Vec<Bytes> {
+        let revision = self.held.facts().revision;
+        let ended = std::mem::take(&mut self.ended);
+        let ended = ended.iter().filter_map(|ended| ended.message(revision));
+        std::mem::take(&mut self.answered)
+            .into_iter()
+            .chain(ended)
+            .collect()
+    }
+
+    fn adopt(&mut self, reader: Reader) -> Result<Option<StreamReader>, SessionError> {
+        let calls = std::mem::take(&mut self.running);
+        let calls = calls.into_iter().map(|call| call.running).collect();
+        let answered = self.take_answers();
+        self.held.adopt(calls, answered, reader)
+    }
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        // Who has no event id cannot come back for a task's result here, but may ask for it anew.
+        self.running.retain(|call| call.work.related.is_none());
+        if !self.running.is_empty() {
+            // Calls that cannot be taken are cancelled.
+            drop(self.adopt(Reader::None));
+        }
+    }
+}
+
+/// The response to a POST whose requests have begun.
+pub async fn respond(exchange: &Exchange, mut post: Post, form: Form) -> Response {
+    let edge = &exchange.edge;
+    let stream_at = edge.env.now() + edge.config.stream_after;
+    let outcomes = poll_fn(|cx| post.poll_outcomes(cx));
+    if edge.env.until(stream_at, outcomes).await == Some(true) {
+        return match form {
+            Form::Single => single(&mut post),
+            Form::Array => array(post.take_answers()),
+        };
+    }
+    let first = post.running.first().map(|call| call.id.clone());
+    let id = first.filter(|_| form == Form::Single);
+    match post.adopt(Reader::Attached) {
+        Ok(Some(reader)) => stream::respond(exchange, post.held.clone(), reader),
+        Ok(None) => failed(exchange, id.as_ref(), Fault::Internal("no reader".into())),
+        Err(error) => failed(exchange, id.as_ref(), error.into()),
+    }
+}
+
+fn single(post: &mut Post) -> Response {
+    // Lacking scopes have a status of their own while there is one to give.
+    if let [
+        Ended {
+            id,
+            outcome: Err(Failure::NeedsScope(scopes)),
+            work: Work { related: None, .. },
+            ..
+        },
+    ] = &post.ended[..]
+    {
+        let scopes = scopes.clone();
+        return rejection::failed(post.held.facts().revision, id, &Fault::Forbidden { scopes });
+    }
+    match post.take_answers().pop() {
+        Some(body) => rejection::json(StatusCode::OK, body),
+        None => routes::accepted(),
+    }
+}
+
+fn array(answers: Vec<Bytes>) -> Response {
+    match answers.is_empty() {
+        true => routes::accepted(),
+        false => rejection::json(StatusCode::OK, reply::batch(&answers)),
+    }
+}
