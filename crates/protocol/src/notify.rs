@@ -48,12 +48,14 @@ pub fn log(log: &Log) -> Bytes {
     })
 }
 
-/// A list changed [LC-1]. Resources and their templates share one notification.
+/// A list changed [LC-1]. Resources, their templates and skills share one notification.
 pub fn list_changed(kind: ListKind, subscription: Option<&RequestId>) -> Bytes {
     let method = match kind {
         ListKind::Tools => "notifications/tools/list_changed",
         ListKind::Prompts => "notifications/prompts/list_changed",
-        ListKind::Resources | ListKind::Templates => "notifications/resources/list_changed",
+        ListKind::Resources | ListKind::Templates | ListKind::Skills => {
+            "notifications/resources/list_changed"
+        }
     };
     notification(method, 96, |writer| subscription_meta(writer, subscription))
 }

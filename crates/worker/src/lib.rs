@@ -20,6 +20,7 @@ mod declare;
 mod template;
 mod completion;
 mod entry;
+mod skill;
 mod server;
 mod runtime;
 
@@ -34,6 +35,7 @@ pub use handler::{Handler, NoArgs};
 pub use reply::{IntoContents, IntoPrompt, IntoToolResult, Json, Reply, ToolResult};
 pub use runtime::worker::{Dial, Worker, WorkerError};
 pub use server::Server;
+pub use skill::Skill;
 
 // What handlers say in the words of the protocol.
 pub use ostler_protocol::{

@@ -65,10 +65,13 @@ async fn try_open(exchange: &Exchange, initialize: &Initialize) -> Result<(Strin
         revision: initialize.negotiated,
         server_info: &snapshot.server_info,
     };
+    let mut capabilities = lists::capabilities(&snapshot);
+    // There is no slot for it, so it is shown to nobody who does not use it [EX-2].
+    capabilities.apps &= initialize.facet.ui;
     let body = reply::initialize(
         &shape,
         &initialize.id,
-        lists::capabilities(&snapshot),
+        capabilities,
         snapshot.instructions.as_deref(),
     );
     Ok((id, body))

@@ -6,6 +6,8 @@ mod legacy;
 mod eras;
 mod probes;
 mod gating;
+mod extensions;
+mod paging;
 mod disconnect;
 mod resume;
 mod states;

@@ -92,6 +92,15 @@ pub enum ModernMethod {
     },
     Call(CallParams),
     Complete(CompleteParams),
+    /// `skills/get` [EX-4].
+    Skill {
+        uri: String,
+    },
+    /// `resources/directory/read` [EX-4].
+    Directory {
+        uri: String,
+        cursor: Option<String>,
+    },
     Listen(ListenFilter),
     TaskGet {
         task: String,
@@ -142,6 +151,8 @@ pub enum ListKind {
     Prompts,
     Resources,
     Templates,
+    /// Modern only [EX-2].
+    Skills,
 }
 
 /// What a `subscriptions/listen` wants to hear of.
