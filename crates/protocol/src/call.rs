@@ -13,6 +13,10 @@ pub enum CallEvent {
     Log(Log),
     /// Questions to the client, to be shown together.
     Ask(Vec<Question>),
+    /// The page that the question of this key sent the user to has done its part [SP-5].
+    Visited {
+        key: String,
+    },
     /// The call wants to be followed by handle from here on.
     BecomeTask,
     /// The end, once.

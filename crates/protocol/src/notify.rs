@@ -99,6 +99,17 @@ pub fn cancelled(server_request_id: &str, reason: Option<&str>) -> Bytes {
     })
 }
 
+/// What the page of a URL elicitation was for is done [SP-5]; nothing for a revision that tells
+/// it by the result alone.
+pub fn elicitation_complete(revision: Revision, elicitation_id: &str) -> Option<Bytes> {
+    let message = || {
+        notification("notifications/elicitation/complete", 64, |writer| {
+            writer.string_member("elicitationId", elicitation_id);
+        })
+    };
+    revision.has_elicitation_ids().then(message)
+}
+
 fn write_filter(writer: &mut Writer, filter: &ListenFilter) {
     let lists = [
         ("toolsListChanged", filter.tools),

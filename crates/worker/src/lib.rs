@@ -13,6 +13,7 @@ mod error;
 mod content;
 mod reply;
 mod ask;
+mod sample;
 mod ctx;
 mod handler;
 mod schema;
@@ -24,7 +25,7 @@ mod skill;
 mod server;
 mod runtime;
 
-pub use ask::{Answers, Ask, Elicited, Root, Sample, Sampled};
+pub use ask::{Answers, Ask, Elicited, Root, Visit};
 pub use completion::{Completion, IntoCompletion, Reference};
 pub use content::{Content, PromptMessage, ResourceContents, ResourceLink};
 pub use ctx::{CallerAssertion, Ctx};
@@ -34,6 +35,7 @@ pub use error::{AskError, ToolError};
 pub use handler::{Handler, NoArgs};
 pub use reply::{IntoContents, IntoPrompt, IntoToolResult, Json, Reply, ToolResult};
 pub use runtime::worker::{Dial, Worker, WorkerError};
+pub use sample::{Sample, Sampled, ToolChoice, ToolOutput, ToolUse};
 pub use server::Server;
 pub use skill::Skill;
 

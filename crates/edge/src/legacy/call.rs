@@ -154,7 +154,8 @@ impl Running {
             let event = call.next().await;
             match event {
                 CallEvent::Outcome(outcome) => return First::Outcome(outcome),
-                CallEvent::Started | CallEvent::Kept => {}
+                // Nobody was sent anywhere yet.
+                CallEvent::Started | CallEvent::Kept | CallEvent::Visited { .. } => {}
                 CallEvent::Progress(_) if ticket.progress_token().is_none() => {}
                 CallEvent::Log(log) if log.level < ticket.log_level() => {}
                 // The legacy era of this revision runs it to its end.

@@ -170,7 +170,9 @@ async fn request(
 ) -> Response {
     let work = match method {
         LegacyMethod::Call(params) => call::Work::of(params),
-        LegacyMethod::Complete(params) => call::Work::complete(params),
+        LegacyMethod::Complete(params) => {
+            call::Work::complete(params.known_to(held.facts().revision))
+        }
         plain => {
             return match plain_request(&exchange, &held, &id, plain).await {
                 Ok(body) => rejection::json(StatusCode::OK, body),

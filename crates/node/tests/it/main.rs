@@ -12,6 +12,7 @@ mod disconnect;
 mod resume;
 mod states;
 mod strangers;
+mod visits;
 mod hostile;
 mod restart;
 mod fleet;

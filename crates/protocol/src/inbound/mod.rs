@@ -137,6 +137,18 @@ pub struct CompleteParams {
     pub arguments: Raw,
 }
 
+impl CompleteParams {
+    /// Without what the revision does not know [P-2].
+    pub fn known_to(mut self, revision: Revision) -> Self {
+        if !revision.has_completion_context() && self.arguments.get("context").is_some() {
+            let argument = self.arguments.get("argument").unwrap_or_default();
+            let arguments = format!(r#"{{"argument":{argument}}}"#);
+            self.arguments = Raw::from_checked(arguments.into());
+        }
+        self
+    }
+}
+
 /// What is to be completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CompleteTarget {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ostler_hub::Placement;
 use ostler_protocol::{
     RequestId,
-    call::{Answer, CallEvent, Log, Outcome, Progress, Question},
+    call::{Answer, CallEvent, Log, Outcome, Progress, Question, QuestionKind},
     fault::Fault,
     json::Raw,
     relay::Relay,
@@ -46,6 +46,8 @@ pub(super) struct Call {
     pub ask_rounds: u32,
     /// Questions with their answers: a worker that comes back may ask again.
     pub settled: Vec<(Question, Answer)>,
+    /// Pages that the client agreed to visit, by key, until they have done their part.
+    pub visits: Vec<(String, AskId)>,
     next: Place,
     gate: Gate,
     allowance: Allowance,
@@ -76,6 +78,7 @@ impl Call {
             asked: Vec::new(),
             ask_rounds: 0,
             settled: Vec::new(),
+            visits: Vec::new(),
             next: Place {
                 epoch: terms.epoch,
                 seq: 1,
@@ -83,6 +86,19 @@ impl Call {
             gate: Gate::Closed { held: Vec::new() },
             allowance: Allowance::new(now, &terms.config),
         }
+    }
+
+    /// A question that is answered.
+    pub fn settle(&mut self, id: AskId, question: Question, answer: Answer) {
+        if consents_to_visit(&question, &answer) {
+            self.visits.push((question.key.clone(), id));
+        }
+        self.settled.push((question, answer));
+    }
+
+    /// What the client knows a visit by: unlike ids of requests, unique beyond the session.
+    pub fn elicitation_id(&self, id: AskId) -> String {
+        format!("{:032x}-{}-{}", self.facts.call.0, id.epoch, id.number)
     }
 
     /// A call that was kept in an earlier life of the session.
@@ -217,6 +233,7 @@ impl SessionState {
             CallEvent::Progress(progress) => progressed(call, now, stream, &progress, effects),
             CallEvent::Log(log) => logged(call, now, stream, &log, effects),
             CallEvent::Ask(questions) => self.asked(now, stream, questions, effects),
+            CallEvent::Visited { key } => self.visited(stream, &key, effects),
             // A client of this revision has no handle to follow: the call stays open.
             CallEvent::BecomeTask => {}
             CallEvent::Outcome(outcome) => self.finish(stream, outcome, effects),
@@ -274,6 +291,16 @@ impl SessionState {
         }
         self.calls.insert(stream, call);
     }
+}
+
+fn consents_to_visit(question: &Question, answer: &Answer) -> bool {
+    let action = answer
+        .value
+        .as_ref()
+        .ok()
+        .and_then(|value| value.get("action"));
+    let accepted = action.is_some_and(|action| action.text().as_deref() == Some("accept"));
+    question.kind == QuestionKind::ElicitUrl && accepted
 }
 
 fn final_message(terms: &Terms, facts: &CallFacts, outcome: &Outcome) -> Bytes {

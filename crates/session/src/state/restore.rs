@@ -72,7 +72,7 @@ impl SessionState {
             } = asked;
             let question = Asking { key, kind, params };
             match answer {
-                Some(answer) => call.settled.push((question, answer)),
+                Some(answer) => call.settle(id, question, answer),
                 None => self.wait_again(now, stream, id, question),
             }
         }

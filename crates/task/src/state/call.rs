@@ -19,7 +19,8 @@ impl TaskState {
         fx: &mut Effects,
     ) {
         match event {
-            CallEvent::Started => {}
+            // [SP-5]: this era tells the end of a visit by the result.
+            CallEvent::Started | CallEvent::Visited { .. } => {}
             CallEvent::Kept => self.kept = true,
             CallEvent::Progress(progress) => self.on_progress(progress, fx),
             CallEvent::Log(log) => self.chatter(Chatter::Log(log), fx),
