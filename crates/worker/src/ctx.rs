@@ -89,7 +89,11 @@ impl Ctx {
         ask::read_form(&self.ask(Ask::form(key, message, schema)).await?)
     }
 
-    /// Shows a form with the fields of the struct `T`.
+    /// Shows a form with the fields of the struct `T`: texts, numbers, booleans, and enums to
+    /// choose from, of which a `Vec` lets several be chosen. Comments become descriptions, and
+    /// those of variants the titles of choices; `#[serde(default)]` fills fields in, and
+    /// `#[schemars(length(min = 1), range(max = 5))]` bounds them. Clients of older revisions see
+    /// as much of it as they can show; one that cannot show a field at all cannot be asked.
     pub async fn elicit_as<T: DeserializeOwned + JsonSchema>(
         &self,
         key: &str,

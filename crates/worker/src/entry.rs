@@ -152,10 +152,10 @@ impl Tool {
         self
     }
 
-    /// Shows its results in a page, where the client can (MCP Apps): the resource of this URI,
-    /// a [`Resource::page`]. Others see the result alone, so it must do without the page. For
-    /// more than the URI, set the `ui` of [`Tool::meta`].
-    pub fn page(self, resource_uri: &str) -> Self {
+    /// Shows its results in a user interface, where the client can (MCP Apps): the resource of
+    /// this URI, a [`Resource::ui`]. Others see the result alone, which must do without. For more
+    /// than the URI, set the `ui` of [`Tool::meta`].
+    pub fn ui(self, resource_uri: &str) -> Self {
         self.meta("ui", serde_json::json!({"resourceUri": resource_uri}))
     }
 
@@ -243,15 +243,15 @@ impl Resource {
         Self(item)
     }
 
-    /// An HTML page that clients show for a tool (MCP Apps). The URI begins with `ui://`; it is
-    /// found through the tool, so it is in no list. What the page may load and do is said in the
-    /// `ui` of [`ResourceContents::meta`](crate::ResourceContents::meta).
-    pub fn page<H: Handler<M>, M>(uri: &str, name: &str, handler: H) -> Self
+    /// The user interface of a tool, in HTML (MCP Apps). The URI begins with `ui://`; it is found
+    /// through the tool, so it is in no list. What it may load and do is said in the `ui` of
+    /// [`ResourceContents::meta`](crate::ResourceContents::meta).
+    pub fn ui<H: Handler<M>, M>(uri: &str, name: &str, handler: H) -> Self
     where
         H::Output: IntoContents,
     {
-        let page = Self::new(uri, name, "text/html;profile=mcp-app", handler);
-        page.declare(Declarations::new().unlisted())
+        let ui = Self::new(uri, name, "text/html;profile=mcp-app", handler);
+        ui.declare(Declarations::new().unlisted())
     }
 
     pub fn title(mut self, title: &str) -> Self {

@@ -9,7 +9,7 @@ const SKILLS: &str = "io.modelcontextprotocol/skills";
 
 /// A node whose worker has an app and a skill.
 async fn node() -> (TestNode, TestWorker) {
-    let page = Resource::page("ui://clock", "clock", |_ctx: Ctx| async {
+    let page = Resource::ui("ui://clock", "clock", |_ctx: Ctx| async {
         let csp = json!({"csp": {"connectDomains": ["https://time.example"]}});
         ResourceContents::text("ui://clock", "<p>12:00</p>").meta("ui", csp)
     });
@@ -17,7 +17,7 @@ async fn node() -> (TestNode, TestWorker) {
     let skill = Skill::new("tea", "How to make tea.", "Boil water.");
     let script = Script::new();
     let server = script.server();
-    server.add(tool.page("ui://clock"));
+    server.add(tool.ui("ui://clock"));
     server.add(page);
     server.add(skill.file("notes/leaves.md", "text/markdown", "Green."));
     let node = TestNode::anonymous().await;
