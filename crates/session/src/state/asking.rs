@@ -15,7 +15,7 @@ use crate::{
     Config,
     state::{
         Act, AskId, CallProgress, Counted, Effects, Phase, SessionState, Write, call::Call,
-        question::Question,
+        question::Question, visits::elicitation_id,
     },
     stream::StreamId,
 };
@@ -90,7 +90,7 @@ impl SessionState {
             epoch: self.terms.epoch,
             number: self.questions_asked,
         };
-        let elicitation_id = call.elicitation_id(id);
+        let elicitation_id = elicitation_id(call.facts.call, id);
         let request = ask::to_request(
             self.terms.revision,
             &id.to_text(),
@@ -170,22 +170,6 @@ impl SessionState {
         }
     }
 
-    /// A page has done its part: the client that agreed to visit it is told, once, on the stream
-    /// of the call it was asked on, and nobody else [SP-5].
-    pub(super) fn visited(&mut self, stream: StreamId, key: &str, effects: &mut Effects) {
-        let Some(call) = self.calls.get_mut(&stream).filter(|call| !call.cancelled) else {
-            return;
-        };
-        let Some(place) = call.visits.iter().position(|(visit, _)| visit == key) else {
-            return;
-        };
-        let (_, id) = call.visits.swap_remove(place);
-        let elicitation_id = call.elicitation_id(id);
-        if let Some(told) = notify::elicitation_complete(self.terms.revision, &elicitation_id) {
-            call.store(stream, told, false, effects);
-        }
-    }
-
     /// The fact is stored, then fed to the worker.
     fn settle(
         &mut self,
@@ -207,7 +191,8 @@ impl SessionState {
             id,
             asked: question.asked(Some(answer.clone())),
         });
-        call.settle(id, question.question, answer.clone());
+        call.visits.answered(id, &question.question, &answer);
+        call.settled.push((question.question, answer.clone()));
         effects.act(Act::Answer { stream, answer });
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ostler_hub::Placement;
 use ostler_protocol::{
     RequestId,
-    call::{Answer, CallEvent, Log, Outcome, Progress, Question, QuestionKind},
+    call::{Answer, CallEvent, Log, Outcome, Progress, Question},
     fault::Fault,
     json::Raw,
     relay::Relay,
@@ -18,6 +18,7 @@ use crate::{
     Config,
     state::{
         Act, Adoption, AskId, Counted, Effects, SessionState, Terms, Write, effects::CallProgress,
+        visits::Visits,
     },
     stream::{Chatter, Place, StreamId},
 };
@@ -46,8 +47,7 @@ pub(super) struct Call {
     pub ask_rounds: u32,
     /// Questions with their answers: a worker that comes back may ask again.
     pub settled: Vec<(Question, Answer)>,
-    /// Pages that the client agreed to visit, by key, until they have done their part.
-    pub visits: Vec<(String, AskId)>,
+    pub visits: Visits,
     next: Place,
     gate: Gate,
     allowance: Allowance,
@@ -78,7 +78,7 @@ impl Call {
             asked: Vec::new(),
             ask_rounds: 0,
             settled: Vec::new(),
-            visits: Vec::new(),
+            visits: Visits::default(),
             next: Place {
                 epoch: terms.epoch,
                 seq: 1,
@@ -86,19 +86,6 @@ impl Call {
             gate: Gate::Closed { held: Vec::new() },
             allowance: Allowance::new(now, &terms.config),
         }
-    }
-
-    /// A question that is answered.
-    pub fn settle(&mut self, id: AskId, question: Question, answer: Answer) {
-        if consents_to_visit(&question, &answer) {
-            self.visits.push((question.key.clone(), id));
-        }
-        self.settled.push((question, answer));
-    }
-
-    /// What the client knows a visit by: unlike ids of requests, unique beyond the session.
-    pub fn elicitation_id(&self, id: AskId) -> String {
-        format!("{:032x}-{}-{}", self.facts.call.0, id.epoch, id.number)
     }
 
     /// A call that was kept in an earlier life of the session.
@@ -291,16 +278,6 @@ impl SessionState {
         }
         self.calls.insert(stream, call);
     }
-}
-
-fn consents_to_visit(question: &Question, answer: &Answer) -> bool {
-    let action = answer
-        .value
-        .as_ref()
-        .ok()
-        .and_then(|value| value.get("action"));
-    let accepted = action.is_some_and(|action| action.text().as_deref() == Some("accept"));
-    question.kind == QuestionKind::ElicitUrl && accepted
 }
 
 fn final_message(terms: &Terms, facts: &CallFacts, outcome: &Outcome) -> Bytes {

@@ -13,6 +13,7 @@ mod question;
 mod call;
 mod asking;
 mod standalone;
+mod visits;
 mod restore;
 
 use std::{

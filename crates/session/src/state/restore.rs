@@ -72,7 +72,10 @@ impl SessionState {
             } = asked;
             let question = Asking { key, kind, params };
             match answer {
-                Some(answer) => call.settle(id, question, answer),
+                Some(answer) => {
+                    call.visits.answered(id, &question, &answer);
+                    call.settled.push((question, answer));
+                }
                 None => self.wait_again(now, stream, id, question),
             }
         }

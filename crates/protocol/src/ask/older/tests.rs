@@ -40,7 +40,26 @@ fn shown(revision: Revision, question: &Question) -> Option<Value> {
     gated(revision, question).ok()?;
     let message = to_request(revision, "s", "e", question);
     let message: Value = serde_json::from_slice(&message).expect("JSON");
+    if revision == V2025_06_18 {
+        check_schema(&message);
+    }
     Some(message["params"].clone())
+}
+
+/// A request by the published schema of 2025-06-18.
+fn check_schema(message: &Value) {
+    let schema = include_str!("../../../tests/schema/mcp-2025-06-18.json");
+    let schema: Value = serde_json::from_str(schema).expect("a published schema");
+    let schema = json!({
+        "definitions": schema["definitions"],
+        "$ref": "#/definitions/ServerRequest",
+    });
+    let errors: Vec<_> = jsonschema::validator_for(&schema)
+        .expect("a published schema")
+        .iter_errors(message)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?} {message}");
 }
 
 /// How a field goes out to a client of 2025-06-18.
