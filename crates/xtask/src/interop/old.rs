@@ -10,6 +10,9 @@ use super::{
     npm, python,
 };
 
+/// What the old Python SDKs were written for; they name no upper bound, and newer ones break them.
+const PYDANTIC: &str = "pydantic==2.11.10";
+
 const SSE: &[&str] = &["sse"];
 const BOTH: &[&str] = &["sse", "http"];
 
@@ -23,7 +26,10 @@ pub fn clients(node: &Path) -> anyhow::Result<Vec<Client>> {
     for (version, modes) in [("1.0.0", SSE), ("1.9.4", BOTH)] {
         clients.push(Client {
             name: format!("Python SDK {version}"),
-            program: python(&format!("python-{version}"), &[&format!("mcp=={version}")])?,
+            program: python(
+                &format!("python-{version}"),
+                &[&format!("mcp=={version}"), PYDANTIC],
+            )?,
             script: vec![source("old.py").display().to_string()],
             modes,
         });
