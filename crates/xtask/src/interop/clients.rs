@@ -80,6 +80,12 @@ fn clients() -> anyhow::Result<Vec<Client>> {
             modes: &["legacy", "modern", "restart"],
         },
         Client {
+            name: "TypeScript SDK 2.x, asked".to_owned(),
+            program: node.clone(),
+            script: vec![script(&typescript_2, "asked.mjs")?],
+            modes: &["legacy", "modern"],
+        },
+        Client {
             name: "Python SDK".to_owned(),
             program: python,
             script: vec![source("client.py").display().to_string()],
