@@ -1,6 +1,6 @@
 //! Questions to the client behind a call, and their answers.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use ostler_protocol::{
     call::{Question, QuestionKind},
@@ -132,37 +132,6 @@ pub(crate) fn read_url(answer: &Raw) -> Result<Elicited<()>, AskError> {
         Action::Decline => Elicited::Declined,
         Action::Cancel => Elicited::Dismissed,
     })
-}
-
-/// A page to send the user to, for [`Ctx::visit`](crate::Ctx::visit).
-#[derive(Debug, Clone)]
-pub struct Visit {
-    key: String,
-    message: String,
-    url: String,
-    pub(crate) patience: Duration,
-}
-
-impl Visit {
-    /// `message` says why; `url` is https, and says nothing of the user.
-    pub fn new(key: &str, message: &str, url: &str) -> Self {
-        Self {
-            key: key.to_owned(),
-            message: message.to_owned(),
-            url: url.to_owned(),
-            patience: Duration::from_secs(60),
-        }
-    }
-
-    /// How long to wait for the page before the user is asked again; a minute unless said.
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    pub(crate) fn ask(&self) -> Ask {
-        Ask::url(&self.key, &self.message, &self.url)
-    }
 }
 
 /// A place the client lets servers work in. Information, not a permission [SP-8].

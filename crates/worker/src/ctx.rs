@@ -14,11 +14,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    ask::{self, Answers, Ask, Elicited, Root, Visit},
+    ask::{self, Answers, Ask, Elicited, Root},
     error::{AskError, ToolError},
     runtime::call::Call,
     sample::{Sample, Sampled},
     server::Server,
+    visit::Visit,
 };
 
 /// The call a handler works for: whom to ask, what to report, when to stop.
@@ -123,13 +124,12 @@ impl Ctx {
     ///
     /// **Whoever opens the page must be the user who was asked**, and this platform never sees
     /// them open it: links are forwarded, and a victim who opens an attacker's link would give
-    /// the attacker what is theirs [SP-4]. So the page's own server must
-    /// 1. keep, under an unguessable and short-lived state that goes into the URL, whom it was
-    ///    made for: [`Ctx::caller`], its tenant, issuer and subject;
-    /// 2. make the visitor sign in, with the same issuer, before anything else, also when the
-    ///    URL was altered, and compare who they are with that;
-    /// 3. take each state once, and put nothing else into the URL: no name, no token, no link
-    ///    that is signed in already.
+    /// the attacker what is theirs [SP-4]. So the page's own server must make the visitor sign
+    /// in before anything else, and compare who they are with [`Ctx::caller`], for whom the page
+    /// was made. [`Visitors`](crate::Visitors) keeps that, where tool and page share a process;
+    /// others must keep it likewise, under a state that is unguessable, serves once and soon
+    /// ends. Nothing else goes into the URL: no name, no token, no link that is signed in
+    /// already.
     pub async fn visit<T>(
         &self,
         visit: &Visit,

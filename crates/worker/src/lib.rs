@@ -14,6 +14,7 @@ mod content;
 mod reply;
 mod ask;
 mod sample;
+mod visit;
 mod ctx;
 mod handler;
 mod schema;
@@ -25,7 +26,7 @@ mod skill;
 mod server;
 mod runtime;
 
-pub use ask::{Answers, Ask, Elicited, Root, Visit};
+pub use ask::{Answers, Ask, Elicited, Root};
 pub use completion::{Completion, IntoCompletion, Reference};
 pub use content::{Content, PromptMessage, ResourceContents, ResourceLink};
 pub use ctx::{CallerAssertion, Ctx};
@@ -38,6 +39,7 @@ pub use runtime::worker::{Dial, Worker, WorkerError};
 pub use sample::{Sample, Sampled, ToolChoice, ToolOutput, ToolUse};
 pub use server::Server;
 pub use skill::Skill;
+pub use visit::{Invitation, Stranger, Visit, Visitors};
 
 // What handlers say in the words of the protocol.
 pub use ostler_protocol::{
