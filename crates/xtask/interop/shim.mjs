@@ -34,9 +34,7 @@ if (shim === 'supergateway') {
   assert.ok(sampled.isError && elicited.isError);
 } else {
   assert.match(sampled.content[0].text, /forty-two/);
-  // The old transport is of a revision without forms.
-  if (mode === 'sse') assert.ok(elicited.isError);
-  else assert.match(elicited.content[0].text, /ada/);
+  assert.match(elicited.content[0].text, /ada/);
 }
 await client.close();
 console.log('OK');
