@@ -19,7 +19,7 @@ const NOISE_MAX: Duration = Duration::from_secs(1);
 pub struct Fingerprints {
     pub tools: u64,
     pub prompts: u64,
-    /// Resources and templates.
+    /// Resources, templates and skills.
     pub resources: u64,
 }
 

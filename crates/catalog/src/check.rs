@@ -10,9 +10,10 @@ use ostler_protocol::{Raw, schema_rules};
 use serde_json::Value;
 
 use crate::{
-    entry::{Definition, PromptParts, ResourceParts, TemplateParts, ToolParts},
+    entry::{Definition, PromptParts, ResourceParts, SkillParts, TemplateParts, ToolParts},
     offer::{EntryKind, EntryRefusal, Offer, OfferedEntry},
     schema::{Pool, Schema},
+    skill,
     template::Pattern,
     text, uri,
 };
@@ -33,6 +34,7 @@ pub(crate) struct Checked {
     pub(crate) prompts: Vec<Arc<Definition<PromptParts>>>,
     pub(crate) resources: Vec<Arc<Definition<ResourceParts>>>,
     pub(crate) templates: Vec<Arc<Definition<TemplateParts>>>,
+    pub(crate) skills: Vec<Arc<Definition<SkillParts>>>,
     pub(crate) completions: bool,
     pub(crate) logging: bool,
     pub(crate) resource_watch: bool,
@@ -48,6 +50,22 @@ pub(crate) fn check(
         refusals.push(refusal(EntryKind::Server, "server_info", reason));
         return None;
     }
+    let resources = check_list(
+        EntryKind::Resource,
+        offer.resources,
+        refusals,
+        |_, value| resource(value),
+    );
+    let templates = check_list(
+        EntryKind::Template,
+        offer.templates,
+        refusals,
+        |_, value| template(value),
+    );
+    let served = skill::Served::new(&resources, &templates);
+    let skills = check_list(EntryKind::Skill, offer.skills, refusals, |_, value| {
+        skill::parts(value, &served)
+    });
     Some(Checked {
         server_info: offer.server_info,
         instructions: check_instructions(offer.instructions, refusals),
@@ -57,18 +75,9 @@ pub(crate) fn check(
         prompts: check_list(EntryKind::Prompt, offer.prompts, refusals, |_, value| {
             prompt(value)
         }),
-        resources: check_list(
-            EntryKind::Resource,
-            offer.resources,
-            refusals,
-            |_, value| resource(value),
-        ),
-        templates: check_list(
-            EntryKind::Template,
-            offer.templates,
-            refusals,
-            |_, value| template(value),
-        ),
+        resources,
+        templates,
+        skills,
         completions: offer.completions,
         logging: offer.logging,
         resource_watch: offer.resource_watch,
@@ -105,10 +114,10 @@ fn check_instructions(
 }
 
 /// What one kind of entry is made of: its name, its contract and its parts.
-struct Parts<P> {
-    name: String,
-    contract: u64,
-    parts: P,
+pub(crate) struct Parts<P> {
+    pub(crate) name: String,
+    pub(crate) contract: u64,
+    pub(crate) parts: P,
 }
 
 /// The good entries of a list; the others become refusals, and so does whatever is too many.
@@ -158,6 +167,7 @@ fn check_entry<P>(
         raw: entry.definition.clone(),
         declarations: entry.declarations.clone(),
         index: u32::try_from(index).expect("bounded by ENTRIES_MAX"),
+        is_app: is_app(&value),
         contract: hasher.finish(),
         parts: parts.parts,
     })
@@ -232,6 +242,15 @@ fn template(value: &Value) -> Result<Parts<TemplateParts>, String> {
     })
 }
 
+/// The type of the pages of MCP Apps.
+const APP_TYPE: &str = "text/html;profile=mcp-app";
+
+/// A tool with a page, or a page [EX-3].
+fn is_app(value: &Value) -> bool {
+    let meta = &value["_meta"];
+    meta.get("ui").or(meta.get("ui/resourceUri")).is_some() || value["mimeType"] == APP_TYPE
+}
+
 /// Members that are optional, but must have this form if they are there: clients check them.
 fn check_shape(value: &Value) -> Result<(), String> {
     type Form = (fn(&Value) -> bool, &'static str);
@@ -263,7 +282,7 @@ fn to_object(raw: &Raw) -> Result<Value, String> {
     raw.to().map_err(|error| error.to_string())
 }
 
-fn member(value: &Value, name: &str) -> Result<String, String> {
+pub(crate) fn member(value: &Value, name: &str) -> Result<String, String> {
     let text = value[name].as_str();
     text.map(str::to_owned)
         .ok_or_else(|| format!("{name} is missing or not a string"))
@@ -273,7 +292,7 @@ fn member(value: &Value, name: &str) -> Result<String, String> {
 fn shown_name(kind: EntryKind, definition: &Raw) -> String {
     let member = match kind {
         EntryKind::Server | EntryKind::Tool | EntryKind::Prompt => "name",
-        EntryKind::Resource => "uri",
+        EntryKind::Resource | EntryKind::Skill => "uri",
         EntryKind::Template => "uriTemplate",
     };
     let value = definition.get(member);

@@ -12,6 +12,8 @@ use crate::{offer::Declarations, schema::Schema, template::Pattern};
 pub struct Entry<P> {
     definition: Arc<Definition<P>>,
     workers: Arc<[WorkerId]>,
+    /// Orders the list; kept as long as the entry is served ([`merge`](crate::merge)).
+    pub(crate) place: u64,
 }
 
 /// What a worker declared and we checked; shared by all snapshots that list it.
@@ -22,8 +24,10 @@ pub struct Definition<P> {
     /// The MCP object as the worker wrote it.
     pub raw: Raw,
     pub declarations: Declarations,
-    /// Its place in the worker's offer: entries are listed in this order [T-1].
+    /// Its place in the worker's offer: entries are first listed in this order [T-1].
     pub(crate) index: u32,
+    /// Belongs to MCP Apps [EX-3].
+    pub(crate) is_app: bool,
     /// Equal for definitions that may stand in for each other.
     pub(crate) contract: u64,
     pub(crate) parts: P,
@@ -33,6 +37,7 @@ pub type Tool = Entry<ToolParts>;
 pub type Prompt = Entry<PromptParts>;
 pub type Resource = Entry<ResourceParts>;
 pub type Template = Entry<TemplateParts>;
+pub type Skill = Entry<SkillParts>;
 
 #[derive(Debug)]
 pub struct ToolParts {
@@ -52,6 +57,12 @@ pub struct TemplateParts {
     pub(crate) pattern: Pattern,
 }
 
+#[derive(Debug)]
+pub struct SkillParts {
+    /// The URIs of all its files; `None` for one that does not say, being made on demand.
+    pub(crate) files: Option<Vec<String>>,
+}
+
 /// What a `resources/read` is for.
 #[derive(Debug, Clone)]
 pub enum Target {
@@ -64,6 +75,7 @@ impl<P> Entry<P> {
         Self {
             definition,
             workers,
+            place: 0,
         }
     }
 
@@ -72,9 +84,9 @@ impl<P> Entry<P> {
         &self.workers
     }
 
-    /// Orders a list and names a place in it: index, then name, both comparable as bytes.
+    /// Orders a list and names a place in it: place, then name, both comparable as bytes.
     pub(crate) fn sort_key(&self) -> Vec<u8> {
-        [&self.index.to_be_bytes()[..], self.name.as_bytes()].concat()
+        [&self.place.to_be_bytes()[..], self.name.as_bytes()].concat()
     }
 }
 

@@ -13,8 +13,10 @@ pub mod template;
 mod cost;
 pub mod schema;
 mod check;
+mod skill;
 pub mod entry;
 mod merge;
+mod directory;
 pub mod snapshot;
 mod slot;
 pub mod change;
@@ -22,6 +24,6 @@ pub mod catalogs;
 
 pub use catalogs::Catalogs;
 pub use change::{ChangeWatch, Changes, Fingerprints};
-pub use entry::{Prompt, Resource, Target, Template, Tool};
+pub use entry::{Prompt, Resource, Skill, Target, Template, Tool};
 pub use offer::{Declarations, EntryKind, EntryRefusal, Offer, OfferedEntry};
 pub use snapshot::{Capabilities, Page, Snapshot};

@@ -14,6 +14,7 @@ pub struct Offer {
     pub prompts: Vec<OfferedEntry>,
     pub resources: Vec<OfferedEntry>,
     pub templates: Vec<OfferedEntry>,
+    pub skills: Vec<OfferedEntry>,
     /// The worker answers `completion/complete`.
     pub completions: bool,
     /// The worker emits logs.
@@ -22,7 +23,7 @@ pub struct Offer {
     pub resource_watch: bool,
 }
 
-/// One tool, prompt, resource or template.
+/// One tool, prompt, resource, template or skill.
 #[derive(Debug, Clone)]
 pub struct OfferedEntry {
     /// The MCP object in the form of 2026-07-28, byte for byte as the worker wrote it [T-4].
@@ -44,6 +45,8 @@ pub struct Declarations {
     /// Longest run; the node's own limit when absent.
     pub timeout: Option<Duration>,
     pub task: TaskSupport,
+    /// Served, but in no list: what is found through something else [EX-3].
+    pub unlisted: bool,
 }
 
 /// What kind of thing was refused.
@@ -54,6 +57,7 @@ pub enum EntryKind {
     Prompt,
     Resource,
     Template,
+    Skill,
 }
 
 impl EntryKind {
@@ -64,6 +68,7 @@ impl EntryKind {
             EntryKind::Prompt => "prompt",
             EntryKind::Resource => "resource",
             EntryKind::Template => "template",
+            EntryKind::Skill => "skill",
         }
     }
 }

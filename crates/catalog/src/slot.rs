@@ -200,6 +200,7 @@ impl State {
             prompts: self.list(|c| &c.prompts, before.map(|b| &b.prompts)),
             resources: self.list(|c| &c.resources, before.map(|b| &b.resources)),
             templates: self.list(|c| &c.templates, before.map(|b| &b.templates)),
+            skills: self.list(|c| &c.skills, before.map(|b| &b.skills)),
             last_shown: match self.offers.is_empty() {
                 true => Some(before.map(Snapshot::fingerprints).unwrap_or_default()),
                 false => None,
@@ -243,6 +244,9 @@ impl State {
         }
         let any = |has: fn(&Checked) -> bool| self.offers.iter().any(|o| has(&o.checked));
         let resources = !snapshot.resources().is_empty() || !snapshot.templates().is_empty();
+        let skills = !snapshot.skills().is_empty();
+        let mut all_skills = snapshot.skills().iter();
+        let tells_files = all_skills.all(|skill| skill.parts.files.is_some());
         Capabilities {
             tools: !snapshot.tools().is_empty(),
             prompts: !snapshot.prompts().is_empty(),
@@ -251,6 +255,9 @@ impl State {
             logging: any(|checked| checked.logging),
             completions: any(|checked| checked.completions),
             tasks: Snapshot::may_become_task(snapshot.tools()),
+            apps: snapshot.has_apps(),
+            skills,
+            skill_directories: skills && tells_files,
         }
     }
 
@@ -277,6 +284,12 @@ impl State {
             EntryKind::Template,
             &checked.templates,
             &snapshot.templates,
+            refusals,
+        );
+        find_conflicts(
+            EntryKind::Skill,
+            &checked.skills,
+            &snapshot.skills,
             refusals,
         );
     }

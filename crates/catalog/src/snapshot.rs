@@ -16,7 +16,8 @@ use ostler_types::WorkerId;
 
 use crate::{
     change::Fingerprints,
-    entry::{Entry, Prompt, Resource, Target, Template, Tool},
+    directory,
+    entry::{Entry, Prompt, Resource, Skill, Target, Template, Tool},
     uri,
 };
 
@@ -33,6 +34,7 @@ pub struct Snapshot {
     pub(crate) prompts: List<Prompt>,
     pub(crate) resources: List<Resource>,
     pub(crate) templates: List<Template>,
+    pub(crate) skills: List<Skill>,
     /// With nobody left there is nothing to show, which is no change of what there was.
     pub(crate) last_shown: Option<Fingerprints>,
     /// All live workers, those that complete, those that can watch resources.
@@ -54,6 +56,11 @@ pub struct Capabilities {
     pub completions: bool,
     /// A tool may become a task.
     pub tasks: bool,
+    /// Something belongs to MCP Apps [EX-3].
+    pub apps: bool,
+    pub skills: bool,
+    /// All skills say which files they have, so that their directories can be read [EX-4].
+    pub skill_directories: bool,
 }
 
 /// A part of a list, ready to be put into a result.
@@ -70,6 +77,8 @@ pub struct Page<'a> {
 pub(crate) struct List<E> {
     entries: Vec<Arc<E>>,
     by_name: HashMap<String, usize>,
+    /// Without those that are served but not listed.
+    listed: Vec<Arc<E>>,
     fingerprint: u64,
     encoded: Arc<Encoded>,
 }
@@ -77,7 +86,7 @@ pub(crate) struct List<E> {
 /// What clients get of a list, made when first asked for.
 #[derive(Debug)]
 struct Encoded {
-    /// Of each entry, in order.
+    /// Of each listed entry, in order.
     sort_keys: Vec<Vec<u8>>,
     /// By [`slot_of`] a revision.
     forms: [OnceLock<Vec<Raw>>; Revision::ALL.len()],
@@ -87,21 +96,28 @@ impl<P> List<Entry<P>> {
     /// `before` is the list this one follows: if clients see no difference, what was encoded
     /// stays in use.
     pub(crate) fn new(entries: Vec<Arc<Entry<P>>>, before: Option<&Self>) -> Self {
-        let fingerprint = fingerprint_of(&entries);
+        let is_listed = |entry: &&Arc<Entry<P>>| !entry.declarations.unlisted;
+        let listed: Vec<_> = entries.iter().filter(is_listed).cloned().collect();
+        let fingerprint = fingerprint_of(&listed);
+        let sort_keys: Vec<_> = listed.iter().map(|entry| entry.sort_key()).collect();
+        let same = |before: &&Self| {
+            before.fingerprint == fingerprint && before.encoded.sort_keys == sort_keys
+        };
         let by_name = entries.iter().enumerate();
         let by_name = by_name
             .map(|(at, entry)| (entry.name.clone(), at))
             .collect();
-        let encoded = match before {
-            Some(before) if before.fingerprint == fingerprint => before.encoded.clone(),
-            _ => Arc::new(Encoded {
-                sort_keys: entries.iter().map(|entry| entry.sort_key()).collect(),
+        let encoded = match before.filter(same) {
+            Some(before) => before.encoded.clone(),
+            None => Arc::new(Encoded {
+                sort_keys,
                 forms: Default::default(),
             }),
         };
         Self {
             entries,
             by_name,
+            listed,
             fingerprint,
             encoded,
         }
@@ -123,7 +139,7 @@ impl<P> List<Entry<P>> {
         len_max: usize,
     ) -> Page<'_> {
         let form = self.encoded.forms[slot_of(revision)].get_or_init(|| {
-            let entries = self.entries.iter();
+            let entries = self.listed.iter();
             let encode = |entry: &Arc<Entry<P>>| {
                 listing::entry(revision, kind, &entry.raw, entry.declarations.task)
             };
@@ -133,7 +149,7 @@ impl<P> List<Entry<P>> {
         let last = range
             .clone()
             .next_back()
-            .filter(|last| last + 1 < self.entries.len());
+            .filter(|last| last + 1 < self.listed.len());
         Page {
             entries: &form[range],
             next: last.map(|last| self.encoded.sort_keys[last].as_slice()),
@@ -175,8 +191,8 @@ fn fingerprint_of<P>(entries: &[Arc<Entry<P>>]) -> u64 {
     }
     let mut hasher = DefaultHasher::new();
     for entry in entries {
-        // The index is part of the sort key, which is part of cursors, but not seen otherwise.
-        (entry.sort_key(), entry.raw.bytes(), entry.declarations.task).hash(&mut hasher);
+        // Not the sort key: where there is room in a list says nothing to a client.
+        (&entry.name, entry.raw.bytes(), entry.declarations.task).hash(&mut hasher);
     }
     hasher.finish()
 }
@@ -196,6 +212,10 @@ impl Snapshot {
 
     pub fn templates(&self) -> &[Arc<Template>] {
         self.templates.entries()
+    }
+
+    pub fn skills(&self) -> &[Arc<Skill>] {
+        self.skills.entries()
     }
 
     pub fn tool(&self, name: &str) -> Option<&Arc<Tool>> {
@@ -218,6 +238,17 @@ impl Snapshot {
         let mut templates = self.templates().iter();
         let template = templates.find(|template| template.parts.pattern.matches(uri))?;
         Some(Target::Template(template.clone()))
+    }
+
+    /// The skill whose SKILL.md has exactly this URI [EX-4].
+    pub fn skill(&self, uri: &str) -> Option<&Arc<Skill>> {
+        self.skills.find(uri)
+    }
+
+    /// The direct children of a directory of a skill, in order of their URIs, as MCP `Resource`
+    /// objects; `None` for what is no such directory [EX-4].
+    pub fn directory(&self, uri: &str) -> Option<Vec<Raw>> {
+        directory::read(&self.skills, &self.resources, uri)
     }
 
     /// The template of exactly this text, which is what `completion/complete` names.
@@ -259,6 +290,7 @@ impl Snapshot {
             ListKind::Prompts => self.prompts.page(kind, revision, after, len_max),
             ListKind::Resources => self.resources.page(kind, revision, after, len_max),
             ListKind::Templates => self.templates.page(kind, revision, after, len_max),
+            ListKind::Skills => self.skills.page(kind, revision, after, len_max),
         }
     }
 
@@ -271,9 +303,18 @@ impl Snapshot {
         Fingerprints {
             tools: self.tools.fingerprint,
             prompts: self.prompts.fingerprint,
-            // The rotation keeps the two from canceling each other out.
-            resources: self.resources.fingerprint.rotate_left(1) ^ self.templates.fingerprint,
+            // The rotations keep them from canceling each other out.
+            resources: self.resources.fingerprint.rotate_left(1)
+                ^ self.templates.fingerprint
+                ^ self.skills.fingerprint.rotate_left(2),
         }
+    }
+
+    /// Whether anything belongs to MCP Apps.
+    pub(crate) fn has_apps(&self) -> bool {
+        self.tools().iter().any(|entry| entry.is_app)
+            || self.resources().iter().any(|entry| entry.is_app)
+            || self.templates().iter().any(|entry| entry.is_app)
     }
 
     pub(crate) fn may_become_task(tools: &[Arc<Tool>]) -> bool {

@@ -44,6 +44,9 @@ pub fn capabilities(snapshot: &Snapshot) -> ServerCapabilities {
         logging: offers.logging,
         completions: offers.completions,
         tasks: offers.tasks,
+        apps: offers.apps,
+        skills: offers.skills,
+        skill_directories: offers.skill_directories,
     }
 }
 
@@ -81,11 +84,71 @@ fn offered(snapshot: &Snapshot, kind: ListKind) -> Result<(), Fault> {
         ListKind::Prompts => (capabilities.prompts, "prompts/list"),
         ListKind::Resources => (capabilities.resources, "resources/list"),
         ListKind::Templates => (capabilities.resources, "resources/templates/list"),
+        ListKind::Skills => (capabilities.skills, "skills/list"),
     };
+    must_be_declared(declared, method)
+}
+
+fn must_be_declared(declared: bool, method: &str) -> Result<(), Fault> {
     let unknown = || Fault::MethodNotFound {
         method: method.to_string(),
     };
     declared.then_some(()).ok_or_else(unknown)
+}
+
+/// What is not there while nobody is here may exist.
+fn not_there(snapshot: &Snapshot, reason: &str) -> Fault {
+    match snapshot.is_deserted() {
+        true => Fault::NoWorker,
+        false => Fault::InvalidParams(reason.to_string()),
+    }
+}
+
+/// One skill by the URI of its SKILL.md [EX-4].
+pub fn skill(
+    exchange: &Exchange,
+    revision: Revision,
+    id: &RequestId,
+    uri: &str,
+) -> Result<Bytes, Fault> {
+    let snapshot = snapshot(exchange)?;
+    must_be_declared(snapshot.capabilities.skills, "skills/get")?;
+    let skill = snapshot.skill(uri);
+    let skill = skill.ok_or_else(|| not_there(&snapshot, "unknown skill"))?;
+    let shape = Shape {
+        revision,
+        server_info: &snapshot.server_info,
+    };
+    Ok(reply::skill(&shape, id, &skill.raw))
+}
+
+/// A directory of a skill, on one page: a skill has few files [EX-4].
+pub fn directory(
+    exchange: &Exchange,
+    revision: Revision,
+    id: &RequestId,
+    uri: &str,
+    cursor: Option<&str>,
+) -> Result<Bytes, Fault> {
+    let snapshot = snapshot(exchange)?;
+    let declared = snapshot.capabilities.skill_directories;
+    must_be_declared(declared, "resources/directory/read")?;
+    if cursor.is_some_and(|cursor| !cursor.is_empty()) {
+        return Err(Fault::InvalidParams(cursor::BadCursor.to_string()));
+    }
+    let children = snapshot.directory(uri);
+    let children = children.ok_or_else(|| not_there(&snapshot, "not a directory of a skill"))?;
+    let shape = Shape {
+        revision,
+        server_info: &snapshot.server_info,
+    };
+    Ok(reply::list(
+        &shape,
+        id,
+        ListKind::Resources,
+        &children,
+        None,
+    ))
 }
 
 /// Cursors are bound to tenant, Server and kind of list: no other list takes them.

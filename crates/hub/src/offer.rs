@@ -47,6 +47,10 @@ pub(crate) fn read(
         .templates
         .into_iter()
         .map(|it| (it.definition, it.declarations));
+    let skills = catalog
+        .skills
+        .into_iter()
+        .map(|it| (it.definition, it.declarations));
     let offer = Offer {
         server_info,
         instructions: Some(catalog.instructions).filter(|text| !text.is_empty()),
@@ -54,6 +58,7 @@ pub(crate) fn read(
         prompts: reader.entries("prompt", prompts),
         resources: reader.entries("resource", resources),
         templates: reader.entries("template", templates),
+        skills: reader.entries("skill", skills),
         completions: catalog.completions,
         logging: catalog.logging,
         resource_watch: catalog.resource_watch,
@@ -116,6 +121,7 @@ fn declarations(wire: wire::Declarations) -> Result<Declarations, String> {
         replay_safe: wire.replay_safe,
         timeout,
         task,
+        unlisted: wire.unlisted,
     })
 }
 

@@ -3,6 +3,7 @@
 
 mod answer;
 mod form;
+mod older;
 mod question;
 mod sampling;
 
@@ -38,17 +39,31 @@ pub fn gate(
 /// What a question needs, and whether the revision has it at all.
 fn needed(revision: Revision, question: &Question) -> Vec<(Capability, bool)> {
     match question.kind {
-        QuestionKind::ElicitForm => vec![(Capability::ElicitForm, revision.has_elicitation())],
+        QuestionKind::ElicitForm => {
+            vec![(Capability::ElicitForm, can_show_form(revision, question))]
+        }
         QuestionKind::ElicitUrl => vec![(Capability::ElicitUrl, revision.has_url_elicitation())],
         QuestionKind::Roots => vec![(Capability::Roots, true)],
         QuestionKind::Sample => sampling::needed(revision, &question.params),
     }
 }
 
-/// A request of ours to a legacy client [S2C-2]. `server_request_id` is also what a URL
-/// elicitation is known by where the revision wants an id [SP-5].
-pub fn to_request(revision: Revision, server_request_id: &str, question: &Question) -> Bytes {
-    let mut writer = Writer::new(160 + server_request_id.len() + question.params.bytes().len());
+/// Whether the revision has words for this form [SP-3].
+fn can_show_form(revision: Revision, question: &Question) -> bool {
+    let has_words = || revision.has_rich_forms() || older::can_show_form(&question.params);
+    revision.has_elicitation() && has_words()
+}
+
+/// A request of ours to a legacy client [S2C-2]. `elicitation_id` is what a visit to a page is
+/// known by where the revision wants an id, which is unique beyond the session [SP-5].
+pub fn to_request(
+    revision: Revision,
+    server_request_id: &str,
+    elicitation_id: &str,
+    question: &Question,
+) -> Bytes {
+    let ids = server_request_id.len() + elicitation_id.len();
+    let mut writer = Writer::new(160 + ids + question.params.bytes().len());
     writer.open();
     writer.raw_member("jsonrpc", "\"2.0\"");
     writer.string_member("id", server_request_id);
@@ -56,7 +71,7 @@ pub fn to_request(revision: Revision, server_request_id: &str, question: &Questi
     writer.object_member("params", |writer| {
         write_params(writer, revision, question);
         if question.kind == QuestionKind::ElicitUrl && revision.has_elicitation_ids() {
-            writer.string_member("elicitationId", server_request_id);
+            writer.string_member("elicitationId", elicitation_id);
         }
     });
     close_message(writer)
@@ -104,6 +119,13 @@ fn write_params(writer: &mut Writer, revision: Revision, question: &Question) {
         match name.as_ref() {
             "mode" | "elicitationId" | "task" => {}
             "_meta" => write_meta(writer, value),
+            "requestedSchema" if !revision.has_rich_forms() => {
+                writer.object_member(&name, |writer| older::write_form(writer, value));
+            }
+            "messages" if !revision.has_sampling_lists() => {
+                writer.name(&name);
+                older::write_messages(writer, value);
+            }
             _ => writer.raw_member(&name, value),
         }
     }

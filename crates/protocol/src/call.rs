@@ -16,6 +16,10 @@ pub enum CallEvent {
     /// These questions, by their keys, need no answer from this client any more. Only of a call
     /// that several clients follow; a worker never takes a question back.
     Withdrawn(Vec<String>),
+    /// The page that the question of this key sent the user to has done its part [SP-5].
+    Visited {
+        key: String,
+    },
     /// The call wants to be followed by handle from here on.
     BecomeTask,
     /// The end, once.

@@ -9,7 +9,7 @@ use crate::inbound::ListKind;
 /// The length of the MAC at the end of a cursor.
 pub const MAC_LEN: usize = 16;
 
-/// Longest cursor that is looked at; a sort key is an index and a name or URI.
+/// Longest cursor that is looked at; a sort key is a place and a name or URI.
 const CURSOR_LEN_MAX: usize = 16 << 10;
 
 /// This text is no cursor of this list that we gave out.
@@ -48,13 +48,14 @@ pub fn decode(
         .ok_or(BadCursor)
 }
 
-/// Part of what clients hold: never reuse a number.
+/// Part of what clients hold: never reuse a number. 1 to 4 had sort keys of another form.
 fn tag(kind: ListKind) -> u8 {
     match kind {
-        ListKind::Tools => 1,
-        ListKind::Prompts => 2,
-        ListKind::Resources => 3,
-        ListKind::Templates => 4,
+        ListKind::Tools => 5,
+        ListKind::Prompts => 6,
+        ListKind::Resources => 7,
+        ListKind::Templates => 8,
+        ListKind::Skills => 9,
     }
 }
 

@@ -9,6 +9,8 @@ use crate::{
 
 /// The modern tasks extension.
 pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+/// Skills [EX-4].
+pub const SKILLS_EXTENSION: &str = "io.modelcontextprotocol/skills";
 /// MCP Apps.
 pub const UI_EXTENSION: &str = "io.modelcontextprotocol/ui";
 

@@ -77,6 +77,11 @@ impl Revision {
         self.since(V2025_06_18)
     }
 
+    /// Multi-select fields and titled enums in forms, and defaults of more than booleans [SP-3].
+    pub(crate) fn has_rich_forms(self) -> bool {
+        self.since(V2025_11_25)
+    }
+
     /// `mode` in elicitations, and the mode `url`.
     pub(crate) fn has_url_elicitation(self) -> bool {
         self.since(V2025_11_25)
@@ -88,6 +93,16 @@ impl Revision {
             V2024_11_05 | V2025_03_26 | V2025_06_18 | V2026_07_28 => false,
             V2025_11_25 => true,
         }
+    }
+
+    /// What was settled before, beside the argument that is completed [P-2].
+    pub(crate) fn has_completion_context(self) -> bool {
+        self.since(V2025_06_18)
+    }
+
+    /// Messages of several blocks in sampling [SP-2].
+    pub(crate) fn has_sampling_lists(self) -> bool {
+        self.since(V2025_11_25)
     }
 
     /// Sampling with tools, and the sub-capabilities `tools` and `context`.

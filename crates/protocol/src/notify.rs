@@ -48,12 +48,14 @@ pub fn log(log: &Log) -> Bytes {
     })
 }
 
-/// A list changed [LC-1]. Resources and their templates share one notification.
+/// A list changed [LC-1]. Resources, their templates and skills share one notification.
 pub fn list_changed(kind: ListKind, subscription: Option<&RequestId>) -> Bytes {
     let method = match kind {
         ListKind::Tools => "notifications/tools/list_changed",
         ListKind::Prompts => "notifications/prompts/list_changed",
-        ListKind::Resources | ListKind::Templates => "notifications/resources/list_changed",
+        ListKind::Resources | ListKind::Templates | ListKind::Skills => {
+            "notifications/resources/list_changed"
+        }
     };
     notification(method, 96, |writer| subscription_meta(writer, subscription))
 }
@@ -95,6 +97,17 @@ pub fn cancelled(server_request_id: &str, reason: Option<&str>) -> Bytes {
             writer.string_member("reason", reason);
         }
     })
+}
+
+/// What the page of a URL elicitation was for is done [SP-5]; nothing for a revision that tells
+/// it by the result alone.
+pub fn elicitation_complete(revision: Revision, elicitation_id: &str) -> Option<Bytes> {
+    let message = || {
+        notification("notifications/elicitation/complete", 64, |writer| {
+            writer.string_member("elicitationId", elicitation_id);
+        })
+    };
+    revision.has_elicitation_ids().then(message)
 }
 
 fn write_filter(writer: &mut Writer, filter: &ListenFilter) {

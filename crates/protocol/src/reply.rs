@@ -258,6 +258,7 @@ pub fn list(
         ListKind::Prompts => "prompts",
         ListKind::Resources => "resources",
         ListKind::Templates => "resourceTemplates",
+        ListKind::Skills => "skills",
     };
     let entry_bytes: usize = entries.iter().map(|entry| entry.bytes().len() + 1).sum();
     let bytes = 64 + entry_bytes + next_cursor.map_or(0, str::len);
@@ -271,6 +272,15 @@ pub fn list(
         if let Some(cursor) = next_cursor {
             writer.string_member("nextCursor", cursor);
         }
+        write_cache_hints(writer, shape);
+    })
+}
+
+/// The answer to `skills/get`: an entry as `skills/list` shows it [EX-4]. Modern only.
+pub fn skill(shape: &Shape<'_>, id: &RequestId, entry: &Raw) -> Bytes {
+    let bytes = 64 + entry.bytes().len();
+    response(shape, id, ResultType::Complete, bytes, |writer| {
+        writer.raw_member("skill", entry.as_str());
         write_cache_hints(writer, shape);
     })
 }

@@ -47,7 +47,8 @@ impl Frame for FromWorker {
     fn cost(&self) -> usize {
         use from_worker::Frame as F;
         match &self.frame {
-            Some(F::Hello(_) | F::Pong(_) | F::Consumed(_) | F::Leaving(_)) | None => 0,
+            Some(F::Hello(_) | F::Pong(_) | F::Consumed(_) | F::Leaving(_) | F::Visited(_))
+            | None => 0,
             Some(
                 F::Started(_)
                 | F::Kept(_)

@@ -11,7 +11,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::{content::Content, error::AskError, schema};
+use crate::{
+    error::AskError,
+    sample::{Sample, Sampled},
+    schema,
+};
 
 /// One question, for [`Ctx::ask_all`](crate::Ctx::ask_all). Its key names it to the client and
 /// must be the same in every run of the handler.
@@ -48,7 +52,7 @@ impl Ask {
 
     /// A message of the client's model.
     pub fn sample(key: &str, sample: &Sample) -> Self {
-        Self::new(key, QuestionKind::Sample, sample.needs(), &sample.0)
+        Self::new(key, QuestionKind::Sample, sample.needs(), &sample.params)
     }
 
     /// The client's roots.
@@ -130,69 +134,6 @@ pub(crate) fn read_url(answer: &Raw) -> Result<Elicited<()>, AskError> {
     })
 }
 
-/// A request to the client's model: the params of `sampling/createMessage`.
-#[derive(Debug, Clone)]
-pub struct Sample(Value);
-
-impl Sample {
-    /// One user message with this text.
-    pub fn new(text: &str, tokens_max: u32) -> Self {
-        let params = json!({"messages": [], "maxTokens": tokens_max});
-        Self(params).message("user", Content::text(text))
-    }
-
-    /// Adds a message of `user` or `assistant`.
-    pub fn message(mut self, role: &str, content: impl Into<Content>) -> Self {
-        let content = content.into();
-        if let Some(messages) = self.0["messages"].as_array_mut() {
-            messages.push(json!({"role": role, "content": content}));
-        }
-        self
-    }
-
-    pub fn system(self, prompt: &str) -> Self {
-        self.set("systemPrompt", prompt)
-    }
-
-    /// Sets any other parameter: `temperature`, `modelPreferences`, `tools`, ...
-    pub fn set(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.0[name] = value.into();
-        self
-    }
-
-    /// Tools need a capability of their own [SP-1].
-    fn needs(&self) -> Capability {
-        let tools = ["tools", "toolChoice"].iter();
-        match tools.into_iter().any(|name| self.0.get(name).is_some()) {
-            true => Capability::SampleTools,
-            false => Capability::Sample,
-        }
-    }
-}
-
-/// What the client's model said.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Sampled {
-    pub role: String,
-    pub model: String,
-    #[serde(default)]
-    pub stop_reason: Option<String>,
-    /// One content block, or a list of them.
-    pub content: Value,
-}
-
-impl Sampled {
-    /// All text of the answer.
-    pub fn text(&self) -> String {
-        let blocks = match &self.content {
-            Value::Array(blocks) => blocks.as_slice(),
-            block => std::slice::from_ref(block),
-        };
-        blocks.iter().filter_map(|b| b["text"].as_str()).collect()
-    }
-}
-
 /// A place the client lets servers work in. Information, not a permission [SP-8].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Root {
@@ -250,14 +191,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tools_in_a_sample_need_more_of_the_client() {
-        let plain = Sample::new("hi", 10);
-        assert_eq!(Ask::sample("k", &plain).needs, Capability::Sample);
-        let with_tools = plain.set("tools", json!([]));
-        assert_eq!(Ask::sample("k", &with_tools).needs, Capability::SampleTools);
-    }
-
-    #[test]
     fn a_form_can_be_accepted_declined_and_dismissed() {
         let read = |text| read_form::<Value>(&Raw::from_static(text));
         let accepted = read(r#"{"action":"accept","content":{"a":1}}"#);
@@ -265,13 +198,5 @@ mod tests {
         assert_eq!(read(r#"{"action":"decline"}"#), Ok(Elicited::Declined));
         assert_eq!(read(r#"{"action":"cancel"}"#), Ok(Elicited::Dismissed));
         assert!(matches!(read("{}"), Err(AskError::Invalid(_))));
-    }
-
-    #[test]
-    fn the_text_of_a_sample_is_gathered_from_its_blocks() {
-        let text = r#"{"role":"assistant","model":"m",
-            "content":[{"type":"text","text":"a"},{"type":"image"},{"type":"text","text":"b"}]}"#;
-        let sampled: Sampled = serde_json::from_str(text).unwrap();
-        assert_eq!(sampled.text(), "ab");
     }
 }

@@ -14,10 +14,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    ask::{self, Answers, Ask, Elicited, Root, Sample, Sampled},
+    ask::{self, Answers, Ask, Elicited, Root},
     error::{AskError, ToolError},
     runtime::call::Call,
+    sample::{Sample, Sampled},
     server::Server,
+    visit::Visit,
 };
 
 /// The call a handler works for: whom to ask, what to report, when to stop.
@@ -88,7 +90,11 @@ impl Ctx {
         ask::read_form(&self.ask(Ask::form(key, message, schema)).await?)
     }
 
-    /// Shows a form with the fields of the struct `T`.
+    /// Shows a form with the fields of the struct `T`: texts, numbers, booleans, and enums to
+    /// choose from, of which a `Vec` lets several be chosen. Comments become descriptions, and
+    /// those of variants the titles of choices; `#[serde(default)]` fills fields in, and
+    /// `#[schemars(length(min = 1), range(max = 5))]` bounds them. Clients of older revisions see
+    /// as much of it as they can show; one that cannot show a field at all cannot be asked.
     pub async fn elicit_as<T: DeserializeOwned + JsonSchema>(
         &self,
         key: &str,
@@ -97,7 +103,8 @@ impl Ctx {
         ask::read_form(&self.ask(Ask::form_of::<T>(key, message)?).await?)
     }
 
-    /// Sends the user to a page. Accepted means that they agreed to go, not that they are done.
+    /// Sends the user to a page. Accepted means that they agreed to go, not that they are done:
+    /// to wait for that, see [`Ctx::visit`], which also says what the page must check.
     pub async fn elicit_url(
         &self,
         key: &str,
@@ -105,6 +112,49 @@ impl Ctx {
         url: &str,
     ) -> Result<Elicited<()>, AskError> {
         ask::read_url(&self.ask(Ask::url(key, message, url)).await?)
+    }
+
+    /// Sends the user to a page and waits for `done`: what the page brings about, such as a token
+    /// that arrives, told by whatever serves the page. Use it for what must not pass through the
+    /// client: signing in elsewhere, payments, secrets.
+    ///
+    /// The client only says whether the user agreed to go. When nothing has come of that for
+    /// [`Visit::patience`], the user is asked again, because a client holds no request open for
+    /// ever. A client that waits for the end of the visit is told of it.
+    ///
+    /// **Whoever opens the page must be the user who was asked**, and this platform never sees
+    /// them open it: links are forwarded, and a victim who opens an attacker's link would give
+    /// the attacker what is theirs [SP-4]. So the page's own server must make the visitor sign
+    /// in before anything else, and compare who they are with [`Ctx::caller`], for whom the page
+    /// was made. [`Visitors`](crate::Visitors) keeps that, where tool and page share a process;
+    /// others must keep it likewise, under a state that is unguessable, serves once and soon
+    /// ends. Nothing else goes into the URL: no name, no token, no link that is signed in
+    /// already.
+    pub async fn visit<T>(
+        &self,
+        visit: &Visit,
+        done: impl Future<Output = T>,
+    ) -> Result<Elicited<T>, AskError> {
+        let mut done = std::pin::pin!(done);
+        let mut keys = Vec::new();
+        loop {
+            let Ask { question, needs } = visit.ask();
+            let (key, answer) = self.call.ask(question, needs).await?;
+            keys.push(key);
+            match ask::read_url(&answer)? {
+                Elicited::Accepted(()) => {}
+                Elicited::Declined => return Ok(Elicited::Declined),
+                Elicited::Dismissed => return Ok(Elicited::Dismissed),
+            }
+            tokio::select! {
+                biased;
+                value = &mut done => {
+                    keys.iter().for_each(|key| self.call.visited(key));
+                    return Ok(Elicited::Accepted(value));
+                }
+                () = self.sleep(visit.patience) => {}
+            }
+        }
     }
 
     /// Asks the client's model.
@@ -128,8 +178,11 @@ impl Ctx {
     }
 
     async fn ask(&self, ask: Ask) -> Result<Raw, AskError> {
-        let needs = ask.needs;
-        self.call.ask(ask.question, needs).await
+        let Ask { question, needs } = ask;
+        self.call
+            .ask(question, needs)
+            .await
+            .map(|(_, answer)| answer)
     }
 
     // ---- reporting ---------------------------------------------------------------------

@@ -14,6 +14,7 @@ pub struct Declarations {
     replay_safe: bool,
     timeout: Duration,
     task: Option<TaskSupport>,
+    unlisted: bool,
 }
 
 /// Whether a tool's calls may become tasks.
@@ -66,6 +67,13 @@ impl Declarations {
         self
     }
 
+    /// It can be called or read by whoever knows its name, and is in no list: the page of an
+    /// app, a file of a skill.
+    pub fn unlisted(mut self) -> Self {
+        self.unlisted = true;
+        self
+    }
+
     pub(crate) fn to_wire(&self) -> wire::Declarations {
         let task = match self.task {
             None => wire::TaskSupport::Unspecified,
@@ -79,6 +87,7 @@ impl Declarations {
             replay_safe: self.replay_safe,
             timeout_ms: u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX),
             task: task.into(),
+            unlisted: self.unlisted,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a Server offers: tools, prompts, resources and templates.
+//! What a Server offers: tools, prompts, resources, templates and skills.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use crate::{
     handler::{Erased, Handler, erase, erase_tool},
     reply::{IntoContents, IntoPrompt, IntoToolResult},
     schema,
+    skill::Skill,
     template::UriTemplate,
 };
 
@@ -21,6 +22,7 @@ pub enum Entry {
     Prompt(Prompt),
     Resource(Resource),
     Template(Template),
+    Skill(Skill),
 }
 
 macro_rules! entry_from {
@@ -33,7 +35,7 @@ macro_rules! entry_from {
     )*};
 }
 
-entry_from!(Tool, Prompt, Resource, Template);
+entry_from!(Tool, Prompt, Resource, Template, Skill);
 
 /// What all entries have in common: their MCP definition, what they declare, who runs them.
 #[derive(Clone)]
@@ -150,6 +152,13 @@ impl Tool {
         self
     }
 
+    /// Shows its results in a user interface, where the client can (MCP Apps): the resource of
+    /// this URI, a [`Resource::ui`]. Others see the result alone, which must do without. For more
+    /// than the URI, set the `ui` of [`Tool::meta`].
+    pub fn ui(self, resource_uri: &str) -> Self {
+        self.meta("ui", serde_json::json!({"resourceUri": resource_uri}))
+    }
+
     /// Replaces the derived input schema. A `&RawValue` goes out as it is written.
     pub fn input_schema(mut self, schema: impl Serialize) -> Self {
         self.0.set_schema(INPUT, schema);
@@ -232,6 +241,17 @@ impl Resource {
         item.set("name", name);
         item.set("mimeType", mime_type);
         Self(item)
+    }
+
+    /// The user interface of a tool, in HTML (MCP Apps). The URI begins with `ui://`; it is found
+    /// through the tool, so it is in no list. What it may load and do is said in the `ui` of
+    /// [`ResourceContents::meta`](crate::ResourceContents::meta).
+    pub fn ui<H: Handler<M>, M>(uri: &str, name: &str, handler: H) -> Self
+    where
+        H::Output: IntoContents,
+    {
+        let ui = Self::new(uri, name, "text/html;profile=mcp-app", handler);
+        ui.declare(Declarations::new().unlisted())
     }
 
     pub fn title(mut self, title: &str) -> Self {

@@ -112,6 +112,7 @@ impl<E: Error + 'static> From<E> for ToolError {
 /// the rest become the text of a tool result with `isError`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
+    /// It does not declare this, or its revision has no words for the question.
     #[error("the client cannot be asked: it does not declare {0:?}")]
     Unsupported(Capability),
     #[error("the client refused to answer")]

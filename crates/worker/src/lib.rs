@@ -13,6 +13,8 @@ mod error;
 mod content;
 mod reply;
 mod ask;
+mod sample;
+mod visit;
 mod ctx;
 mod handler;
 mod schema;
@@ -20,10 +22,11 @@ mod declare;
 mod template;
 mod completion;
 mod entry;
+mod skill;
 mod server;
 mod runtime;
 
-pub use ask::{Answers, Ask, Elicited, Root, Sample, Sampled};
+pub use ask::{Answers, Ask, Elicited, Root};
 pub use completion::{Completion, IntoCompletion, Reference};
 pub use content::{Content, PromptMessage, ResourceContents, ResourceLink};
 pub use ctx::{CallerAssertion, Ctx};
@@ -33,7 +36,10 @@ pub use error::{AskError, ToolError};
 pub use handler::{Handler, NoArgs};
 pub use reply::{IntoContents, IntoPrompt, IntoToolResult, Json, Reply, ToolResult};
 pub use runtime::worker::{Dial, Worker, WorkerError};
+pub use sample::{Sample, Sampled, ToolChoice, ToolOutput, ToolUse};
 pub use server::Server;
+pub use skill::Skill;
+pub use visit::{Invitation, Stranger, Visit, Visitors};
 
 // What handlers say in the words of the protocol.
 pub use ostler_protocol::{

@@ -58,6 +58,9 @@ fn primitive(field: Value) -> Option<Value> {
     }
     let kind = plain_type(field.get("type")?)?;
     field.insert("type".into(), kind.into());
+    if let Some(items) = field.get_mut("items") {
+        *items = choice_of_items(items)?;
+    }
     if let Some(Value::Array(values)) = field.get_mut("enum") {
         values.retain(|value| !value.is_null());
     }
@@ -102,6 +105,16 @@ fn titled_choices(field: &Map<String, Value>) -> Option<Value> {
     let inner = any_of.and_then(|parts| parts.iter().find_map(|part| part.get("oneOf")));
     let choices = field.get("oneOf").or(inner)?.as_array()?;
     choices.iter().map(titled_choice).collect()
+}
+
+/// What a multi-select chooses from: an enum, whose variants may have titles.
+fn choice_of_items(items: &Value) -> Option<Value> {
+    let items = items.as_object()?;
+    match (titled_choices(items), items.get("enum")) {
+        (Some(choices), _) => Some(json!({"anyOf": choices})),
+        (None, Some(values)) => Some(json!({"type": "string", "enum": values})),
+        (None, None) => None,
+    }
 }
 
 fn titled_choice(choice: &Value) -> Option<Value> {

@@ -21,6 +21,7 @@ use crate::{
     handler::{Erased, Handler},
     reply::IntoToolResult,
     runtime::watched::Watched,
+    skill::SkillItem,
 };
 
 /// An MCP server: what it offers and who runs it. Clones are the same Server; a change is told
@@ -45,6 +46,7 @@ pub(crate) struct Book {
     prompts: Section,
     resources: Section,
     templates: Vec<Arc<Template>>,
+    skills: Vec<SkillItem>,
     completion: Option<Erased>,
     resource_watch: bool,
 }
@@ -91,6 +93,7 @@ impl Server {
             prompts: Section::default(),
             resources: Section::default(),
             templates: Vec::new(),
+            skills: Vec::new(),
             completion: None,
             resource_watch: false,
         };
@@ -109,7 +112,7 @@ impl Server {
         self.with(Tool::new(name, description, handler))
     }
 
-    /// Adds a tool, prompt, resource or template.
+    /// Adds a tool, prompt, resource, template or skill.
     pub fn with(self, entry: impl Into<Entry>) -> Self {
         self.add(entry);
         self
@@ -169,6 +172,11 @@ impl Server {
 
     pub fn remove_resource(&self, uri: &str) -> bool {
         self.change(|book| book.resources.remove(uri))
+    }
+
+    /// Takes a skill away, with its files. `uri` is that of its SKILL.md.
+    pub fn remove_skill(&self, uri: &str) -> bool {
+        self.change(|book| book.remove_skill(uri))
     }
 
     /// Whether this Server offers a tool of this name now.
@@ -241,7 +249,25 @@ impl Book {
                     .retain(|known| known.item.key != template.item.key);
                 self.templates.push(Arc::new(template));
             }
+            Entry::Skill(skill) => {
+                let skill = skill.into_item();
+                self.remove_skill(&skill.uri);
+                for file in &skill.files {
+                    self.resources.put(file.clone());
+                }
+                self.skills.push(skill);
+            }
         }
+    }
+
+    fn remove_skill(&mut self, uri: &str) -> bool {
+        let Some(place) = self.skills.iter().position(|skill| skill.uri == uri) else {
+            return false;
+        };
+        for file in self.skills.remove(place).files {
+            self.resources.remove(&file.key);
+        }
+        true
     }
 
     fn find(&self, kind: CallKind, target: &str) -> Option<Found> {
@@ -288,6 +314,7 @@ impl Book {
             completions: self.completion.is_some(),
             logging: true,
             resource_watch: self.resource_watch,
+            skills: self.skills.iter().map(skill).collect(),
         }
     }
 }
@@ -324,6 +351,13 @@ fn template(item: &Item) -> wire::ResourceTemplate {
     wire::ResourceTemplate {
         definition: item.encode(),
         declarations: Some(item.declarations.to_wire()),
+    }
+}
+
+fn skill(skill: &SkillItem) -> wire::Skill {
+    wire::Skill {
+        definition: skill.definition.clone(),
+        declarations: None,
     }
 }
 

@@ -11,6 +11,8 @@ use crate::{
     snapshot::Capabilities,
 };
 
+mod listing;
+
 pub(crate) fn server(name: &str) -> ServerId {
     ServerId {
         tenant: TenantId::parse("acme").unwrap(),
@@ -31,13 +33,14 @@ pub(crate) fn offer_of_tools(names: &[&str]) -> Offer {
         prompts: Vec::new(),
         resources: Vec::new(),
         templates: Vec::new(),
+        skills: Vec::new(),
         completions: false,
         logging: false,
         resource_watch: false,
     }
 }
 
-fn entry(definition: Value) -> OfferedEntry {
+pub(crate) fn entry(definition: Value) -> OfferedEntry {
     OfferedEntry {
         definition: Raw::from_value(&definition),
         declarations: Declarations::default(),
@@ -237,6 +240,7 @@ async fn capabilities_are_what_is_served() {
         logging: true,
         completions: true,
         tasks: true,
+        ..Capabilities::default()
     };
     assert_eq!(world.snapshot().capabilities, all);
     assert_eq!(world.snapshot().completers()[..], [worker("b")]);

@@ -19,6 +19,7 @@ fn offer() -> Offer {
         prompts: Vec::new(),
         resources: Vec::new(),
         templates: Vec::new(),
+        skills: Vec::new(),
         completions: false,
         logging: false,
         resource_watch: false,

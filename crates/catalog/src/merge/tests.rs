@@ -11,6 +11,7 @@ fn definition(index: usize, text: &str) -> Arc<Definition<PromptParts>> {
         raw: ostler_protocol::Raw::empty_object(),
         declarations: Declarations::default(),
         index: index as u32,
+        is_app: false,
         contract: contract.parse().unwrap(),
         parts: PromptParts,
     })

@@ -13,6 +13,7 @@ mod tasks;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use ostler_catalog::Snapshot;
 use ostler_protocol::{
     Era, RequestId,
     fault::Fault,
@@ -21,7 +22,7 @@ use ostler_protocol::{
         Rejected,
     },
     json::Raw,
-    reply::{self, Shape},
+    reply::{self, ServerCapabilities, Shape},
 };
 use ostler_session::{HeldSession, SessionError};
 
@@ -77,10 +78,17 @@ async fn try_open(exchange: &Exchange, initialize: &Initialize) -> Result<(Strin
     let body = reply::initialize(
         &shape,
         &initialize.id,
-        lists::capabilities(&snapshot),
+        capabilities(&snapshot, initialize),
         snapshot.instructions.as_deref(),
     );
     Ok((id, body))
+}
+
+fn capabilities(snapshot: &Snapshot, initialize: &Initialize) -> ServerCapabilities {
+    let mut capabilities = lists::capabilities(snapshot);
+    // There is no slot for it, so it is shown to nobody who does not use it [EX-2].
+    capabilities.apps &= initialize.facet.ui;
+    capabilities
 }
 
 /// A message of a session.
@@ -184,7 +192,9 @@ async fn begin(
 ) -> Begun {
     let work = match method {
         LegacyMethod::Call(params) => call::Work::of(params),
-        LegacyMethod::Complete(params) => call::Work::complete(params),
+        LegacyMethod::Complete(params) => {
+            call::Work::complete(params.known_to(held.facts().revision))
+        }
         LegacyMethod::TaskResult { task } => return tasks::result(exchange, held, id, task).await,
         plain => {
             return match plain_request(exchange, held, &id, plain).await {

@@ -248,7 +248,7 @@ async fn open(exchange: &Exchange, token: &str, initialize: &Initialize) -> Resu
     let body = reply::initialize(
         &shape,
         &initialize.id,
-        lists::capabilities(&snapshot),
+        super::capabilities(&snapshot, initialize),
         snapshot.instructions.as_deref(),
     );
     held.say(body).await?;

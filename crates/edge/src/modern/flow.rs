@@ -171,7 +171,11 @@ impl Flow {
 
     async fn on_call(&mut self, event: CallEvent) -> Option<Step> {
         match event {
-            CallEvent::Started | CallEvent::Kept | CallEvent::Withdrawn(_) => None,
+            // [SP-5]: this era tells the end of a visit by the result.
+            CallEvent::Started
+            | CallEvent::Kept
+            | CallEvent::Withdrawn(_)
+            | CallEvent::Visited { .. } => None,
             CallEvent::Progress(progress) => self.relay.progress(&progress).map(Step::Notify),
             CallEvent::Log(log) => self.relay.log(&log).map(Step::Notify),
             CallEvent::Ask(questions) => self.ask(questions).await.map(Step::Done),

@@ -52,6 +52,10 @@ pub async fn answer(exchange: Exchange, request: ModernRequest, fields: &Fields<
         ModernMethod::List { kind, cursor } => {
             lists::page(&exchange, revision, &id, kind, cursor.as_deref())
         }
+        ModernMethod::Skill { uri } => lists::skill(&exchange, revision, &id, &uri),
+        ModernMethod::Directory { uri, cursor } => {
+            lists::directory(&exchange, revision, &id, &uri, cursor.as_deref())
+        }
         ModernMethod::TaskGet { task } => {
             tasks::get(&exchange, revision, &id, meta.facet, &task).await
         }

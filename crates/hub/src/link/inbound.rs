@@ -66,6 +66,7 @@ where
             Frame::Progress(it) => self.on_progress(it),
             Frame::Log(it) => return self.on_log(it),
             Frame::Ask(it) => return self.on_ask(it),
+            Frame::Visited(it) => self.on_visited(it),
             Frame::Outcome(it) => return self.on_outcome(it),
             Frame::Refused(it) => self.on_refused(&it),
             Frame::CatalogChanged(it) => return self.on_catalog(it),
@@ -114,6 +115,11 @@ where
             Ok(progress) => self.chatter(call, attempt, CallEvent::Progress(progress)),
             Err(_) => self.hub.shared.metrics.bad_frames.increment(1),
         }
+    }
+
+    fn on_visited(&mut self, wire: wire::Visited) {
+        let event = CallEvent::Visited { key: wire.key };
+        self.chatter(wire.call, wire.attempt, event);
     }
 
     fn on_log(&mut self, wire: wire::Log) -> Step {

@@ -99,7 +99,7 @@ impl Slot {
 
     // ---- from the worker ---------------------------------------------------------------
 
-    /// Progress or a log entry. Returns how many older ones had to go for it.
+    /// Progress, a log entry or a visit that is over. Returns how many older ones had to go for it.
     pub fn chatter(&self, event: CallEvent, config: &Config) -> usize {
         let mut state = self.state.lock();
         if state.ended.is_some() {

@@ -194,7 +194,10 @@ pub(super) fn wake(mut state: MutexGuard<'_, State>) {
 }
 
 fn is_chatter(event: &CallEvent) -> bool {
-    matches!(event, CallEvent::Progress(_) | CallEvent::Log(_))
+    matches!(
+        event,
+        CallEvent::Progress(_) | CallEvent::Log(_) | CallEvent::Visited { .. }
+    )
 }
 
 pub(super) fn chatter_bytes(event: &CallEvent) -> usize {
@@ -203,6 +206,7 @@ pub(super) fn chatter_bytes(event: &CallEvent) -> usize {
         CallEvent::Log(log) => {
             64 + log.data.bytes().len() + log.logger.as_ref().map_or(0, String::len)
         }
+        CallEvent::Visited { key } => 64 + key.len(),
         CallEvent::Started
         | CallEvent::Kept
         | CallEvent::Ask(_)

@@ -119,12 +119,21 @@ async fn what_happens_on_the_way_arrives_in_order() {
         (id(1), "who")
     );
     worker
+        .send(From::Visited(wire::Visited {
+            call: id(1),
+            attempt: 1,
+            key: "who".to_owned(),
+        }))
+        .await;
+    worker
         .send(From::BecomeTask(wire::BecomeTask {
             call: id(1),
             attempt: 1,
         }))
         .await;
     worker.ok(1).await;
+    let key = "who".to_owned();
+    assert_eq!(event(&mut attempt).await, CallEvent::Visited { key });
     assert_eq!(event(&mut attempt).await, CallEvent::BecomeTask);
     assert_eq!(end(&mut attempt).await, ok());
 }

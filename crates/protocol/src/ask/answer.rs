@@ -20,7 +20,7 @@ pub fn check_answer(question: &Question, answer: &Raw) -> Result<(), String> {
             action(&answer)?;
             no_content(&answer)
         }
-        QuestionKind::Sample => sampling::check_result(&answer),
+        QuestionKind::Sample => sampling::check_result(&question.params, &answer),
         QuestionKind::Roots => check_roots(&answer),
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::older;
 use crate::{facet::Capability, json::Raw, revision::Revision};
 
 /// Messages of one request.
@@ -13,9 +14,9 @@ type Reason = String;
 /// What a `sampling/createMessage` needs [SP-1], and whether the revision has it at all. Tools
 /// are never left out silently: without the capability the whole question fails.
 pub(super) fn needed(revision: Revision, params: &Raw) -> Vec<(Capability, bool)> {
-    let mut needed = vec![(Capability::Sample, true)];
-    let has = |name: &str| params.get(name).is_some_and(|value| !value.is_null());
-    if has("tools") || has("toolChoice") {
+    let has_words = revision.has_sampling_lists() || older::can_show_messages(revision, params);
+    let mut needed = vec![(Capability::Sample, has_words)];
+    if offers_tools(params) || speaks_of_tools(params) {
         needed.push((Capability::SampleTools, revision.has_sampling_tools()));
     }
     // Before 2025-11-25 there was no capability for it: every client that samples may be asked.
@@ -23,6 +24,30 @@ pub(super) fn needed(revision: Revision, params: &Raw) -> Vec<(Capability, bool)
         needed.push((Capability::SampleContext, true));
     }
     needed
+}
+
+fn offers_tools(params: &Raw) -> bool {
+    let has = |name: &str| params.get(name).is_some_and(|value| !value.is_null());
+    has("tools") || has("toolChoice")
+}
+
+/// Whether a message has what only a client with tools understands.
+fn speaks_of_tools(params: &Raw) -> bool {
+    // Most conversations have none: their text need not be read block by block.
+    let text = params.as_str();
+    (text.contains("tool_use") || text.contains("tool_result"))
+        && params.to::<Value>().is_ok_and(|params| {
+            let messages = params["messages"].as_array();
+            let mut all = messages
+                .into_iter()
+                .flatten()
+                .map(|message| &message["content"]);
+            all.any(|content| blocks(content).iter().any(is_of_tools))
+        })
+}
+
+fn is_of_tools(block: &Value) -> bool {
+    block["type"] == "tool_use" || block["type"] == "tool_result"
 }
 
 fn asks_for_context(params: &Raw) -> bool {
@@ -47,41 +72,75 @@ pub(super) fn check_request(params: &Map<String, Value>) -> Result<(), Reason> {
             return Err("`includeContext` must be none, thisServer or allServers".to_owned());
         }
     }
-    if params.get("tools").is_some_and(|tools| !tools.is_array()) {
-        return Err("`tools` must be an array".to_owned());
-    }
+    check_tools(params)?;
     for (at, message) in messages.iter().enumerate() {
         check_message(message).map_err(|reason| format!("messages[{at}]: {reason}"))?;
     }
     check_tool_results(messages)
 }
 
-/// Checks a `CreateMessageResult` [MR-12].
-pub(super) fn check_result(result: &Map<String, Value>) -> Result<(), Reason> {
+/// The tools the model may use, and whether it must [SP-1].
+fn check_tools(params: &Map<String, Value>) -> Result<(), Reason> {
+    if let Some(tools) = params.get("tools") {
+        let is_tool = |tool: &Value| tool["name"].is_string() && tool["inputSchema"].is_object();
+        if !tools
+            .as_array()
+            .is_some_and(|tools| tools.iter().all(is_tool))
+        {
+            return Err("`tools` must be an array of {name, inputSchema}".to_owned());
+        }
+    }
+    if let Some(choice) = params.get("toolChoice") {
+        let mode = choice.get("mode").map(Value::as_str);
+        if !choice.is_object() || !matches!(mode, None | Some(Some("auto" | "required" | "none"))) {
+            return Err("`toolChoice.mode` must be auto, required or none".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Checks a `CreateMessageResult` for a request with these params [MR-12].
+pub(super) fn check_result(params: &Raw, result: &Map<String, Value>) -> Result<(), Reason> {
     if !result.get("model").is_some_and(Value::is_string) {
         return Err("`model` must be a string".to_owned());
     }
-    check_role(result.get("role"))?;
-    check_content(result.get("content"))
+    let role = check_role(result.get("role"))?;
+    check_content(role, result.get("content"))?;
+    let content = blocks(&result["content"]);
+    if content.iter().any(|block| block["type"] == "tool_result") {
+        return Err("an answer has no tool_result".to_owned());
+    }
+    match content.iter().any(is_of_tools) && !offers_tools(params) {
+        true => Err("no tools were offered".to_owned()),
+        false => Ok(()),
+    }
 }
 
 fn check_message(message: &Value) -> Result<(), Reason> {
     let message = message.as_object().ok_or("must be an object")?;
-    check_role(message.get("role"))?;
-    check_content(message.get("content"))
+    let role = check_role(message.get("role"))?;
+    check_content(role, message.get("content"))
 }
 
-fn check_role(role: Option<&Value>) -> Result<(), Reason> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    User,
+    Assistant,
+}
+
+fn check_role(role: Option<&Value>) -> Result<Role, Reason> {
     match role.and_then(Value::as_str) {
-        Some("user" | "assistant") => Ok(()),
+        Some("user") => Ok(Role::User),
+        Some("assistant") => Ok(Role::Assistant),
         _ => Err("`role` must be \"user\" or \"assistant\"".to_owned()),
     }
 }
 
 /// One block or several.
-fn check_content(content: Option<&Value>) -> Result<(), Reason> {
+fn check_content(role: Role, content: Option<&Value>) -> Result<(), Reason> {
     let content = content.ok_or("`content` is missing")?;
-    blocks(content).iter().try_for_each(check_block)
+    let mut blocks = blocks(content).iter();
+    blocks.try_for_each(|block| check_block(role, block))
 }
 
 /// The content as a list, whichever way it is written.
@@ -92,7 +151,7 @@ fn blocks(content: &Value) -> &[Value] {
     }
 }
 
-fn check_block(block: &Value) -> Result<(), Reason> {
+fn check_block(role: Role, block: &Value) -> Result<(), Reason> {
     let block_type = block.get("type").and_then(Value::as_str).unwrap_or("");
     let strings: &[&str] = match block_type {
         "text" => &["text"],
@@ -103,9 +162,19 @@ fn check_block(block: &Value) -> Result<(), Reason> {
             return Err("`content` must be text, image, audio, tool_use or tool_result".to_owned());
         }
     };
-    match strings.iter().find(|name| !block[**name].is_string()) {
-        Some(name) => Err(format!("`{name}` of a {block_type} must be a string")),
-        None => Ok(()),
+    if let Some(name) = strings.iter().find(|name| !block[**name].is_string()) {
+        return Err(format!("`{name}` of a {block_type} must be a string"));
+    }
+    match (block_type, role) {
+        ("tool_use", Role::User) => Err("only the assistant uses tools".to_owned()),
+        ("tool_use", _) if !block["input"].is_object() => {
+            Err("`input` of a tool_use must be an object".to_owned())
+        }
+        ("tool_result", Role::Assistant) => Err("only the user gives tool results".to_owned()),
+        ("tool_result", _) if !block["content"].is_array() => {
+            Err("`content` of a tool_result must be an array".to_owned())
+        }
+        _ => Ok(()),
     }
 }
 

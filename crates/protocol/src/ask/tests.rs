@@ -96,6 +96,22 @@ mod gating {
     }
 
     #[test]
+    fn messages_about_tools_need_a_client_with_tools() {
+        use Capability::*;
+        let asks = json!({ "type": "tool_use", "id": "a", "name": "t", "input": {} });
+        let messages = json!([{ "role": "assistant", "content": [asks] }]);
+        let about = with(sample(), "messages", messages);
+        check(
+            QuestionKind::Sample,
+            about,
+            V2025_11_25,
+            &[Sample, SampleTools],
+        );
+        let quoting = with(sample(), "messages", json!([text("user", "tool_use")]));
+        check(QuestionKind::Sample, quoting, V2025_11_25, &[Sample]);
+    }
+
+    #[test]
     fn a_revision_without_the_feature_refuses_whatever_was_declared() {
         use Capability::*;
         let all = ClientFacet::with(&[ElicitForm, ElicitUrl, Sample, SampleTools, Roots]);
@@ -164,20 +180,53 @@ mod questions {
         );
     }
 
+    /// [SP-4]
     #[test]
-    fn only_web_addresses_can_be_opened() {
-        let reason = "`url` must be an absolute http or https URL";
-        for bad in [
-            "",
-            "x",
-            "javascript:alert(1)",
-            "file:///etc/passwd",
-            "https://",
-            "https:///path",
-            "https://a b",
-            "https://a\nb",
+    fn only_safe_web_addresses_can_be_opened() {
+        let kind = QuestionKind::ElicitUrl;
+        for good in [
+            "https://x.example",
+            "https://x.example:8443/a?b=c#d",
+            "https://xn--bcher-kva.example/",
+            "https://[2001:db8::1]/",
+            "http://localhost:3000/",
+            "http://127.0.0.1/a",
+            "http://[::1]:80",
         ] {
-            check(QuestionKind::ElicitUrl, url(bad), reason);
+            check(kind, url(good), "");
+        }
+        let not_https = "`url` must be an absolute https URL";
+        let not_ascii = "`url` must be visible ASCII; encode the rest";
+        let no_host = "`url` must name a host";
+        let credentials = "`url` must not carry credentials";
+        let insecure = "`url` must be https, except on this machine";
+        let long = format!("https://x.example/{}", "a".repeat(4 << 10));
+        for (bad, reason) in [
+            ("", not_https),
+            ("x", not_https),
+            ("javascript:alert(1)", not_https),
+            ("file:///etc/passwd", not_https),
+            ("HTTPS://x.example", not_https),
+            ("https://", no_host),
+            ("https:///path", no_host),
+            ("https://:443", no_host),
+            ("https://[::1", no_host),
+            ("https://x.example:port", no_host),
+            ("https://x.example:443:1", no_host),
+            ("https://a%2eb", no_host),
+            ("https://a b", not_ascii),
+            ("https://a\nb", not_ascii),
+            ("https://a\u{7f}", not_ascii),
+            ("https://bücher.example", not_ascii),
+            ("https://evil.example\\@good.example", not_ascii),
+            ("https://user:secret@x.example", credentials),
+            ("https://good.example@evil.example/", credentials),
+            ("http://x.example", insecure),
+            ("http://localhost.evil.example", insecure),
+            ("http://127.0.0.1.evil.example", insecure),
+            (&long, "`url` is longer than 4096 bytes"),
+        ] {
+            check(kind, url(bad), reason);
         }
     }
 
@@ -198,12 +247,54 @@ mod questions {
             system,
             "messages[0]: `role` must be \"user\" or \"assistant\"",
         );
+        let tools = "`tools` must be an array of {name, inputSchema}";
+        check(kind, with(sample(), "tools", json!({})), tools);
+        check(
+            kind,
+            with(sample(), "tools", json!([{ "name": "t" }])),
+            tools,
+        );
+        let mode = "`toolChoice.mode` must be auto, required or none";
+        check(
+            kind,
+            with(sample(), "toolChoice", json!({ "mode": "any" })),
+            mode,
+        );
+        check(kind, with(sample(), "toolChoice", json!("auto")), mode);
         let context = with(sample(), "includeContext", json!("all"));
         check(
             kind,
             context,
             "`includeContext` must be none, thisServer or allServers",
         );
+    }
+
+    #[test]
+    fn only_the_assistant_uses_tools_and_only_the_user_gives_results() {
+        let run = |role: &str, block: Value, expected: &str| {
+            let messages = json!([{ "role": role, "content": [block] }]);
+            check(
+                QuestionKind::Sample,
+                with(sample(), "messages", messages),
+                expected,
+            );
+        };
+        let asks = json!({ "type": "tool_use", "id": "a", "name": "t", "input": {} });
+        run(
+            "user",
+            asks.clone(),
+            "messages[0]: only the assistant uses tools",
+        );
+        let input = "messages[0]: `input` of a tool_use must be an object";
+        run("assistant", with(asks, "input", json!(null)), input);
+        let gives = json!({ "type": "tool_result", "toolUseId": "a", "content": [] });
+        run(
+            "assistant",
+            gives.clone(),
+            "messages[0]: only the user gives tool results",
+        );
+        let content = "messages[0]: `content` of a tool_result must be an array";
+        run("user", with(gives, "content", json!("x")), content);
     }
 
     #[test]
@@ -315,6 +406,31 @@ mod answers {
         );
     }
 
+    /// [SP-1]
+    #[test]
+    fn an_answer_uses_tools_only_if_some_were_offered() {
+        let block = |kind: &str| match kind {
+            "tool_use" => json!({ "type": kind, "id": "a", "name": "t", "input": {} }),
+            _ => json!({ "type": kind, "toolUseId": "a", "content": [] }),
+        };
+        let answer =
+            |role: &str, kind| json!({ "role": role, "model": "m", "content": [block(kind)] });
+        let tools = json!([{ "name": "t", "inputSchema": {} }]);
+        let offering = question(QuestionKind::Sample, with(sample(), "tools", tools));
+        check(&offering, answer("assistant", "tool_use"), "");
+        check(
+            &offering,
+            answer("user", "tool_result"),
+            "an answer has no tool_result",
+        );
+        let plain = question(QuestionKind::Sample, sample());
+        check(
+            &plain,
+            answer("assistant", "tool_use"),
+            "no tools were offered",
+        );
+    }
+
     #[test]
     fn roots_are_files() {
         let question = question(QuestionKind::Roots, json!({}));
@@ -361,7 +477,8 @@ mod answers {
                 let _ = check_answer(&questions[at], &raw);
                 let asked = Question { params: raw, ..questions[at].clone() };
                 let _ = check_question(&asked);
-                let _ = to_request(V2025_11_25, "s", &asked);
+                let _ = to_request(V2025_11_25, "s", "e", &asked);
+                let _ = to_request(V2025_06_18, "s", "e", &asked);
             }
         }
     }

@@ -25,7 +25,13 @@ fn the_empty_cursor_is_the_start() {
 fn a_cursor_of_another_list_is_refused() {
     let cursor = encode(ListKind::Tools, b"key", mac);
     assert_eq!(read(ListKind::Tools, &cursor), Ok(Some(b"key".to_vec())));
-    for kind in [ListKind::Prompts, ListKind::Resources, ListKind::Templates] {
+    let others = [
+        ListKind::Prompts,
+        ListKind::Resources,
+        ListKind::Templates,
+        ListKind::Skills,
+    ];
+    for kind in others {
         assert_eq!(read(kind, &cursor), Err(BadCursor));
     }
 }

@@ -102,6 +102,15 @@ pub enum ModernMethod {
     },
     Call(CallParams),
     Complete(CompleteParams),
+    /// `skills/get` [EX-4].
+    Skill {
+        uri: String,
+    },
+    /// `resources/directory/read` [EX-4].
+    Directory {
+        uri: String,
+        cursor: Option<String>,
+    },
     Listen(ListenFilter),
     TaskGet {
         task: String,
@@ -141,6 +150,18 @@ pub struct CompleteParams {
     pub arguments: Raw,
 }
 
+impl CompleteParams {
+    /// Without what the revision does not know [P-2].
+    pub fn known_to(mut self, revision: Revision) -> Self {
+        if !revision.has_completion_context() && self.arguments.get("context").is_some() {
+            let argument = self.arguments.get("argument").unwrap_or_default();
+            let arguments = format!(r#"{{"argument":{argument}}}"#);
+            self.arguments = Raw::from_checked(arguments.into());
+        }
+        self
+    }
+}
+
 /// What is to be completed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CompleteTarget {
@@ -155,6 +176,8 @@ pub enum ListKind {
     Prompts,
     Resources,
     Templates,
+    /// Modern only [EX-2].
+    Skills,
 }
 
 /// What a `subscriptions/listen` wants to hear of.

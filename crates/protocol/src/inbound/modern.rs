@@ -148,6 +148,12 @@ fn read_method<H>(post: &Post<'_, H>, method: &str) -> Result<ModernMethod, Faul
         "prompts/list" => list(ListKind::Prompts)?,
         "resources/list" => list(ListKind::Resources)?,
         "resources/templates/list" => list(ListKind::Templates)?,
+        "skills/list" => list(ListKind::Skills)?,
+        "skills/get" => ModernMethod::Skill { uri: params.uri()? },
+        "resources/directory/read" => ModernMethod::Directory {
+            uri: params.uri()?,
+            cursor: params.cursor()?,
+        },
         "tools/call" => call(CallKind::Tool)?,
         "prompts/get" => call(CallKind::Prompt)?,
         "resources/read" => call(CallKind::Resource)?,
@@ -179,6 +185,8 @@ fn require(method: &ModernMethod, facet: &ClientFacet) -> Result<(), Fault> {
         ModernMethod::Listen(filter) => filter.tasks.is_some(),
         ModernMethod::Discover
         | ModernMethod::List { .. }
+        | ModernMethod::Skill { .. }
+        | ModernMethod::Directory { .. }
         | ModernMethod::Call(_)
         | ModernMethod::Complete(_) => false,
     };

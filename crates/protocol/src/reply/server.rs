@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{ResultType, Shape, response, write_cache_hints};
 use crate::{
-    facet::TASKS_EXTENSION,
+    facet::{SKILLS_EXTENSION, TASKS_EXTENSION, UI_EXTENSION},
     id::RequestId,
     json::{Raw, walk},
     revision::Revision,
@@ -24,6 +24,12 @@ pub struct ServerCapabilities {
     pub completions: bool,
     /// Some tool may become a task. Each revision that has tasks declares them in its own way.
     pub tasks: bool,
+    /// MCP Apps. In the legacy era only for a client that declares them too [EX-2].
+    pub apps: bool,
+    /// The skills extension [EX-4].
+    pub skills: bool,
+    /// Directories of skills can be read.
+    pub skill_directories: bool,
 }
 
 impl ServerCapabilities {
@@ -53,11 +59,33 @@ impl ServerCapabilities {
         if self.tasks && revision.has_requested_tasks() {
             writer.raw_member("tasks", r#"{"cancel":{},"requests":{"tools":{"call":{}}}}"#);
         }
-        if self.tasks && revision.has_extensions() {
+        let extensions = self.extensions(revision);
+        if !extensions.is_empty() {
             writer.object_member("extensions", |writer| {
-                writer.raw_member(TASKS_EXTENSION, "{}")
+                for (name, settings) in extensions {
+                    writer.raw_member(name, settings);
+                }
             });
         }
+    }
+
+    /// Names with their settings. Apps are older than the slot for extensions and are negotiated
+    /// in it all the same; the others do not exist before it [EX-2].
+    fn extensions(self, revision: Revision) -> Vec<(&'static str, &'static str)> {
+        let skills = match self.skill_directories {
+            true => r#"{"directoryRead":true}"#,
+            false => "{}",
+        };
+        let modern = revision.has_extensions();
+        let all = [
+            (self.tasks && modern, TASKS_EXTENSION, "{}"),
+            (self.apps, UI_EXTENSION, "{}"),
+            (self.skills && modern, SKILLS_EXTENSION, skills),
+        ];
+        let declared = all.into_iter().filter(|(is_declared, ..)| *is_declared);
+        declared
+            .map(|(_, name, settings)| (name, settings))
+            .collect()
     }
 }
 

@@ -15,6 +15,9 @@ pub const ALL: ServerCapabilities = ServerCapabilities {
     logging: true,
     completions: true,
     tasks: true,
+    apps: false,
+    skills: false,
+    skill_directories: false,
 };
 
 #[test]

@@ -7,6 +7,7 @@ mod schema;
 mod asks;
 mod descriptions;
 mod errors;
+mod extensions;
 mod legacy_tasks;
 mod lists;
 mod notifications;

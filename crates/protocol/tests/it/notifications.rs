@@ -9,6 +9,17 @@ use ostler_protocol::{
 
 use crate::golden::{BOTH, LEGACY, MODERN, Sheet};
 
+/// [SP-5]
+#[test]
+fn the_end_of_a_visit_is_told_where_visits_have_ids() {
+    let told = notify::elicitation_complete(LEGACY, "e-1").expect("it has ids");
+    let definition = "ElicitationCompleteNotification";
+    Sheet::default().message("complete", LEGACY, definition, &told);
+    let text = r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e-1"}}"#;
+    assert_eq!(told, text);
+    assert_eq!(notify::elicitation_complete(MODERN, "e-1"), None);
+}
+
 #[test]
 fn progress_and_logs_follow_their_request() {
     let mut sheet = Sheet::default();

@@ -15,6 +15,7 @@ use crate::{
     Config,
     state::{
         Act, AskId, CallProgress, Counted, Effects, Phase, SessionState, Write, question::Question,
+        visits::elicitation_id,
     },
 };
 
@@ -89,7 +90,13 @@ impl SessionState {
             epoch: self.terms.epoch,
             number: self.questions_asked,
         };
-        let request = ask::to_request(self.terms.revision, &id.to_text(), &question);
+        let elicitation_id = elicitation_id(call.facts.call, id);
+        let request = ask::to_request(
+            self.terms.revision,
+            &id.to_text(),
+            &elicitation_id,
+            &question,
+        );
         let request = call.facts.related(request);
         let question = Question {
             call: call_id,
@@ -208,6 +215,7 @@ impl SessionState {
             id,
             asked: question.asked(Some(answer.clone())),
         });
+        call.visits.answered(id, &question.question, &answer);
         call.settled.push((question.question, answer.clone()));
         effects.act(Act::Answer {
             call: call_id,

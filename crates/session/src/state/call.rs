@@ -20,7 +20,7 @@ use crate::{
     lifetime::Lifetime,
     state::{
         Act, Adopted, Adoption, AskId, Counted, Effects, SessionState, Terms, Write,
-        effects::CallProgress,
+        effects::CallProgress, visits::Visits,
     },
     stream::{Chatter, StreamId},
 };
@@ -53,6 +53,7 @@ pub(super) struct Call {
     pub ask_rounds: u32,
     /// Questions with their answers: a worker that comes back may ask again.
     pub settled: Vec<(Question, Answer)>,
+    pub visits: Visits,
     allowance: Allowance,
 }
 
@@ -144,6 +145,7 @@ impl SessionState {
             asked: Vec::new(),
             ask_rounds: 0,
             settled: Vec::new(),
+            visits: Visits::default(),
             allowance: Allowance::new(now, &self.terms.config),
         };
         if let Some(stream) = self.streams.get_mut(stream) {
@@ -193,6 +195,7 @@ impl SessionState {
             CallEvent::Log(log) => call.relay.log(&log).map(|message| (Chatter::Log, message)),
             CallEvent::Ask(questions) => return self.asked(now, id, questions, effects),
             CallEvent::Withdrawn(keys) => return self.withdrawn(id, &keys, effects),
+            CallEvent::Visited { key } => return self.visited(id, &key, effects),
             // A client of this revision has no handle to follow: the call stays open.
             CallEvent::BecomeTask => None,
             CallEvent::Outcome(outcome) => return self.finish(id, outcome, effects),

@@ -14,6 +14,7 @@ mod stream;
 mod call;
 mod asking;
 mod standalone;
+mod visits;
 mod restore;
 
 use std::{

@@ -74,7 +74,10 @@ impl SessionState {
             } = asked;
             let question = Asking { key, kind, params };
             match answer {
-                Some(answer) => call.settled.push((question, answer)),
+                Some(answer) => {
+                    call.visits.answered(ask, &question, &answer);
+                    call.settled.push((question, answer));
+                }
                 None => open.push((ask, question)),
             }
         }

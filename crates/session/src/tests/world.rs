@@ -159,6 +159,7 @@ pub(super) fn offer(tools: &[&str]) -> Offer {
         prompts: Vec::new(),
         resources: Vec::new(),
         templates: Vec::new(),
+        skills: Vec::new(),
         completions: false,
         logging: true,
         resource_watch: true,

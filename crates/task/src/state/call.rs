@@ -24,6 +24,7 @@ impl TaskState {
             CallEvent::Progress(progress) => self.on_progress(progress, fx),
             CallEvent::Log(log) => self.chatter(Chatter::Log(log), fx),
             CallEvent::Ask(questions) => self.on_ask(config, now, questions, fx),
+            CallEvent::Visited { key } => self.tell_visited(&key, fx),
             // Never of a worker.
             CallEvent::Withdrawn(_) => {}
             CallEvent::BecomeTask => self.wants_task = true,

@@ -91,6 +91,15 @@ impl TaskState {
         }
     }
 
+    /// Whoever sent its user to the page knows which it is. A modern client is told by the result,
+    /// and has nobody who waits [SP-5].
+    pub(super) fn tell_visited(&self, key: &str, fx: &mut Effects) {
+        for ticket in &self.waiters {
+            let key = key.to_owned();
+            fx.tell(*ticket, CallEvent::Visited { key });
+        }
+    }
+
     pub(super) fn withdraw_all(&self, fx: &mut Effects) {
         let keys = self.questions.iter().map(|asked| asked.shown.clone());
         self.withdraw(keys.collect(), None, fx);

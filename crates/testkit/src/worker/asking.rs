@@ -1,7 +1,9 @@
 //! Tools that ask the client.
 
+use std::time::Duration;
+
 use ostler_worker::{
-    Ask, Ctx, Declarations, Elicited, Sample, Server, TaskSupport, Tool, ToolError,
+    Ask, Ctx, Declarations, Elicited, Sample, Server, TaskSupport, Tool, ToolError, Visit,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +15,16 @@ use super::{
 };
 
 pub fn offer(server: Server, script: &Script) -> Server {
-    let script = script.clone();
+    let (script, waiting) = (script.clone(), script.clone());
+    let sign_in = move |ctx: Ctx, args: Gate| {
+        let script = waiting.clone();
+        async move {
+            let url = "https://example.com/sign-in?state=42";
+            let visit = Visit::new("sign-in", "Please sign in", url).patience(PATIENCE);
+            let visited = ctx.visit(&visit, script.pass(&args.gate)).await?;
+            Ok::<_, ToolError>(visited.action().to_owned())
+        }
+    };
     let ask_then_hold = move |ctx: Ctx, args: Gate| {
         let script = script.clone();
         async move {
@@ -33,6 +44,7 @@ pub fn offer(server: Server, script: &Script) -> Server {
         )
         .tool("interview", "Asks again and again.", interview)
         .tool("visit", "Sends the user to a page.", visit)
+        .tool("sign_in", "Waits until a page is done.", sign_in)
         .tool("sample", "Asks the model.", sample)
         .tool(
             "sample_tools",
@@ -44,6 +56,9 @@ pub fn offer(server: Server, script: &Script) -> Server {
         .with(job_asks.declare(task))
         .with(prefer)
 }
+
+/// How long a visit waits before the user is asked again.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 fn form(field: &str, kind: &str) -> Value {
     json!({"type": "object", "properties": {field: {"type": kind}}, "required": [field]})

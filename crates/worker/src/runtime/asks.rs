@@ -55,14 +55,15 @@ impl Asks {
         }
     }
 
-    /// Opens a question. One whose answer came with the call is answered at once, if the answer
+    /// Opens a question, and says the key it goes under. One whose answer came with the call is answered at once, if the answer
     /// fits; otherwise the client is asked as if there were none [MR-12].
     pub fn open(
         &mut self,
         mut question: Question,
         needs: Capability,
-    ) -> oneshot::Receiver<Answered> {
+    ) -> (String, oneshot::Receiver<Answered>) {
         question.key = self.unused_key(question.key);
+        let key = question.key.clone();
         let (reply, answered) = oneshot::channel();
         let open = Open {
             question,
@@ -77,7 +78,7 @@ impl Asks {
                 self.open.push(open);
             }
         }
-        answered
+        (key, answered)
     }
 
     /// Keys are never used twice in one call [TK-6], and the same run gives the same keys.

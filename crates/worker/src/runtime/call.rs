@@ -99,14 +99,33 @@ impl Call {
 
     // ---- for the handler ---------------------------------------------------------------
 
-    pub async fn ask(&self, question: Question, needs: Capability) -> Result<Raw, AskError> {
+    /// The answer, with the key that the question went under.
+    pub async fn ask(
+        &self,
+        question: Question,
+        needs: Capability,
+    ) -> Result<(String, Raw), AskError> {
         ostler_protocol::ask::check_question(&question).map_err(AskError::BadQuestion)?;
         let answered = self.update(|state| match state.stop {
             None => Some(state.asks.open(question, needs)),
             Some(_) => None,
         });
-        let answered = answered.ok_or(AskError::Cancelled)?;
-        answered.await.unwrap_or(Err(AskError::Cancelled))
+        let (key, answered) = answered.ok_or(AskError::Cancelled)?;
+        let answer = answered.await.unwrap_or(Err(AskError::Cancelled))?;
+        Ok((key, answer))
+    }
+
+    /// The page of this question has done its part. Without a link nobody hears it, and nobody
+    /// must: the result says the same.
+    pub fn visited(&self, key: &str) {
+        let state = self.state.lock();
+        self.send(&state, |id, attempt| {
+            Frame::Visited(wire::Visited {
+                call: Some(id.into()),
+                attempt,
+                key: key.to_owned(),
+            })
+        });
     }
 
     /// A task's progress becomes its status text, so that is sent unasked.

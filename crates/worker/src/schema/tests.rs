@@ -138,3 +138,54 @@ fn a_prompt_lists_its_arguments() {
     arguments.sort_by_key(|argument| argument["name"].to_string());
     assert_eq!(arguments, wanted);
 }
+
+fn one() -> u8 {
+    1
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code, reason = "only its schema matters")]
+struct Party {
+    #[schemars(length(min = 1, max = 2))]
+    colors: Vec<Color>,
+    sizes: Option<Vec<Size>>,
+    #[serde(default = "one")]
+    guests: u8,
+    #[serde(default)]
+    music: bool,
+}
+
+#[test]
+fn several_of_an_enum_become_a_multi_select_and_defaults_are_shown() {
+    let sizes = json!([
+        {"const": "Small", "title": "Small enough to carry."},
+        {"const": "Large", "title": "Needs a van."},
+    ]);
+    let colors = json!({"type": "string", "enum": ["Red", "Blue"]});
+    let wanted = json!({
+        "type": "object",
+        "properties": {
+            "colors": {"type": "array", "items": colors, "minItems": 1, "maxItems": 2},
+            "sizes": {"type": "array", "items": {"anyOf": sizes}},
+            "guests": {"type": "integer", "minimum": 0, "maximum": 255, "default": 1},
+            "music": {"type": "boolean", "default": false},
+        },
+        "required": ["colors"],
+    });
+    let form = form::<Party>();
+    assert_eq!(form, Ok(wanted));
+    let ask = crate::Ask::form("k", "m", form.unwrap());
+    assert_eq!(ostler_protocol::ask::check_question(&ask.question), Ok(()));
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code, reason = "only its schema matters")]
+struct Words {
+    words: Vec<String>,
+}
+
+#[test]
+fn a_list_of_anything_else_is_no_field() {
+    let reason = "the field words of a form is neither text, number, bool nor a choice";
+    assert_eq!(form::<Words>(), Err(reason.to_owned()));
+}

@@ -1,7 +1,11 @@
 //! Questions to the client.
 
+use std::time::Duration;
+
 use ostler_rpc::worker_v1::{self as wire, to_worker::Frame};
-use ostler_worker::{Ask, AskError, Ctx, Elicited, Sample, Server, ToolError};
+use ostler_worker::{
+    Ask, AskError, Ctx, Elicited, Sample, Server, Stranger, ToolError, Visit, Visitors,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -60,6 +64,7 @@ fn server() -> Server {
         .tool("spawned", "", spawned)
         .tool("twice", "", twice)
         .tool("bad", "", bad)
+        .tool("visit", "", visit)
 }
 
 const FORM: &str = r#"who QUESTION_KIND_ELICIT_FORM {"message":"Who?","mode":"form","requestedSchema":{"properties":{"name":{"type":"string"}},"required":["name"],"type":"object"}}"#;
@@ -250,4 +255,116 @@ async fn a_cancel_ends_the_wait_for_an_answer() {
     link.send(Frame::Cancel(wire::Cancel { call, reason }))
         .await;
     assert_eq!(link.said().await, "outcome 1 FAILURE_KIND_CANCELLED ");
+}
+
+async fn visit(ctx: Ctx) -> Result<String, ToolError> {
+    let visit =
+        Visit::new("sign-in", "Sign in", "https://x.example/s").patience(Duration::from_secs(10));
+    // The page is done after a quarter of a minute.
+    let page = ctx.sleep(Duration::from_secs(15));
+    Ok(ctx.visit(&visit, page).await?.action().to_owned())
+}
+
+/// [SP-5]
+#[tokio::test(start_paused = true)]
+async fn a_visit_is_asked_for_again_until_the_page_is_done_and_then_told() {
+    let asked = |key: &str| {
+        let params = r#"{"message":"Sign in","mode":"url","url":"https://x.example/s"}"#;
+        format!("ask 1 {key} QUESTION_KIND_ELICIT_URL {params}")
+    };
+    let consent = || json!({"action": "accept"});
+    let first: &[(&str, Value)] = &[("sign-in", consent())];
+    let again: &[(&str, Value)] = &[("sign-in-2", consent())];
+    check(
+        "visit",
+        &[
+            ("started 1", &[]),
+            (&asked("sign-in"), first),
+            (&asked("sign-in-2"), again),
+            ("visited 1 sign-in", &[]),
+            ("visited 1 sign-in-2", &[]),
+            (&text("accept"), &[]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_want_to_go_is_not_waited_for() {
+    let asked = r#"ask 1 sign-in QUESTION_KIND_ELICIT_URL {"message":"Sign in","mode":"url","url":"https://x.example/s"}"#;
+    let declined: &[(&str, Value)] = &[("sign-in", json!({"action": "decline"}))];
+    check(
+        "visit",
+        &[
+            ("started 1", &[]),
+            (asked, declined),
+            (&text("decline"), &[]),
+        ],
+    )
+    .await;
+}
+
+/// The pages of this test are visited by its own hand.
+async fn link(ctx: Ctx, visitors: Visitors<&'static str>) -> Result<String, ToolError> {
+    let invitation = visitors.invite(&ctx);
+    let url = format!("https://x.example/?state={}", invitation.state());
+    let visit = Visit::new("link", "Link", &url);
+    let linked = ctx.visit(&visit, invitation).await?;
+    Ok(linked.accepted().unwrap_or("nothing").to_owned())
+}
+
+/// [SP-4]
+#[tokio::test(start_paused = true)]
+async fn only_who_was_invited_is_admitted_and_once() {
+    let visitors = Visitors::new();
+    let inside = visitors.clone();
+    let server =
+        Server::new("test", "1").tool("link", "", move |ctx: Ctx| link(ctx, inside.clone()));
+    let mut hub = Hub::new();
+    let (_running, mut link) = hub.start(hub.worker(server)).await;
+    let ann = wire::CallerAssertion {
+        subject: "ann".to_owned(),
+        ..wire::CallerAssertion::default()
+    };
+    link.call_with(1, "link", json!({}), |call| call.caller = Some(ann))
+        .await;
+    assert_eq!(link.said().await, "started 1");
+    let asked = link.said().await;
+    let state = asked
+        .split("state=")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    let state = state.expect("a state in the URL");
+    assert_eq!(state.len(), 22, "128 bits");
+    let admit = |state: &str, user: &str| {
+        visitors.admit(state, |invited| invited.subject == user, "an account")
+    };
+    assert_eq!(admit("made-up", "ann"), Err(Stranger));
+    assert_eq!(admit(state, "mallory"), Err(Stranger));
+    assert_eq!(admit(state, "ann"), Ok(()));
+    assert_eq!(admit(state, "ann"), Err(Stranger));
+    link.answer(1, "link", json!({"action": "accept"})).await;
+    assert_eq!(link.said().await, "visited 1 link");
+    assert_eq!(link.said().await, text("an account"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_go_is_no_longer_expected() {
+    let visitors = Visitors::new();
+    let inside = visitors.clone();
+    let server =
+        Server::new("test", "1").tool("link", "", move |ctx: Ctx| link(ctx, inside.clone()));
+    let mut hub = Hub::new();
+    let (_running, mut link) = hub.start(hub.worker(server)).await;
+    link.call(1, "link", json!({})).await;
+    assert_eq!(link.said().await, "started 1");
+    let asked = link.said().await;
+    let state = asked
+        .split("state=")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next());
+    link.answer(1, "link", json!({"action": "decline"})).await;
+    assert_eq!(link.said().await, text("nothing"));
+    let late = visitors.admit(state.expect("a state"), |_| true, "an account");
+    assert_eq!(late, Err(Stranger));
 }

@@ -3,7 +3,7 @@
 use ostler_rpc::worker_v1::{self as wire, CallKind, from_worker, to_worker::Frame};
 use ostler_worker::{
     Capability, Completion, Content, Ctx, Declarations, Prompt, PromptMessage, Resource, Server,
-    TaskSupport, Template, Tool,
+    Skill, TaskSupport, Template, Tool,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -146,6 +146,39 @@ async fn a_change_sends_the_new_catalog_and_updates_only_what_is_watched() {
     let last = &catalog.tools.last().unwrap().definition;
     let last: Value = serde_json::from_slice(last).unwrap();
     assert_eq!((catalog.tools.len(), &last["name"]), (2, &json!("extra")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_skill_brings_its_files_along_and_takes_them_away() {
+    let mut hub = Hub::new();
+    let skill = Skill::new("tea", "How to make tea.", "Boil water.");
+    let server = server().with(skill.file("leaf.bin", "application/octet-stream", vec![255_u8]));
+    let (_running, mut link) = hub.start(hub.worker(server.clone())).await;
+    let catalog = link.catalog();
+    assert_eq!((catalog.skills.len(), catalog.resources.len()), (1, 4));
+    let unlisted = catalog.resources.iter().map(|resource| {
+        let declarations = resource.declarations.as_ref();
+        declarations.is_some_and(|declared| declared.unlisted)
+    });
+    assert_eq!(unlisted.collect::<Vec<_>>(), [false, false, false, true]);
+    for (id, uri, wanted) in [
+        (1, "skill://tea/SKILL.md", r#""text":"---\nname: \"tea\"\n"#),
+        (2, "skill://tea/leaf.bin", r#""blob":"/w==""#),
+    ] {
+        link.call_with(id, uri, json!({}), |call| {
+            call.kind = CallKind::Resource.into()
+        })
+        .await;
+        let said = link.said().await;
+        assert!(said.contains(wanted), "{said}");
+    }
+    assert!(server.remove_skill("skill://tea/SKILL.md"));
+    assert!(!server.remove_skill("skill://tea/SKILL.md"));
+    let Some(from_worker::Frame::CatalogChanged(changed)) = link.next().await else {
+        panic!("a changed catalog");
+    };
+    let catalog: wire::Catalog = prost::Message::decode(link.bytes(changed.catalog)).unwrap();
+    assert_eq!((catalog.skills.len(), catalog.resources.len()), (0, 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -288,6 +288,7 @@ impl Link {
                 });
                 format!("ask {id} {}", questions.collect::<Vec<_>>().join(" | "))
             }
+            Inbound::Visited(v) => format!("visited {} {}", number(v.call), v.key),
             Inbound::BecomeTask(b) => format!("task {}", number(b.call)),
             Inbound::Outcome(outcome) => {
                 let id = number(outcome.call);

@@ -1,4 +1,4 @@
-//! Real clients: the official SDKs and the Inspector, as people run them.
+//! Real clients: the official SDKs and the Inspector, as people run them. Older ones are in `old`.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::{child, folder, node::Fixture, node_js, npm, python};
+use super::{child, folder, node::Fixture, node_js, npm, old, python};
 use crate::shell;
 
 /// What the clients do.
@@ -30,11 +30,11 @@ impl Round {
 const CLIENT_MAX: Duration = Duration::from_secs(120);
 
 /// One client program, ready to be started with a URL.
-struct Client {
-    name: &'static str,
-    program: PathBuf,
-    script: Vec<String>,
-    modes: &'static [&'static str],
+pub struct Client {
+    pub name: String,
+    pub program: PathBuf,
+    pub script: Vec<String>,
+    pub modes: &'static [&'static str],
 }
 
 pub fn run(round: Round) -> anyhow::Result<()> {
@@ -66,40 +66,47 @@ fn clients() -> anyhow::Result<Vec<Client>> {
     let typescript_1 = npm("typescript-1", &["@modelcontextprotocol/sdk@1.32.2"])?;
     let typescript_2 = npm("typescript-2", &["@modelcontextprotocol/client@2.4.0"])?;
     let python = python("python", &["mcp==2.3.0"])?;
-    Ok(vec![
+    let newest = [
         Client {
-            name: "TypeScript SDK 1.x",
+            name: "TypeScript SDK 1.x".to_owned(),
             program: node.clone(),
             script: vec![script(&typescript_1, "typescript-1.mjs")?],
             modes: &["legacy", "restart"],
         },
         Client {
-            name: "TypeScript SDK 2.x",
-            program: node,
+            name: "TypeScript SDK 2.x".to_owned(),
+            program: node.clone(),
             script: vec![script(&typescript_2, "typescript-2.mjs")?],
             modes: &["legacy", "modern", "restart"],
         },
         Client {
-            name: "Python SDK",
+            name: "TypeScript SDK 2.x, asked".to_owned(),
+            program: node.clone(),
+            script: vec![script(&typescript_2, "asked.mjs")?],
+            modes: &["legacy", "modern"],
+        },
+        Client {
+            name: "Python SDK".to_owned(),
             program: python,
             script: vec![source("client.py").display().to_string()],
             modes: &["legacy", "modern", "restart"],
         },
         Client {
-            name: "rmcp",
+            name: "rmcp".to_owned(),
             program: rmcp()?,
             script: Vec::new(),
             modes: &["legacy", "modern", "restart"],
         },
-    ])
+    ];
+    Ok(newest.into_iter().chain(old::clients(&node)?).collect())
 }
 
-fn source(name: &str) -> PathBuf {
+pub fn source(name: &str) -> PathBuf {
     shell::root().join("crates/xtask/interop").join(name)
 }
 
 /// Copies a script, and what it shares with others, beside the packages it imports.
-fn script(folder: &Path, name: &str) -> anyhow::Result<String> {
+pub fn script(folder: &Path, name: &str) -> anyhow::Result<String> {
     for file in [name, "observed.mjs"] {
         std::fs::copy(source(file), folder.join(file))
             .with_context(|| format!("copying {file}"))?;
@@ -132,6 +139,8 @@ fn rmcp() -> anyhow::Result<PathBuf> {
 impl Client {
     fn check(&self, fixture: &mut Fixture, mode: &str) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
+        // Some leave files in the home folder, which may hold a person's own.
+        command.env("HOME", folder("home")?);
         command.args(&self.script).args([&fixture.url(), mode]);
         let mut last = String::new();
         let status = child::run(&mut command, CLIENT_MAX, |line| {

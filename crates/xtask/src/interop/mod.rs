@@ -7,6 +7,7 @@ mod child;
 mod node;
 mod suite;
 mod clients;
+mod old;
 
 use std::{path::PathBuf, process::Command};
 

@@ -44,9 +44,8 @@ const RUNS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Extension scenarios that skip themselves because their extension is not declared, and one whose
-/// harness is being rewritten upstream.
-const MAY_SKIP: &[&str] = &["sep-2640-", "tasks-status-notifications"];
+/// A scenario whose harness is being rewritten upstream.
+const MAY_SKIP: &[&str] = &["tasks-status-notifications"];
 
 pub fn run() -> anyhow::Result<()> {
     let node_js = node_js()?;

@@ -190,6 +190,7 @@ async fn a_kind_that_nobody_serves_is_not_offered() {
             prompts: Vec::new(),
             resources: Vec::new(),
             templates: Vec::new(),
+            skills: Vec::new(),
             completions: false,
             logging: false,
             resource_watch: false,

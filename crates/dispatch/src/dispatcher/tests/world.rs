@@ -94,6 +94,7 @@ pub(super) fn offer(completions: bool) -> Offer {
                 scoped,
             ),
         ],
+        skills: Vec::new(),
         completions,
         logging: false,
         resource_watch: false,

@@ -346,3 +346,33 @@ fn answers_of_the_client_are_matched_by_its_raw_id() {
         assert_eq!(answer(bad.clone()).code(), -32600, "{bad}");
     }
 }
+
+/// [P-2]
+#[test]
+fn the_context_of_a_completion_is_for_revisions_that_know_it() {
+    let argument = json!({ "name": "b", "value": "x" });
+    let params = json!({
+        "ref": { "type": "ref/prompt", "name": "p" },
+        "argument": argument,
+        "context": { "arguments": { "a": "1" } },
+    });
+    let method = Post::legacy("completion/complete", params).legacy_method();
+    let LegacyMethod::Complete(params) = method else {
+        panic!("a completion")
+    };
+    let known_to = |revision| -> Value {
+        let known = params.clone().known_to(revision);
+        known.arguments.to().unwrap()
+    };
+    let whole = json!({ "argument": argument, "context": { "arguments": { "a": "1" } } });
+    assert_eq!(known_to(Revision::V2025_06_18), whole);
+    assert_eq!(known_to(Revision::V2025_11_25), whole);
+    assert_eq!(
+        known_to(Revision::V2025_03_26),
+        json!({ "argument": argument })
+    );
+    assert_eq!(
+        known_to(Revision::V2024_11_05),
+        json!({ "argument": argument })
+    );
+}

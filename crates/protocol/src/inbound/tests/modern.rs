@@ -443,6 +443,30 @@ fn task_methods_need_the_extension_before_anything_else_about_the_task() {
     };
 }
 
+/// [EX-4]
+#[test]
+fn skills_and_their_directories_are_asked_for_by_uri() {
+    let uri = || json!({ "uri": "skill://a" });
+    assert!(matches!(
+        method("skills/list", json!({})),
+        ModernMethod::List {
+            kind: ListKind::Skills,
+            ..
+        }
+    ));
+    assert!(
+        matches!(method("skills/get", uri()), ModernMethod::Skill { uri } if uri == "skill://a")
+    );
+    let directory = method("resources/directory/read", uri());
+    assert!(matches!(
+        directory,
+        ModernMethod::Directory { cursor: None, .. }
+    ));
+    for name in ["skills/get", "resources/directory/read"] {
+        assert_eq!(Post::modern(name, json!({})).code(), -32602, "{name}");
+    }
+}
+
 #[test]
 fn methods_of_the_other_era_are_unknown_and_say_which_versions_there_are() {
     for name in [

@@ -232,3 +232,93 @@ fn a_restored_call_waits_for_open_answers_and_feeds_the_stored_ones_again() {
         "{effects:?}"
     );
 }
+
+fn visit(key: &str) -> Question {
+    Question {
+        key: key.into(),
+        kind: QuestionKind::ElicitUrl,
+        params: Raw::from_static(r#"{"message":"?","url":"https://x.example/"}"#),
+    }
+}
+
+fn visited(key: &str) -> Input {
+    event(call(1), CallEvent::Visited { key: key.into() })
+}
+
+/// A call whose client can visit pages and was asked to visit one.
+fn visiting(revision: Revision) -> Script {
+    let mut script = Script::new();
+    script.state.terms.facet = ClientFacet::with(&[Capability::ElicitUrl]);
+    script.state.terms.revision = revision;
+    script.adopt_kept();
+    script.apply(ask(vec![visit("k")]));
+    script
+}
+
+const CONSENT: &str = r#"{"action":"accept"}"#;
+
+/// [SP-5]
+#[test]
+fn the_end_of_a_visit_is_told_once_to_the_client_that_agreed_to_it() {
+    let mut script = visiting(Revision::V2025_11_25);
+    script.check(visited("k"), &[]);
+    script.apply(answered("srv-1-1", CONSENT));
+    script.check(visited("other"), &[]);
+    let told = "post1 1.3 notifications/elicitation/complete";
+    script.check(
+        visited("k"),
+        &[&format!("+event {told}"), &format!("show {told}")],
+    );
+    script.check(visited("k"), &[]);
+}
+
+#[test]
+fn a_visit_that_was_declined_or_is_cancelled_has_no_end() {
+    let mut script = visiting(Revision::V2025_11_25);
+    script.apply(answered("srv-1-1", r#"{"action":"decline"}"#));
+    script.check(visited("k"), &[]);
+    let mut script = visiting(Revision::V2025_11_25);
+    script.apply(answered("srv-1-1", CONSENT));
+    script.apply(Input::Cancelled {
+        id: RequestId::number(1),
+    });
+    script.check(visited("k"), &[]);
+}
+
+#[test]
+fn a_visit_survives_a_restart() {
+    let mut script = Script::new();
+    let answer = Answer {
+        key: "k".into(),
+        value: Ok(Raw::from_static(CONSENT)),
+    };
+    let Question { key, kind, params } = visit("k");
+    let asked = Asked {
+        key,
+        kind,
+        params,
+        answer: Some(answer),
+    };
+    let id = AskId {
+        epoch: 1,
+        number: 1,
+    };
+    let restored = RestoredCall {
+        stream: call_stream(1),
+        facts: facts(1),
+        questions: vec![(id, asked)],
+    };
+    script.state.restore_call(script.now, restored);
+    let effects = script.apply(visited("k"));
+    assert_eq!(effects.len(), 2, "{effects:?}");
+}
+
+#[test]
+fn ids_of_visits_are_unlike_those_of_other_sessions() {
+    let id = AskId {
+        epoch: 2,
+        number: 3,
+    };
+    let expected = "00000000000000000000000000000001-2-3";
+    assert_eq!(visits::elicitation_id(CallId(1), id), expected);
+}

@@ -53,6 +53,7 @@ fn told(fx: &Effects) -> Vec<(u64, String)> {
                 format!("ask {}", keys.join(" "))
             }
             CallEvent::Withdrawn(keys) => format!("withdrawn {}", keys.join(" ")),
+            CallEvent::Visited { key } => format!("visited {key}"),
             CallEvent::Outcome(Ok(_)) => "result".to_owned(),
             CallEvent::Outcome(Err(failure)) => format!("failed: {failure}"),
             other => panic!("{other:?} is not for a waiter"),
@@ -214,6 +215,16 @@ fn what_the_client_does_not_answer_fails_that_question() {
     let fx = gives(&mut driven, 7, "a", failure.clone());
     assert_eq!(fed(&fx), [("a", &failure)]);
     assert_eq!(driven.standing(), Standing::Working);
+}
+
+#[test]
+fn who_waits_hears_of_the_end_of_a_visit() {
+    let mut driven = task();
+    let visited = || CallEvent::Visited { key: "a".into() };
+    check_silent(&driven.call(visited()));
+    wait(&mut driven, 7);
+    check_told(&driven.call(visited()), &[(7, "visited a")]);
+    check_silent(&Driven::task().call(visited()));
 }
 
 #[test]

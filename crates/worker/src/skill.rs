@@ -1,0 +1,186 @@
+//! Skills: instructions for a client's model, with the files they need [EX-4].
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    content::ResourceContents,
+    ctx::Ctx,
+    declare::Declarations,
+    entry::{Item, Resource},
+};
+
+/// A skill: a SKILL.md and whatever files it speaks of, served as resources below
+/// `skill://NAME/`. Clients learn of it by name and description, and read it when it fits.
+#[derive(Debug, Clone)]
+pub struct Skill {
+    directory: String,
+    name: String,
+    description: String,
+    /// Besides name and description, in the order of their author.
+    frontmatter: Vec<(String, Value)>,
+    instructions: String,
+    files: Vec<File>,
+}
+
+#[derive(Debug, Clone)]
+struct File {
+    path: String,
+    mime_type: String,
+    content: Bytes,
+}
+
+/// What a Server keeps of a skill.
+#[derive(Debug, Clone)]
+pub(crate) struct SkillItem {
+    /// Of its SKILL.md.
+    pub uri: String,
+    /// The entry of `skills/list` as JSON text.
+    pub definition: Bytes,
+    /// Its SKILL.md and its other files.
+    pub files: Vec<Item>,
+}
+
+const MARKDOWN: &str = "text/markdown";
+
+impl Skill {
+    /// `name` has 1 to 64 of a-z, 0-9 and single hyphens; `description` says when the skill
+    /// helps; `instructions` are the Markdown below the front matter, which is written here.
+    pub fn new(name: &str, description: &str, instructions: &str) -> Self {
+        Self {
+            directory: format!("skill://{name}"),
+            name: name.to_owned(),
+            description: description.to_owned(),
+            frontmatter: Vec::new(),
+            instructions: instructions.to_owned(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Sets any other field of the front matter: `license`, `metadata`, ...
+    pub fn frontmatter(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.frontmatter.retain(|(known, _)| known != key);
+        self.frontmatter.push((key.to_owned(), value.into()));
+        self
+    }
+
+    /// Adds a file at `path` inside the skill: "scripts/fill.py".
+    pub fn file(mut self, path: &str, mime_type: &str, content: impl Into<Bytes>) -> Self {
+        self.files.push(File {
+            path: path.to_owned(),
+            mime_type: mime_type.to_owned(),
+            content: content.into(),
+        });
+        self
+    }
+
+    fn fields(&self) -> impl Iterator<Item = (&str, Value)> {
+        let first = [("name", &self.name), ("description", &self.description)];
+        let first = first.into_iter().map(|(key, text)| (key, json!(text)));
+        let others = self.frontmatter.iter();
+        first.chain(others.map(|(key, value)| (key.as_str(), value.clone())))
+    }
+
+    /// The front matter's values are JSON, which YAML reads as it is.
+    fn manifest(&self) -> File {
+        let fields = self.fields();
+        let fields: String = fields
+            .map(|(key, value)| format!("{key}: {value}\n"))
+            .collect();
+        let text = format!("---\n{fields}---\n\n{}\n", self.instructions.trim_end());
+        File {
+            path: "SKILL.md".to_owned(),
+            mime_type: MARKDOWN.to_owned(),
+            content: text.into(),
+        }
+    }
+
+    pub(crate) fn into_item(self) -> SkillItem {
+        let manifest = self.manifest();
+        let listed = Resource::new(
+            &manifest.uri(&self.directory),
+            &self.name,
+            MARKDOWN,
+            manifest.reader(),
+        );
+        let listed = listed.description(&self.description);
+        let unlisted = self.files.iter().map(|file| {
+            let uri = file.uri(&self.directory);
+            let resource = Resource::new(&uri, &file.path, &file.mime_type, file.reader());
+            resource.declare(Declarations::new().unlisted()).0
+        });
+        let all = [&manifest].into_iter().chain(&self.files);
+        let resources: Vec<_> = all.map(|file| file.entry(&self.directory)).collect();
+        let uri = manifest.uri(&self.directory);
+        let frontmatter: Value = self.fields().collect();
+        let definition = json!({"uri": uri, "frontmatter": frontmatter, "resources": resources});
+        SkillItem {
+            uri,
+            definition: definition.to_string().into(),
+            files: [listed.0].into_iter().chain(unlisted).collect(),
+        }
+    }
+}
+
+impl File {
+    fn uri(&self, directory: &str) -> String {
+        format!("{directory}/{}", self.path)
+    }
+
+    fn entry(&self, directory: &str) -> Value {
+        let digest = Sha256::digest(&self.content);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        json!({
+            "uri": self.uri(directory),
+            "digest": format!("sha256:{hex}"),
+            "size": self.content.len(),
+        })
+    }
+
+    /// Text where it is text, because clients show that.
+    fn reader(&self) -> impl Fn(Ctx) -> std::future::Ready<ResourceContents> + use<> {
+        let content = self.content.clone();
+        move |ctx: Ctx| {
+            std::future::ready(match std::str::from_utf8(&content) {
+                Ok(text) => ResourceContents::text(ctx.target(), text),
+                Err(_) => ResourceContents::blob(ctx.target(), &content),
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skill_names_all_its_files_with_digest_and_size() {
+        let skill = Skill::new("pdf", "Fills in \"forms\".", "# How\n")
+            .frontmatter("metadata", json!({"level": 2}))
+            .file("scripts/a.py", "text/x-python", "abc");
+        let text = "---\nname: \"pdf\"\ndescription: \"Fills in \\\"forms\\\".\"\n\
+                    metadata: {\"level\":2}\n---\n\n# How\n";
+        assert_eq!(skill.manifest().content, text);
+        let item = skill.into_item();
+        let keys: Vec<_> = item.files.iter().map(|file| file.key.as_str()).collect();
+        assert_eq!(keys, ["skill://pdf/SKILL.md", "skill://pdf/scripts/a.py"]);
+        let definition: Value = serde_json::from_slice(&item.definition).unwrap();
+        assert_eq!(definition["uri"], item.uri);
+        assert_eq!(definition["frontmatter"]["metadata"], json!({"level": 2}));
+        assert_eq!(definition["resources"][0]["size"], text.len());
+        let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let file = json!({"uri": "skill://pdf/scripts/a.py", "digest": abc, "size": 3});
+        assert_eq!(definition["resources"][1], file);
+    }
+
+    #[test]
+    fn only_the_manifest_is_listed() {
+        let item = Skill::new("pdf", "d", "i")
+            .file("a", "text/plain", "a")
+            .into_item();
+        let unlisted = Declarations::new().unlisted();
+        let declared: Vec<_> = item.files.iter().map(|file| &file.declarations).collect();
+        assert_eq!(declared, [&Declarations::new(), &unlisted]);
+    }
+}
