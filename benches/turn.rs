@@ -16,6 +16,7 @@ use ostler_protocol::{
 };
 use ostler_session::{Config, HeldSession, NewRequest, Sessions};
 use ostler_store::Store;
+use ostler_task::Tasks;
 use ostler_types::{CallKind, Limits};
 
 fn ask(c: &mut Criterion) {
@@ -65,7 +66,15 @@ fn sessions(env: &Env) -> Sessions {
     let dispatcher = Dispatcher::new(env, hub, catalogs, &Limits::default());
     let store = Store::open(&ostler_store::Config::memory(), env).expect("memory opens");
     let keys = Arc::new(KeyRing::ephemeral(env));
-    Sessions::new(env, store, dispatcher, keys, Config::default())
+    let tasks = Tasks::new(
+        env,
+        store.clone(),
+        dispatcher.clone(),
+        keys.clone(),
+        ostler_task::Config::default(),
+    );
+    let tasks = Arc::new(tasks);
+    Sessions::new(env, store, dispatcher, tasks, keys, Config::default())
 }
 
 /// What a plain call does to its session: nothing is stored and no actor hears of it.
@@ -76,6 +85,7 @@ fn book(session: &HeldSession) {
         target: "search".to_owned(),
         progress_token: None,
         control: CallControl::new(),
+        task: None,
     };
     let ticket = session.begin(request).expect("the book has room");
     session.finish(ticket);
