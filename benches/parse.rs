@@ -7,7 +7,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ostler_protocol::{
     RequestId, Revision,
-    inbound::{Headers, parse},
+    inbound::{Field, Headers, parse},
     reply::{Shape, call_result},
 };
 use ostler_types::{CallKind, Limits};
@@ -16,8 +16,9 @@ use ostler_types::{CallKind, Limits};
 struct Lines(&'static [(&'static str, &'static str)]);
 
 impl Headers for Lines {
-    fn all(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
-        let mine = self.0.iter().filter(move |(known, _)| *known == name);
+    fn all(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        let is_it = move |known: &str| known.eq_ignore_ascii_case(field.name());
+        let mine = self.0.iter().filter(move |(known, _)| is_it(known));
         mine.map(|(_, value)| value.as_bytes())
     }
 

@@ -12,7 +12,7 @@ use ostler_env::Env;
 use ostler_protocol::{
     RequestId,
     call::LogLevel,
-    inbound::{Headers, Inbound, Initialize, parse},
+    inbound::{Field, Headers, Inbound, Initialize, parse},
 };
 use ostler_session::{Config, HeldSession, NewRequest, Sessions};
 use ostler_store::Store;
@@ -43,7 +43,7 @@ fn ask(c: &mut Criterion) {
 struct NoLines;
 
 impl Headers for NoLines {
-    fn all(&self, _name: &'static str) -> impl Iterator<Item = &[u8]> {
+    fn all(&self, _field: Field) -> impl Iterator<Item = &[u8]> {
         std::iter::empty()
     }
 

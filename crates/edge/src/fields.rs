@@ -1,18 +1,32 @@
 //! HTTP header fields: the view that `protocol` takes of them, and the checks that need no body.
 
-use http::{HeaderMap, header};
-use ostler_protocol::{self as protocol, headers::Headers};
+use http::{HeaderMap, HeaderName, header};
+use ostler_protocol::{
+    self as protocol,
+    headers::{Field, Headers},
+};
 use ostler_types::TraceContext;
 
 use crate::rejection::Refused;
 
+pub const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+pub const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
 const PARAM_PREFIX: &str = "mcp-param-";
 
 /// The header lines of one request.
 pub struct Fields<'h>(pub &'h HeaderMap);
 
 impl Headers for Fields<'_> {
-    fn all(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+    fn all(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        let name = match field {
+            Field::ProtocolVersion => PROTOCOL_VERSION,
+            Field::SessionId => SESSION_ID,
+            Field::Method => METHOD,
+            Field::Name => NAME,
+        };
         self.0.get_all(name).iter().map(|value| value.as_bytes())
     }
 
@@ -31,7 +45,7 @@ pub fn check_size(headers: &HeaderMap, bytes_max: usize) -> Result<(), Refused> 
     };
     let total: usize = headers.iter().map(line).sum();
     let long_id = |name| headers.get(name).is_some_and(|value| value.len() > 8 << 10);
-    match total <= bytes_max && !long_id("mcp-session-id") && !long_id("last-event-id") {
+    match total <= bytes_max && !long_id(SESSION_ID) && !long_id(LAST_EVENT_ID) {
         true => Ok(()),
         false => Err(Refused::HeadersTooLarge),
     }
@@ -86,14 +100,10 @@ pub fn accepts(headers: &HeaderMap) -> Accepts {
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','))
     {
-        let media = range
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        found.json |= matches!(media.as_str(), "application/json" | "application/*" | "*/*");
-        found.sse |= matches!(media.as_str(), "text/event-stream" | "text/*" | "*/*");
+        let media = range.split(';').next().unwrap_or_default().trim();
+        let is_one_of = |names: [&str; 3]| names.iter().any(|it| media.eq_ignore_ascii_case(it));
+        found.json |= is_one_of(["application/json", "application/*", "*/*"]);
+        found.sse |= is_one_of(["text/event-stream", "text/*", "*/*"]);
     }
     found
 }

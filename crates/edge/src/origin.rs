@@ -2,7 +2,7 @@
 //! rebinding has a foreign Host, one that reaches us directly has a foreign Origin.
 //! protocol.md section 10; GHSA-89xv-2j6f-qhc8 and its kin.
 
-use std::{collections::HashSet, net::SocketAddr};
+use std::{borrow::Cow, collections::HashSet, net::SocketAddr};
 
 use http::{HeaderMap, Uri, Version, header};
 
@@ -63,8 +63,8 @@ impl Gate {
     }
 
     fn knows_host(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        self.hosts.contains(&host)
+        let host = lower_case(host);
+        self.hosts.contains(&*host)
             || self.hosts.contains(name_of(&host))
             || (self.loopback && is_loopback_name(name_of(&host)))
     }
@@ -83,14 +83,22 @@ impl Gate {
     }
 
     fn knows_origin(&self, origin: &str) -> bool {
-        let origin = origin.to_ascii_lowercase();
-        if self.origins.contains(&origin) {
+        let origin = lower_case(origin);
+        if self.origins.contains(&*origin) {
             return true;
         }
         let host = origin
             .strip_prefix("http://")
             .or(origin.strip_prefix("https://"));
         self.loopback && host.is_some_and(|host| is_loopback_name(name_of(host)))
+    }
+}
+
+/// Nearly every client writes it so already.
+fn lower_case(name: &str) -> Cow<'_, str> {
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(name.to_ascii_lowercase()),
+        false => Cow::Borrowed(name),
     }
 }
 

@@ -15,18 +15,38 @@ use crate::{
 
 /// The header lines of one request. `edge` implements it for its HTTP library.
 pub trait Headers {
-    /// The values of all lines of this name, which is given in lower case.
-    fn all(&self, name: &'static str) -> impl Iterator<Item = &[u8]>;
+    /// The values of all lines of this field.
+    fn all(&self, field: Field) -> impl Iterator<Item = &[u8]>;
 
     /// All `Mcp-Param-*` lines: the rest of the name in any case, and the value.
     fn params(&self) -> impl Iterator<Item = (&str, &[u8])>;
 }
 
+/// A field that the protocol reads. Closed, so that an HTTP library can have each name ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    ProtocolVersion,
+    SessionId,
+    Method,
+    Name,
+}
+
+impl Field {
+    /// As the specification spells it; on the wire the case does not matter.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ProtocolVersion => "MCP-Protocol-Version",
+            Self::SessionId => "Mcp-Session-Id",
+            Self::Method => "Mcp-Method",
+            Self::Name => "Mcp-Name",
+        }
+    }
+}
+
 /// A header that repeats a part of the body.
 #[derive(Clone, Copy)]
 pub(crate) struct Mirror {
-    name: &'static str,
-    shown: &'static str,
+    field: Field,
     encoding: Encoding,
 }
 
@@ -38,13 +58,11 @@ enum Encoding {
 }
 
 pub(crate) const METHOD: Mirror = Mirror {
-    name: "mcp-method",
-    shown: "Mcp-Method",
+    field: Field::Method,
     encoding: Encoding::Plain,
 };
 pub(crate) const NAME: Mirror = Mirror {
-    name: "mcp-name",
-    shown: "Mcp-Name",
+    field: Field::Name,
     encoding: Encoding::Sentinel,
 };
 
@@ -54,19 +72,18 @@ pub(crate) fn check_mirror<H: Headers>(
     mirror: Mirror,
     body: &str,
 ) -> Result<(), Fault> {
-    let value = only(mirror.shown, headers.all(mirror.name))?;
-    let Some(value) = value else {
-        return mismatch(format!("the {} header is missing", mirror.shown));
+    let name = mirror.field.name();
+    let Some(value) = only(name, headers.all(mirror.field))? else {
+        return mismatch(format!("the {name} header is missing"));
     };
     let found = match mirror.encoding {
-        Encoding::Plain => plain(mirror.shown, value)?.into(),
-        Encoding::Sentinel => decoded(mirror.shown, value)?,
+        Encoding::Plain => plain(name, value)?.into(),
+        Encoding::Sentinel => decoded(name, value)?,
     };
     match found == body {
         true => Ok(()),
         false => mismatch(format!(
-            "the {} header {:?} does not match the body, which says {:?}",
-            mirror.shown,
+            "the {name} header {:?} does not match the body, which says {:?}",
             shown(&found),
             shown(body)
         )),

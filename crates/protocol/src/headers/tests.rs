@@ -22,7 +22,8 @@ impl Lines {
 }
 
 impl Headers for Lines {
-    fn all(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+    fn all(&self, field: Field) -> impl Iterator<Item = &[u8]> {
+        let name = field.name();
         let lines = self
             .0
             .iter()

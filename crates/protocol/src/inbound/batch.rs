@@ -6,12 +6,10 @@ use super::{
     Inbound, LegacyMessage, Post, Posted, envelope,
     era::{self, Decision, Shape, VersionHeader},
     legacy,
-    meta::Meta,
-    params::Params,
 };
 use crate::{
     fault::Fault,
-    headers::Headers,
+    headers::{Field, Headers},
     json::{Raw, walk},
 };
 
@@ -27,7 +25,7 @@ pub(super) fn read_on<H: Headers>(
 ) -> Result<Inbound, Fault> {
     let shape = Shape {
         version_in_meta: false,
-        session: headers.all(legacy::SESSION).next().is_some(),
+        session: headers.all(Field::SessionId).next().is_some(),
         initialize: false,
     };
     match era::decide(version, shape) {
@@ -63,13 +61,12 @@ fn message(body: &Raw, element: &str, limits: &Limits) -> Result<LegacyMessage, 
     if envelope.is_request("initialize") {
         return invalid("initialize cannot be part of a batch");
     }
-    let params = Params::read(envelope.params);
     let post = Post {
         headers: &(),
         version_header: &VersionHeader::Absent,
         body,
-        params: &params,
-        meta: &Meta::read(params.meta),
+        params: &envelope.params,
+        meta: &envelope.params.meta,
         limits,
     };
     Ok(legacy::message(&post, envelope.message))

@@ -4,19 +4,22 @@ use std::borrow::Cow;
 
 use ostler_types::Limits;
 
-use super::ClientError;
+use super::{ClientError, params::Params};
 use crate::{
     fault::Fault,
     id::RequestId,
-    json::{Kind, walk},
+    json::{
+        Kind,
+        walk::{self, Walk},
+    },
 };
 
 /// One JSON-RPC message. What it borrows are values cut out of the body.
 #[derive(Debug)]
 pub(super) struct Envelope<'a> {
     pub message: Message<'a>,
-    /// `{}` when absent or `null`. Of a request it may be any value: see [`Params`](super::Params).
-    pub params: &'a str,
+    /// Of a request they may be malformed: see [`Params`](super::Params).
+    pub params: Params<'a>,
 }
 
 #[derive(Debug)]
@@ -61,7 +64,7 @@ struct Members<'a> {
     jsonrpc: Option<&'a str>,
     id: Option<&'a str>,
     method: Option<&'a str>,
-    params: Option<&'a str>,
+    params: Params<'a>,
     result: Option<&'a str>,
     error: Option<&'a str>,
 }
@@ -88,16 +91,26 @@ fn members(text: &str) -> Result<Members<'_>, Fault> {
         return invalid("a JSON-RPC message must be an object");
     }
     let mut members = Members::default();
-    for (name, value) in walk::members(text) {
-        match name.as_ref() {
-            "jsonrpc" => members.jsonrpc = Some(value),
-            "id" => members.id = Some(value),
-            "method" => members.method = Some(value),
-            "params" => members.params = Some(value),
-            "result" => members.result = Some(value),
-            "error" => members.error = Some(value),
-            _ => refuse_case_variant(&name)?,
-        }
+    let mut walk = Walk::of(text);
+    walk.enter();
+    while let Some(name) = walk.next_name() {
+        let slot = match name.as_ref() {
+            "params" => {
+                members.params = Params::read(&mut walk);
+                continue;
+            }
+            "jsonrpc" => &mut members.jsonrpc,
+            "id" => &mut members.id,
+            "method" => &mut members.method,
+            "result" => &mut members.result,
+            "error" => &mut members.error,
+            _ => {
+                refuse_case_variant(&name)?;
+                walk.skip();
+                continue;
+            }
+        };
+        *slot = Some(walk.skip());
     }
     Ok(members)
 }
@@ -149,7 +162,8 @@ fn read_message<'a>(
             return invalid("a response has a result or an error, not both");
         }
     };
-    let params = read_params(members.params, &message)?;
+    check_params(&members.params, &message)?;
+    let params = members.params;
     Ok(Envelope { message, params })
 }
 
@@ -164,14 +178,12 @@ fn read_method<'a>(method: &'a str, limits: &Limits) -> Result<Cow<'a, str>, Fau
 }
 
 /// By name only ([RPC-5]). A notification cannot be told of bad params, so its body is refused.
-fn read_params<'a>(params: Option<&'a str>, message: &Message<'_>) -> Result<&'a str, Fault> {
-    match (params.unwrap_or("{}"), message) {
-        ("null", _) => Ok("{}"),
-        (params, Message::Request { .. }) => Ok(params),
-        (params, _) if walk::kind_of(params) == Kind::Object => Ok(params),
-        (_, Message::Notification { .. } | Message::Response { .. }) => {
+fn check_params(params: &Params<'_>, message: &Message<'_>) -> Result<(), Fault> {
+    match message {
+        Message::Notification { .. } | Message::Response { .. } if params.check_object().is_err() => {
             invalid("\"params\" must be an object")
         }
+        Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => Ok(()),
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     fault::Fault,
-    headers::{self, Headers},
+    headers::{self, Field, Headers},
     revision::{Era, Revision},
 };
 
@@ -51,7 +51,7 @@ pub(super) enum Decision {
 
 impl<'a> VersionHeader<'a> {
     pub(super) fn read<H: Headers>(headers: &'a H) -> Self {
-        let mut lines = headers.all("mcp-protocol-version").map(headers::trimmed);
+        let mut lines = headers.all(Field::ProtocolVersion).map(headers::trimmed);
         let Some(first) = lines.next() else {
             return Self::Absent;
         };

@@ -11,17 +11,15 @@ use super::{
 use crate::{
     facet::ClientFacet,
     fault::Fault,
-    headers::{self, Headers},
+    headers::{self, Field, Headers},
     id::RequestId,
     json::{Kind, Raw, walk},
     revision::{Era, Revision},
 };
 
-pub(super) const SESSION: &str = "mcp-session-id";
-
 /// `Mcp-Session-Id`. What cannot be an id of ours is an unknown one ([SES-2]).
 pub(super) fn session<H: Headers>(headers: &H) -> Result<Option<String>, Fault> {
-    let mut lines = headers.all(SESSION);
+    let mut lines = headers.all(Field::SessionId);
     let (first, second) = (lines.next(), lines.next());
     if second.is_some() {
         let reason = "there is more than one Mcp-Session-Id header";

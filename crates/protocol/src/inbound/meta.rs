@@ -7,7 +7,10 @@ use ostler_types::{Limits, TraceContext};
 use crate::{
     fault::Fault,
     id::RequestId,
-    json::{Kind, Raw, walk},
+    json::{
+        Kind, Raw,
+        walk::{self, Walk},
+    },
     trace,
 };
 
@@ -32,13 +35,18 @@ pub(super) struct Meta<'a> {
 }
 
 impl<'a> Meta<'a> {
-    pub(super) fn read(meta: Option<&'a str>) -> Self {
+    /// Reads the value here and steps over it; `null` is how some clients write "absent".
+    pub(super) fn read(walk: &mut Walk<'a>) -> Self {
         let mut found = Self::default();
-        let Some(meta) = meta.filter(|meta| *meta != "null") else {
+        let kind = walk.kind();
+        if kind != Kind::Object {
+            walk.skip();
+            found.malformed = kind != Kind::Null;
             return found;
-        };
-        found.malformed = walk::kind_of(meta) != Kind::Object;
-        for (name, value) in walk::members(meta) {
+        }
+        walk.enter();
+        while let Some(name) = walk.next_name() {
+            let value = walk.skip();
             match name.as_ref() {
                 PROTOCOL_VERSION => found.protocol_version = Some(value),
                 CLIENT_CAPABILITIES => found.capabilities = Some(value),

@@ -22,7 +22,7 @@ use self::{
     meta::Meta,
     params::Params,
 };
-pub use crate::headers::{Headers, check_param_headers};
+pub use crate::headers::{Field, Headers, check_param_headers};
 use crate::{
     call::LogLevel,
     facet::ClientFacet,
@@ -285,7 +285,7 @@ pub fn era_of_headers<H: Headers>(headers: &H) -> Result<Option<Era>, Fault> {
 /// Reads one POST. Media types, sizes and authentication were checked before ([ERA-1]).
 pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<Inbound, Rejected> {
     let version_header = VersionHeader::read(headers);
-    let has_session = headers.all(legacy::SESSION).next().is_some();
+    let has_session = headers.all(Field::SessionId).next().is_some();
     // Until the body is understood, only the headers hint at the client's era.
     let hint = version_header.era().or(has_session.then_some(Era::Legacy));
     let refused = |fault, id| Rejected {
@@ -301,8 +301,8 @@ pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<In
     }
     let envelope = envelope::read(body.as_str(), limits);
     let envelope = envelope.map_err(|bad| refused(bad.fault, bad.id))?;
-    let params = Params::read(envelope.params);
-    let meta = Meta::read(params.meta);
+    let params = &envelope.params;
+    let meta = &params.meta;
     let shape = Shape {
         version_in_meta: meta.protocol_version.is_some(),
         session: has_session,
@@ -313,8 +313,8 @@ pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<In
         headers,
         version_header: &version_header,
         body: &body,
-        params: &params,
-        meta: &meta,
+        params,
+        meta,
         limits,
     };
     let (inbound, era) = match era::decide(&version_header, shape) {
@@ -352,13 +352,13 @@ pub fn parse_in_session(session: &str, body: Bytes, limits: &Limits) -> Result<I
     }
     let envelope = envelope::read(body.as_str(), limits);
     let envelope = envelope.map_err(|bad| refused(bad.fault, bad.id))?;
-    let params = Params::read(envelope.params);
+    let params = &envelope.params;
     let post = Post {
         headers: &(),
         version_header: &VersionHeader::Absent,
         body: &body,
-        params: &params,
-        meta: &Meta::read(params.meta),
+        params,
+        meta: &params.meta,
         limits,
     };
     match envelope.message {

@@ -4,19 +4,22 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use ostler_types::{CallKind, Limits};
 
-use super::{CallParams, CompleteParams, CompleteTarget, ListenFilter};
+use super::{CallParams, CompleteParams, CompleteTarget, ListenFilter, meta::Meta};
 use crate::{
     call::LogLevel,
     fault::Fault,
-    json::{Kind, Raw, walk},
+    json::{
+        Kind, Raw,
+        walk::{self, Walk},
+    },
 };
 
 /// The members that any method knows, found in one pass whatever the method.
 #[derive(Debug, Default)]
 pub(super) struct Params<'a> {
-    /// They are not an object.
+    /// They are neither an object nor `null`.
     malformed: bool,
-    pub meta: Option<&'a str>,
+    pub meta: Meta<'a>,
     pub name: Option<&'a str>,
     pub uri: Option<&'a str>,
     pub task_id: Option<&'a str>,
@@ -38,14 +41,24 @@ pub(super) struct Params<'a> {
 }
 
 impl<'a> Params<'a> {
-    pub(super) fn read(params: &'a str) -> Self {
-        let mut found = Self {
-            malformed: walk::kind_of(params) != Kind::Object,
-            ..Self::default()
-        };
-        for (name, value) in walk::members(params) {
+    /// Reads the value here and steps over it. `_meta` is read on the way, so that no byte of a
+    /// request is walked twice.
+    pub(super) fn read(walk: &mut Walk<'a>) -> Self {
+        let mut found = Self::default();
+        let kind = walk.kind();
+        if kind != Kind::Object {
+            walk.skip();
+            found.malformed = kind != Kind::Null;
+            return found;
+        }
+        walk.enter();
+        while let Some(name) = walk.next_name() {
+            if name == "_meta" {
+                found.meta = Meta::read(walk);
+                continue;
+            }
+            let value = walk.skip();
             let slot = match name.as_ref() {
-                "_meta" => &mut found.meta,
                 "name" => &mut found.name,
                 "uri" => &mut found.uri,
                 "taskId" => &mut found.task_id,
@@ -168,8 +181,7 @@ impl<'a> Params<'a> {
 
     fn complete_argument(&self, limits: &Limits) -> Result<&'a str, Fault> {
         let argument = object("argument", self.argument)?;
-        let members = Params::read(argument);
-        string("argument.name", members.name)?;
+        string("argument.name", walk::member(argument, "name"))?;
         string("argument.value", walk::member(argument, "value"))?;
         at_most("argument", argument, limits.completion_bytes_max)
     }
@@ -250,14 +262,14 @@ fn must_hold_strings(name: &str, value: &str) -> Result<(), Fault> {
 }
 
 fn complete_target(reference: &str) -> Result<CompleteTarget, Fault> {
-    let members = Params::read(reference);
-    let kind = walk::member(reference, "type").and_then(walk::text);
+    let member = |name| walk::member(reference, name);
+    let kind = member("type").and_then(walk::text);
     match kind.as_deref() {
         Some("ref/prompt") => {
-            string("ref.name", members.name).map(|name| CompleteTarget::Prompt { name })
+            string("ref.name", member("name")).map(|name| CompleteTarget::Prompt { name })
         }
         Some("ref/resource") => {
-            string("ref.uri", members.uri).map(|uri| CompleteTarget::Resource { uri })
+            string("ref.uri", member("uri")).map(|uri| CompleteTarget::Resource { uri })
         }
         _ => must_be("ref.type", "\"ref/prompt\" or \"ref/resource\""),
     }

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use smallvec::SmallVec;
+
 use super::{JsonError, plain_len, walk};
 
 /// What a check finds.
@@ -27,8 +29,8 @@ pub(super) fn scan(bytes: &[u8], depth_max: usize) -> Result<Found, JsonError> {
         bytes,
         at: 0,
         depth_max,
-        frames: Vec::with_capacity(8),
-        names: Vec::with_capacity(16),
+        frames: SmallVec::new(),
+        names: SmallVec::new(),
         has_line_break: false,
     };
     scanner.document()
@@ -52,9 +54,10 @@ struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     depth_max: usize,
-    frames: Vec<Frame>,
+    /// The open containers. A usual message needs no heap for them, nor for the names.
+    frames: SmallVec<[Frame; 16]>,
     /// The member names of all open objects, unescaped.
-    names: Vec<Cow<'a, str>>,
+    names: SmallVec<[Cow<'a, str>; 24]>,
     has_line_break: bool,
 }
 

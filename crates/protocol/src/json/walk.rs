@@ -15,6 +15,14 @@ pub(crate) struct Walk<'a> {
     at: usize,
 }
 
+/// How the inside of a string is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Spelling {
+    /// Every byte means itself.
+    Plain,
+    Escaped,
+}
+
 /// What a value is, told from its first byte.
 pub(crate) fn kind_of(text: &str) -> Kind {
     kind_of_start(text.as_bytes())
@@ -76,11 +84,17 @@ impl<'a> Walk<'a> {
         if !self.next_item() {
             return None;
         }
-        let name = self.skip();
+        let mark = self.at;
+        let name = match self.skip_string() {
+            Spelling::Plain => {
+                Cow::Borrowed(self.text.get(mark + 1..self.at - 1).unwrap_or_default())
+            }
+            Spelling::Escaped => unquote(self.since(mark)),
+        };
         self.skip_space();
         self.at += 1; // the colon
         self.skip_space();
-        Some(unquote(name))
+        Some(name)
     }
 
     /// Stands at the next element of an array; false behind the last.
@@ -105,7 +119,9 @@ impl<'a> Walk<'a> {
         let mark = self.at;
         match self.kind() {
             Kind::Object | Kind::Array => self.skip_nested(),
-            Kind::String => self.skip_string(),
+            Kind::String => {
+                self.skip_string();
+            }
             Kind::Number | Kind::Bool | Kind::Null => self.skip_scalar(),
         }
         self.since(mark)
@@ -130,19 +146,24 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn skip_string(&mut self) {
+    fn skip_string(&mut self) -> Spelling {
         self.at += 1;
+        let mut spelling = Spelling::Plain;
         while let Some(rest) = self.text.as_bytes().get(self.at..) {
             self.at += plain_len(rest);
             match self.byte() {
                 Some(b'"') => {
                     self.at += 1;
-                    return;
+                    break;
                 }
-                Some(_) => self.at += 2, // a backslash and what it escapes
-                None => return,
+                Some(_) => {
+                    spelling = Spelling::Escaped;
+                    self.at += 2; // a backslash and what it escapes
+                }
+                None => break,
             }
         }
+        spelling
     }
 
     fn skip_scalar(&mut self) {
