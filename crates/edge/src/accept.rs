@@ -16,12 +16,8 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use hyper::server::conn::{http1, http2};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use ostler_env::Env;
 use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpStream};
@@ -30,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     metrics::{Closed, Metrics},
+    routes::Door,
 };
 
 /// Half-open peers are given up after so long without an acknowledgement.
@@ -69,7 +66,7 @@ pub async fn serve(
 pub struct Acceptor {
     pub env: Env,
     pub config: Arc<Config>,
-    pub router: Router,
+    pub door: Door,
     pub metrics: Metrics,
     pub open: Arc<Open>,
 }
@@ -178,7 +175,7 @@ impl Connection {
             .header_read_timeout(config.header_timeout)
             .max_buf_size(config.limits.header_bytes_max.max(8 << 10) * 4)
             .half_close(false);
-        let connection = builder.serve_connection(TokioIo::new(socket), self.service());
+        let connection = builder.serve_connection(TokioIo::new(socket), self.acceptor.door.clone());
         let mut connection = Box::pin(connection);
         tokio::select! {
             result = connection.as_mut() => return result,
@@ -198,17 +195,13 @@ impl Connection {
             .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
             .keep_alive_interval(config_keep_alive(&self.acceptor.config))
             .keep_alive_timeout(USER_TIMEOUT);
-        let connection = builder.serve_connection(TokioIo::new(socket), self.service());
+        let connection = builder.serve_connection(TokioIo::new(socket), self.acceptor.door.clone());
         let mut connection = Box::pin(connection);
         tokio::select! {
             result = connection.as_mut() => return result,
             () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
         }
         connection.await
-    }
-
-    fn service(&self) -> TowerToHyperService<Router> {
-        TowerToHyperService::new(self.acceptor.router.clone())
     }
 }
 

@@ -129,7 +129,7 @@ impl Edge {
         let acceptor = accept::Acceptor {
             env: self.0.env.clone(),
             config: self.0.config.clone(),
-            router: routes::router(self.0.clone()),
+            door: routes::Door(self.0.clone()),
             metrics: self.0.metrics.clone(),
             open: Arc::default(),
         };

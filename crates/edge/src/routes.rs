@@ -1,20 +1,20 @@
 //! Which request goes where, and what every request must pass first.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use axum::{
-    Router,
-    body::Body,
-    extract::{Path, State},
-    response::{IntoResponse, Response},
-    routing::any,
-};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::{body::Incoming, service::Service};
 use ostler_auth::AuthError;
 use ostler_protocol::{
     Era,
@@ -27,25 +27,20 @@ use crate::{
     rejection::{self, Refused},
 };
 
-pub fn router(edge: Arc<Inner>) -> Router {
-    let mut router = Router::new();
-    for (path, endpoint) in [
-        ("mcp", Endpoint::Mcp),
-        ("sse", Endpoint::Stream),
-        ("messages", Endpoint::Messages),
-    ] {
-        let default_server = move |State(edge): State<Arc<Inner>>, request| {
-            let server = edge.config.default_server.clone();
-            answer(edge, endpoint, server, request)
-        };
-        let named_server = move |State(edge), Path((tenant, server)): Path<_>, request| {
-            answer(edge, endpoint, server_of(tenant, server), request)
-        };
-        router = router
-            .route(&format!("/{path}"), any(default_server))
-            .route(&format!("/{{tenant}}/{{server}}/{path}"), any(named_server));
+/// What hyper calls for each request of a connection.
+#[derive(Clone)]
+pub struct Door(pub Arc<Inner>);
+
+impl Service<Request<Incoming>> for Door {
+    type Response = Response;
+    type Error = Infallible;
+    /// Boxed, so that an idle connection has no room for a request in it.
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let edge = self.0.clone();
+        Box::pin(async move { Ok(answer(edge, request).await) })
     }
-    router.fallback(elsewhere).with_state(edge)
 }
 
 /// What Streamable HTTP takes, in one era or the other.
@@ -62,26 +57,38 @@ enum Endpoint {
     Messages,
 }
 
-fn server_of(tenant: String, server: String) -> Option<ServerId> {
-    let tenant = TenantId::parse(&tenant).ok();
-    let name = ServerName::parse(&server).ok();
-    tenant
-        .zip(name)
-        .map(|(tenant, name)| ServerId { tenant, name })
+impl Endpoint {
+    fn of(segment: &str) -> Option<Self> {
+        match segment {
+            "mcp" => Some(Self::Mcp),
+            "sse" => Some(Self::Stream),
+            "messages" => Some(Self::Messages),
+            _ => None,
+        }
+    }
 }
 
-async fn elsewhere(State(edge): State<Arc<Inner>>, request: Request<Body>) -> Response {
-    answer(edge, Endpoint::Mcp, None, request).await
+/// What a path names: `/mcp` of the default Server, or `/{tenant}/{server}/mcp`; the other endpoints
+/// likewise. All end in one handler, so a router would only cost every request its allocations.
+fn named_by(path: &str, default_server: Option<&ServerId>) -> Option<(Endpoint, ServerId)> {
+    let mut segments = path.strip_prefix('/')?.split('/');
+    match [(); 4].map(|()| segments.next()) {
+        [Some(endpoint), None, None, None] => {
+            Some((Endpoint::of(endpoint)?, default_server?.clone()))
+        }
+        [Some(tenant), Some(name), Some(endpoint), None] => {
+            let tenant = TenantId::parse(tenant).ok()?;
+            let name = ServerName::parse(name).ok()?;
+            Some((Endpoint::of(endpoint)?, ServerId { tenant, name }))
+        }
+        _ => None,
+    }
 }
 
 /// The layers, outermost first. Each stands where it is because what follows costs more.
-async fn answer(
-    edge: Arc<Inner>,
-    endpoint: Endpoint,
-    server: Option<ServerId>,
-    request: Request<Body>,
-) -> Response {
+async fn answer(edge: Arc<Inner>, request: Request<Incoming>) -> Response {
     let (parts, body) = request.into_parts();
+    let named = named_by(parts.uri.path(), edge.config.default_server.as_ref());
     let gate = edge.gate.load();
     // A page of another site is refused before anything looks at who it claims to be.
     let origin = gate
@@ -91,7 +98,7 @@ async fn answer(
         Ok(origin) => origin.map(HeaderValue::from_str),
         Err(refused) => return refuse(&edge, refused),
     };
-    let mut response = match admitted(&edge, endpoint, server, &parts, body).await {
+    let mut response = match admitted(&edge, named, &parts, body).await {
         Ok(response) => response,
         Err(refused) => refuse(&edge, refused),
     };
@@ -109,10 +116,9 @@ fn refuse(edge: &Inner, refused: Refused) -> Response {
 
 async fn admitted(
     edge: &Arc<Inner>,
-    endpoint: Endpoint,
-    server: Option<ServerId>,
+    named: Option<(Endpoint, ServerId)>,
     parts: &http::request::Parts,
-    body: Body,
+    body: Incoming,
 ) -> Result<Response, Refused> {
     let headers = &parts.headers;
     fields::check_size(headers, edge.config.limits.header_bytes_max)?;
@@ -120,7 +126,7 @@ async fn admitted(
     if parts.method == Method::OPTIONS {
         return preflight(headers);
     }
-    let server = server.ok_or(Refused::NotFound)?;
+    let (endpoint, server) = named.ok_or(Refused::NotFound)?;
     let place =
         Place::enter(&edge.in_work, edge.config.limits.requests_max).ok_or(Refused::Busy)?;
     let exchange = Exchange {
@@ -129,15 +135,18 @@ async fn admitted(
         server,
     };
     let (uri, not_allowed) = (&parts.uri, |allow| Err(Refused::MethodNotAllowed { allow }));
+    // Boxed, as below: only a plain call is worth room in every request.
     let response = match (endpoint, &parts.method) {
         (Endpoint::Mcp, &Method::POST) => post(exchange, headers, body).await,
-        (Endpoint::Mcp, &Method::GET) => legacy::get(exchange, headers).await,
-        (Endpoint::Mcp, &Method::DELETE) => legacy::delete(exchange, headers).await,
+        (Endpoint::Mcp, &Method::GET) => Box::pin(legacy::get(exchange, headers)).await,
+        (Endpoint::Mcp, &Method::DELETE) => Box::pin(legacy::delete(exchange, headers)).await,
         (Endpoint::Mcp, _) => not_allowed(MCP_ALLOWS),
-        (Endpoint::Stream, &Method::GET) => legacy::pair::stream(exchange, headers, uri).await,
+        (Endpoint::Stream, &Method::GET) => {
+            Box::pin(legacy::pair::stream(exchange, headers, uri)).await
+        }
         (Endpoint::Stream, _) => not_allowed("GET, OPTIONS"),
         (Endpoint::Messages, &Method::POST) => {
-            legacy::pair::messages(exchange, headers, uri, body).await
+            Box::pin(legacy::pair::messages(exchange, headers, uri, body)).await
         }
         (Endpoint::Messages, _) => not_allowed("POST, OPTIONS"),
     };
@@ -156,7 +165,7 @@ pub struct Exchange {
 async fn post(
     mut exchange: Exchange,
     headers: &HeaderMap,
-    body: Body,
+    body: Incoming,
 ) -> Result<Response, Refused> {
     fields::check_content_type(headers)?;
     let accepts = fields::accepts(headers);
@@ -182,7 +191,8 @@ async fn post(
             )
         }
         Ok(Inbound::Initialize(initialize)) => {
-            (Era::Legacy, legacy::open(exchange, initialize).await)
+            let opened = Box::pin(legacy::open(exchange, initialize));
+            (Era::Legacy, opened.await)
         }
         Ok(Inbound::InSession(message)) => (
             Era::Legacy,
@@ -239,7 +249,11 @@ fn authenticate(edge: &Inner, tenant: &TenantId, headers: &HeaderMap) -> Result<
     })
 }
 
-pub async fn read_body(edge: &Inner, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+pub async fn read_body(
+    edge: &Inner,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Bytes, Refused> {
     let bytes_max = edge.config.limits.body_bytes_max;
     let length = headers
         .get(header::CONTENT_LENGTH)
@@ -325,5 +339,45 @@ impl<'c> Place<'c> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_an_endpoint_of_a_server_or_nothing() {
+        let default = ServerId {
+            tenant: TenantId::parse("home").unwrap(),
+            name: ServerName::parse("main").unwrap(),
+        };
+        let found = |path: &str| {
+            let (endpoint, server) = named_by(path, Some(&default))?;
+            Some((endpoint, server.to_string()))
+        };
+        for (segment, endpoint) in [
+            ("mcp", Endpoint::Mcp),
+            ("sse", Endpoint::Stream),
+            ("messages", Endpoint::Messages),
+        ] {
+            let named = |server: &str| Some((endpoint, server.to_owned()));
+            assert_eq!(found(&format!("/{segment}")), named(&default.to_string()));
+            assert_eq!(found(&format!("/a/b/{segment}")), named("a/b"));
+            assert_eq!(named_by(&format!("/{segment}"), None), None);
+        }
+        for path in [
+            "",
+            "/",
+            "mcp",
+            "/mcp/",
+            "/a/b/mcp/",
+            "/a/mcp",
+            "/a//mcp",
+            "/a/b/MCP",
+            "/%61/b/mcp",
+        ] {
+            assert_eq!(found(path), None, "{path}");
+        }
     }
 }

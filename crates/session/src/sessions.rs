@@ -202,11 +202,8 @@ impl<W: Workers> Sessions<W> {
         }
         let held = match shared.directory.find(&key) {
             Some(held) => held,
-            None => {
-                actor::check_owner(shared, &key, caller, server).await?;
-                let activate = |slot| actor::wake(shared, slot, Some(caller));
-                shared.directory.hold(key, activate).await?
-            }
+            // Boxed: the requests of live sessions carry no room for it.
+            None => Box::pin(self.wake(caller, server, key)).await?,
         };
         self.check_held(held, caller, server)
     }
@@ -225,6 +222,18 @@ impl<W: Workers> Sessions<W> {
             true => Ok(held),
             false => Err(SessionError::Unknown),
         }
+    }
+
+    async fn wake(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        key: SessionKey,
+    ) -> Result<Held<Handle<W>>, SessionError> {
+        let shared = &self.0;
+        actor::check_owner(shared, &key, caller, server).await?;
+        let activate = |slot| actor::wake(shared, slot, Some(caller));
+        shared.directory.hold(key, activate).await
     }
 
     /// Opens no more sessions, and tells every stream to come back later, each at a time of its

@@ -31,13 +31,11 @@ use self::{
     post::{Form, Post},
 };
 use crate::{
-    fields::{self, Fields},
+    fields::{self, Fields, LAST_EVENT_ID, SESSION_ID},
     lists,
     rejection::{self, Refused},
     routes::{self, Exchange},
 };
-
-const SESSION_ID: &str = "mcp-session-id";
 
 /// `initialize`: opens a session [LIF-1], [SES-1].
 pub async fn open(exchange: Exchange, initialize: Initialize) -> Response {
@@ -128,9 +126,11 @@ async fn single(
             }
         }
         LegacyMessage::Notification(notification) => {
-            taken(&exchange, notify(&held, notification).await)
+            taken(&exchange, Box::pin(notify(&held, notification)).await)
         }
-        LegacyMessage::Response { id, result } => taken(&exchange, held.answer(id, result).await),
+        LegacyMessage::Response { id, result } => {
+            taken(&exchange, Box::pin(held.answer(id, result)).await)
+        }
     }
 }
 
@@ -197,7 +197,7 @@ async fn begin(
         }
         LegacyMethod::TaskResult { task } => return tasks::result(exchange, held, id, task).await,
         plain => {
-            return match plain_request(exchange, held, &id, plain).await {
+            return match Box::pin(plain_request(exchange, held, &id, plain)).await {
                 Ok(body) => Begun::Answered(body),
                 Err(fault) => Begun::Refused(id, fault),
             };
@@ -319,7 +319,7 @@ pub async fn get(exchange: Exchange, headers: &HeaderMap) -> Result<Response, Re
 
 /// An empty value is no cursor.
 fn last_event_id(headers: &HeaderMap) -> Result<Option<&str>, Fault> {
-    let Some(value) = headers.get("last-event-id") else {
+    let Some(value) = headers.get(LAST_EVENT_ID) else {
         return Ok(None);
     };
     let text = value

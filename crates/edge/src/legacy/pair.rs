@@ -7,10 +7,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use axum::{body::Body, response::Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use http::{HeaderMap, Uri};
+use hyper::body::Incoming;
 use ostler_protocol::{
     Era, RequestId,
     fault::Fault,
@@ -167,7 +168,7 @@ pub async fn messages(
     exchange: Exchange,
     headers: &HeaderMap,
     uri: &Uri,
-    body: Body,
+    body: Incoming,
 ) -> Result<Response, Refused> {
     fields::check_content_type(headers)?;
     let token = match token(uri) {

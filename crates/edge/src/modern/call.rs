@@ -4,11 +4,11 @@
 //! out [M-10]; an outcome until then is one JSON body, everything else makes it a stream. Whoever
 //! drops the response drops the call with it, and so cancels it [MS-3].
 
-use std::{collections::BTreeMap, future::Future, pin::Pin};
+use std::collections::BTreeMap;
 
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http::StatusCode;
 use ostler_dispatch::{Admitted, Refusal};
 use ostler_protocol::{
@@ -78,7 +78,8 @@ impl Request {
 pub async fn run(exchange: Exchange, mut request: Request, fields: &Fields<'_>) -> Response {
     let begun = match request.request_state.take() {
         None => begin(exchange, request, fields).await,
-        Some(state) => come_back(exchange, request, fields, state).await,
+        // Boxed, as every rarer branch of a request: the plain call carries no room for it.
+        Some(state) => Box::pin(come_back(exchange, request, fields, state)).await,
     };
     match begun {
         Ok(flow) => respond(flow).await,
@@ -206,41 +207,36 @@ fn admit(exchange: &Exchange, request: &Request, fields: &Fields<'_>) -> Result<
     }
 }
 
-type Next = Pin<Box<dyn Future<Output = (Flow, Step)> + Send>>;
-
-async fn respond(flow: Flow) -> Response {
+async fn respond(mut flow: Flow) -> Response {
     let edge = flow.edge();
-    let identity = flow.identity();
     let stream_at = edge.env.now() + edge.config.stream_after;
-    let mut next: Next = Box::pin(flow.next());
-    let events = match edge.env.until(stream_at, &mut next).await {
-        Some((flow, Step::Done(done))) => return flow.response(done),
-        Some((flow, Step::Notify(message))) => Events::Message(message, Box::pin(flow.next())),
-        None => Events::Waiting(next),
+    let first = loop {
+        let Some(heard) = edge.env.until(stream_at, flow.hear()).await else {
+            break None;
+        };
+        match flow.act(heard).await {
+            None => {}
+            Some(Step::Done(done)) => return flow.response(done),
+            Some(Step::Notify(message)) => break Some(message),
+        }
     };
+    let identity = flow.identity();
     let body = edge
         .streams
-        .body(StreamKind::Response, into_stream(events), &identity);
+        .body(StreamKind::Response, into_stream(first, flow), &identity);
     rejection::event_stream(body)
 }
 
 /// What is left of a response that became a stream.
-enum Events {
-    Message(Bytes, Next),
-    Waiting(Next),
-    Over,
-}
-
-fn into_stream(events: Events) -> impl Stream<Item = Bytes> + Send + 'static {
-    stream::unfold(events, |events| async move {
-        let (message, rest) = match events {
-            Events::Message(message, next) => (message, Events::Waiting(next)),
-            Events::Waiting(next) => match next.await {
-                (flow, Step::Notify(message)) => (message, Events::Waiting(Box::pin(flow.next()))),
-                (flow, Step::Done(done)) => (flow.message(done), Events::Over),
-            },
-            Events::Over => return None,
-        };
-        Some((sse::event(None, &message), rest))
-    })
+fn into_stream(first: Option<Bytes>, flow: Flow) -> impl Stream<Item = Bytes> + Send + 'static {
+    let rest = stream::unfold(Some(flow), |flow| async move {
+        let mut flow = flow?;
+        Some(match flow.next().await {
+            Step::Notify(message) => (message, Some(flow)),
+            Step::Done(done) => (flow.message(done), None),
+        })
+    });
+    stream::iter(first)
+        .chain(rest)
+        .map(|message| sse::event(None, &message))
 }

@@ -61,7 +61,7 @@ pub enum Done {
 }
 
 /// What a flow waits for.
-enum Heard {
+pub enum Heard {
     Call(CallEvent),
     Round(Option<Result<RoundEvent, TaskError>>),
     TaskTime,
@@ -133,21 +133,19 @@ impl Flow {
         self.facts.facet
     }
 
-    /// The next step and the flow again: owned, so that a response can go on with it as a stream.
-    pub async fn next(mut self) -> (Self, Step) {
+    /// The next step, however long it takes.
+    pub async fn next(&mut self) -> Step {
         loop {
-            let step = match self.hear().await {
-                Heard::TaskTime => self.task_time().await,
-                Heard::Call(event) => self.on_call(event).await,
-                Heard::Round(event) => self.on_round(event),
-            };
-            if let Some(step) = step {
-                return (self, step);
+            let heard = self.hear().await;
+            if let Some(step) = self.act(heard).await {
+                return step;
             }
         }
     }
 
-    async fn hear(&mut self) -> Heard {
+    /// Waits for what comes next.
+    // Cancel safe: what is heard is taken in the poll that returns it.
+    pub async fn hear(&mut self) -> Heard {
         let env = &self.exchange.edge.env;
         let task_time = async {
             match self.task_at {
@@ -166,6 +164,15 @@ impl Flow {
             biased;
             event = event => event,
             () = task_time => Heard::TaskTime,
+        }
+    }
+
+    /// What follows from it, if anything is to be sent. Not cancel safe: a call changes hands.
+    pub async fn act(&mut self, heard: Heard) -> Option<Step> {
+        match heard {
+            Heard::TaskTime => self.task_time().await,
+            Heard::Call(event) => self.on_call(event).await,
+            Heard::Round(event) => self.on_round(event),
         }
     }
 
@@ -232,11 +239,12 @@ impl Flow {
             server,
         } = &self.exchange;
         let known = std::mem::take(&mut self.known);
+        let facts = self.facts.clone();
         let parked = edge
             .tasks
-            .park(caller, server, call, self.facts.clone(), split.ask, known)
-            .await;
-        Some(match parked {
+            .park(caller, server, call, facts, split.ask, known);
+        // Boxed: few calls come here, and each would carry room for it.
+        Some(match Box::pin(parked).await {
             Ok(end) => self.end(end),
             Err(error) => Done::Fault(error.into()),
         })
@@ -254,11 +262,12 @@ impl Flow {
             server,
         } = &self.exchange;
         let known = std::mem::take(&mut self.known);
+        let facts = self.facts.clone();
         let created = edge
             .tasks
-            .create(caller, server, call, self.facts.clone(), known, Vec::new())
-            .await;
-        Step::Done(match created {
+            .create(caller, server, call, facts, known, Vec::new());
+        // Boxed as above.
+        Step::Done(match Box::pin(created).await {
             Ok(end) => self.end(end),
             Err(error) => Done::Fault(error.into()),
         })

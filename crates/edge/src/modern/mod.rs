@@ -20,7 +20,8 @@ use ostler_protocol::{
 
 use crate::{fields::Fields, lists, rejection, routes::Exchange};
 
-/// Answers one request. Its checks up to the method are done; see [M-9] for what is left.
+/// Answers one request. All but the plain call are boxed, so that the call carries no room for
+/// them. Its checks up to the method are done; see [M-9] for what is left.
 pub async fn answer(exchange: Exchange, request: ModernRequest, fields: &Fields<'_>) -> Response {
     let ModernRequest {
         id,
@@ -46,7 +47,8 @@ pub async fn answer(exchange: Exchange, request: ModernRequest, fields: &Fields<
             .await;
         }
         ModernMethod::Listen(filter) => {
-            return listen::run(exchange, id, revision, meta.facet, filter).await;
+            let listen = listen::run(exchange, id, revision, meta.facet, filter);
+            return Box::pin(listen).await;
         }
         ModernMethod::Discover => discover(&exchange, revision, &id),
         ModernMethod::List { kind, cursor } => {
@@ -57,13 +59,14 @@ pub async fn answer(exchange: Exchange, request: ModernRequest, fields: &Fields<
             lists::directory(&exchange, revision, &id, &uri, cursor.as_deref())
         }
         ModernMethod::TaskGet { task } => {
-            tasks::get(&exchange, revision, &id, meta.facet, &task).await
+            Box::pin(tasks::get(&exchange, revision, &id, meta.facet, &task)).await
         }
         ModernMethod::TaskUpdate { task, answers } => {
-            tasks::update(&exchange, revision, &id, meta.facet, &task, answers).await
+            let update = tasks::update(&exchange, revision, &id, meta.facet, &task, answers);
+            Box::pin(update).await
         }
         ModernMethod::TaskCancel { task } => {
-            tasks::cancel(&exchange, revision, &id, meta.facet, &task).await
+            Box::pin(tasks::cancel(&exchange, revision, &id, meta.facet, &task)).await
         }
     };
     match body {

@@ -180,7 +180,9 @@ fn read_method<'a>(method: &'a str, limits: &Limits) -> Result<Cow<'a, str>, Fau
 /// By name only ([RPC-5]). A notification cannot be told of bad params, so its body is refused.
 fn check_params(params: &Params<'_>, message: &Message<'_>) -> Result<(), Fault> {
     match message {
-        Message::Notification { .. } | Message::Response { .. } if params.check_object().is_err() => {
+        Message::Notification { .. } | Message::Response { .. }
+            if params.check_object().is_err() =>
+        {
             invalid("\"params\" must be an object")
         }
         Message::Request { .. } | Message::Notification { .. } | Message::Response { .. } => Ok(()),
