@@ -29,6 +29,12 @@ pub struct Config {
     pub unacknowledged_bytes_max: usize,
     /// Bytes of calls that may wait here for one worker; more calls are refused.
     pub waiting_bytes_max: usize,
+    /// Bytes of control frames that may wait here for one worker: one that reads none of them is
+    /// given up.
+    pub control_bytes_max: usize,
+    /// Bytes held for calls of one worker that nobody owns. At the bound the worker may send
+    /// nothing more until they are claimed or given up.
+    pub unowned_bytes_max: usize,
     /// Bytes of unfinished transfers of one worker.
     pub open_transfer_bytes_max: usize,
     /// All catalogs of one worker, in bytes.
@@ -72,6 +78,8 @@ impl Default for Config {
             byte_credit: 512 << 10,
             unacknowledged_bytes_max: 512 << 10,
             waiting_bytes_max: 64 << 20,
+            control_bytes_max: 16 << 20,
+            unowned_bytes_max: 64 << 20,
             open_transfer_bytes_max: 64 << 20,
             catalog_bytes_max: 16 << 20,
             outcome_bytes_max: 16 << 20,

@@ -16,7 +16,8 @@ use crate::{
 /// The outbound queue of one link. `T` is what the owner wants back when a data frame leaves.
 #[derive(Debug)]
 pub struct Lanes<F, T> {
-    control: VecDeque<F>,
+    control: VecDeque<Control<F>>,
+    control_bytes: usize,
     small: VecDeque<Item<F, T>>,
     large: VecDeque<Large<F, T>>,
     large_is_next: bool,
@@ -25,6 +26,12 @@ pub struct Lanes<F, T> {
     allowance_max: usize,
     waiting_bytes: usize,
     sent_bytes: u64,
+}
+
+#[derive(Debug)]
+struct Control<F> {
+    frame: F,
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -56,6 +63,7 @@ impl<F: Frame, T> Lanes<F, T> {
     pub fn new(allowance: usize) -> Self {
         Self {
             control: VecDeque::new(),
+            control_bytes: 0,
             small: VecDeque::new(),
             large: VecDeque::new(),
             large_is_next: false,
@@ -68,22 +76,28 @@ impl<F: Frame, T> Lanes<F, T> {
 
     /// A frame that overtakes all data.
     pub fn push_control(&mut self, frame: F) {
-        self.control.push_back(frame);
+        let bytes = frame.encoded_len();
+        self.control_bytes += bytes;
+        self.control.push_back(Control { frame, bytes });
     }
 
-    /// The newest control frame that waits, to add to it.
-    pub fn last_control_mut(&mut self) -> Option<&mut F> {
-        self.control.back_mut()
-    }
-
-    /// All control frames that wait, to change them.
-    pub fn control_mut(&mut self) -> impl Iterator<Item = &mut F> {
-        self.control.iter_mut()
+    /// Changes the newest control frame that waits and that `edit` takes; false if it took none.
+    pub fn edit_control(&mut self, mut edit: impl FnMut(&mut F) -> bool) -> bool {
+        let mut newest_first = self.control.iter_mut().rev();
+        let Some(edited) = newest_first.find_map(|it| edit(&mut it.frame).then_some(it)) else {
+            return false;
+        };
+        let bytes = edited.frame.encoded_len();
+        self.control_bytes = self.control_bytes - edited.bytes + bytes;
+        edited.bytes = bytes;
+        true
     }
 
     /// The next control frame alone.
     pub fn pop_control(&mut self) -> Option<F> {
-        self.control.pop_front()
+        let Control { frame, bytes } = self.control.pop_front()?;
+        self.control_bytes -= bytes;
+        Some(frame)
     }
 
     /// A data frame, behind the transfers that carry its payloads.
@@ -119,6 +133,11 @@ impl<F: Frame, T> Lanes<F, T> {
         self.control.len()
     }
 
+    /// Bytes of control frames that wait here.
+    pub fn control_bytes(&self) -> usize {
+        self.control_bytes
+    }
+
     /// Bytes of data that ever left: where the latest data frame ends in the stream.
     pub fn sent_bytes(&self) -> u64 {
         self.sent_bytes
@@ -131,7 +150,7 @@ impl<F: Frame, T> Lanes<F, T> {
 
     /// The next frame that may leave now.
     pub fn pop(&mut self) -> Option<Leaving<F, T>> {
-        if let Some(frame) = self.control.pop_front() {
+        if let Some(frame) = self.pop_control() {
             return Some(Leaving { frame, tag: None });
         }
         let leaving = match self.large_is_next {
@@ -195,6 +214,7 @@ impl<F: Frame, T> Lanes<F, T> {
     /// Empties the lanes for good; returns the data that did not leave as a whole.
     pub fn take_all(&mut self) -> Vec<T> {
         self.control.clear();
+        self.control_bytes = 0;
         self.waiting_bytes = 0;
         let large = self.large.drain(..).map(|large| large.item);
         self.small

@@ -100,7 +100,8 @@ impl Instance {
 
     fn adopt_one(&self, call: CallId, attempt: u32) {
         let now = self.shared.env.now();
-        let slot = Arc::new(Slot::new(call, attempt, Origin::Named { at: now }));
+        let origin = Origin::Named { at: now };
+        let slot = Arc::new(Slot::new(call, attempt, origin, self.unowned.clone()));
         self.in_flight
             .fetch_add(1, std::sync::atomic::Ordering::AcqRel);
         self.shared.metrics.calls_adopted.increment(1);

@@ -33,7 +33,7 @@ use crate::{
     machine::{Ended, Process},
     metrics::{DroppedOutcome, EndedCall, Metrics},
     roster::NotStarted,
-    slot::{CancelStep, EndFate, Ending, Origin, Slot},
+    slot::{CancelStep, EndFate, Ending, Origin, Slot, UnownedBytes},
 };
 
 /// What all parts of a hub share.
@@ -49,6 +49,7 @@ pub(crate) struct Instance {
     pub grant: Arc<WorkerGrant>,
     pub shared: Arc<Shared>,
     slots: Mutex<HashMap<CallId, Arc<Slot>>>,
+    unowned: Arc<UnownedBytes>,
     /// Calls that take room at the worker.
     in_flight: AtomicU32,
     /// Calls that ended here before their worker said so. Its outcomes may be on the way.
@@ -84,6 +85,7 @@ impl Instance {
             grant,
             shared,
             slots: Mutex::default(),
+            unowned: Arc::default(),
             in_flight: AtomicU32::new(0),
             excused: Mutex::default(),
             next_due: AtomicU64::new(u64::MAX),
@@ -100,6 +102,11 @@ impl Instance {
 
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether as much is held for calls without an owner as may be.
+    pub fn holds_too_much(&self) -> bool {
+        self.unowned.get() >= self.shared.config.unowned_bytes_max
     }
 
     pub fn is_idle(&self) -> bool {
@@ -187,6 +194,7 @@ impl Instance {
             new.call,
             new.attempt,
             Origin::Started { deadline },
+            self.unowned.clone(),
         ));
         self.insert(slot.clone());
         let now = self.shared.env.now();

@@ -332,7 +332,7 @@ where
         if std::mem::take(&mut self.heard) {
             self.heartbeat.heard(now);
         }
-        if self.credit.is_throttled() {
+        if self.credit.is_throttled() || self.instance.holds_too_much() {
             self.hub.shared.metrics.throttled.increment(1);
         }
         self.credit.tick();
@@ -360,6 +360,10 @@ where
     }
 
     fn grant(&mut self) {
+        // What nobody owns is claimed or given up first; heartbeats and control need no credit.
+        if self.instance.holds_too_much() {
+            return;
+        }
         if let Some(bytes) = self.credit.grant() {
             self.link
                 .outbox

@@ -33,6 +33,7 @@ pub(crate) struct Outbox {
     numbers: TransferNumbers,
     waiting_bytes_max: usize,
     control_len_max: usize,
+    control_bytes_max: usize,
     state: Mutex<State>,
 }
 
@@ -101,6 +102,7 @@ impl Outbox {
             waiting_bytes_max: config.waiting_bytes_max,
             // Keep, cancel, recorded and forget for each call, and as many watches.
             control_len_max: 4 * capacity as usize + 2 * config.watches_max,
+            control_bytes_max: config.control_bytes_max,
             state: Mutex::new(state),
         }
     }
@@ -124,7 +126,10 @@ impl Outbox {
         if state.closed.is_some() {
             return;
         }
-        if state.lanes.control_len() >= self.control_len_max {
+        let lanes = &state.lanes;
+        if lanes.control_len() >= self.control_len_max
+            || lanes.control_bytes() >= self.control_bytes_max
+        {
             let status = Status::resource_exhausted("the worker does not read its link");
             return state.close(Why::Stalled, Some(status));
         }
@@ -135,10 +140,15 @@ impl Outbox {
     /// `Recorded`, together with those that still wait.
     pub fn recorded(&self, call: CallId) {
         let mut state = self.state.lock();
-        if let Some(Frame::Recorded(recorded)) = state.last_control()
-            && recorded.calls.len() < RECORDED_LEN_MAX
-        {
-            return recorded.calls.push(call.into());
+        let added = state.lanes.edit_control(|it| match &mut it.frame {
+            Some(Frame::Recorded(recorded)) if recorded.calls.len() < RECORDED_LEN_MAX => {
+                recorded.calls.push(call.into());
+                true
+            }
+            _ => false,
+        });
+        if added {
+            return;
         }
         drop(state);
         let calls = vec![call.into()];
@@ -148,8 +158,14 @@ impl Outbox {
     /// Of those that wait only the latest of each Server is kept.
     pub fn catalog_taken(&self, taken: wire::CatalogTaken) {
         let mut state = self.state.lock();
-        if let Some(waiting) = state.waiting_taken(taken.server) {
-            *waiting = taken;
+        let replaced = state.lanes.edit_control(|it| match &mut it.frame {
+            Some(Frame::CatalogTaken(waiting)) if waiting.server == taken.server => {
+                *waiting = taken.clone();
+                true
+            }
+            _ => false,
+        });
+        if replaced {
             return;
         }
         drop(state);
@@ -312,17 +328,6 @@ impl State {
         Some(leaving.frame)
     }
 
-    fn last_control(&mut self) -> Option<&mut Frame> {
-        self.lanes.last_control_mut()?.frame.as_mut()
-    }
-
-    fn waiting_taken(&mut self, server: u32) -> Option<&mut wire::CatalogTaken> {
-        self.lanes.control_mut().find_map(|it| match &mut it.frame {
-            Some(Frame::CatalogTaken(taken)) if taken.server == server => Some(taken),
-            _ => None,
-        })
-    }
-
     fn close(&mut self, why: Why, status: Option<Status>) {
         if self.closed.is_none() {
             self.closed = Some(Closed { why, status });
@@ -388,6 +393,38 @@ mod tests {
         }
         let mut state = outbox.state.lock();
         assert_eq!(state.lanes.control_len(), 2);
-        assert_eq!(state.waiting_taken(0), Some(&mut taken(0, 99)));
+        let first = state.lanes.pop_control().and_then(|it| it.frame);
+        assert_eq!(first, Some(Frame::CatalogTaken(taken(0, 99))));
+    }
+
+    #[test]
+    fn recorded_calls_share_a_frame_as_long_as_it_waits() {
+        let outbox = Outbox::new(1, 1, &Config::default());
+        for call in 0..RECORDED_LEN_MAX as u128 + 1 {
+            outbox.recorded(CallId(call));
+        }
+        let mut state = outbox.state.lock();
+        let lengths = std::iter::from_fn(|| state.lanes.pop_control()).map(|it| match it.frame {
+            Some(Frame::Recorded(recorded)) => recorded.calls.len(),
+            other => panic!("{other:?} was not pushed"),
+        });
+        assert_eq!(lengths.collect::<Vec<_>>(), [RECORDED_LEN_MAX, 1]);
+    }
+
+    #[test]
+    fn a_worker_that_does_not_read_its_control_frames_is_given_up_at_a_bound_in_bytes() {
+        let config = Config {
+            control_bytes_max: 64 << 10,
+            ..Config::default()
+        };
+        let outbox = Outbox::new(1, 1_000, &config);
+        let watch = || {
+            let uri = "x".repeat(16 << 10);
+            Frame::Watch(wire::Watch { server: 0, uri })
+        };
+        (0..4).for_each(|_| outbox.control(watch()));
+        assert!(!outbox.is_closed());
+        outbox.control(watch());
+        assert!(outbox.is_closed());
     }
 }

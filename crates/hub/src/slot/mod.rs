@@ -4,9 +4,11 @@
 //! The lock is held for a few instructions and never while another one is taken.
 
 mod state;
+mod unowned;
 
 use std::{
     collections::VecDeque,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -14,6 +16,7 @@ use ostler_protocol::call::{Answer, CallEvent, Question};
 use ostler_types::{CallId, Instant};
 use parking_lot::{Mutex, MutexGuard};
 
+pub(crate) use self::unowned::UnownedBytes;
 use crate::{
     attempt::{AttemptEnd, AttemptEvent},
     config::Config,
@@ -25,6 +28,7 @@ pub(crate) struct Slot {
     pub call: CallId,
     pub attempt: u32,
     state: Mutex<State>,
+    unowned: Arc<UnownedBytes>,
 }
 
 /// A place in what was sent on a link.
@@ -88,12 +92,13 @@ pub(crate) enum Origin {
 pub(crate) struct TooManyQuestions;
 
 impl Slot {
-    pub fn new(call: CallId, attempt: u32, origin: Origin) -> Slot {
+    pub fn new(call: CallId, attempt: u32, origin: Origin, unowned: Arc<UnownedBytes>) -> Slot {
         let state = Mutex::new(State::new(origin));
         Slot {
             call,
             attempt,
             state,
+            unowned,
         }
     }
 
@@ -109,6 +114,7 @@ impl Slot {
         state.chatter_bytes += chatter_bytes(&event);
         state.events.push_back(event);
         let dropped = state.trim(config);
+        state.count_unowned(&self.unowned);
         wake(state);
         dropped
     }
@@ -156,6 +162,7 @@ impl Slot {
         }
         state.open.extend(new.iter().cloned());
         state.push(CallEvent::Ask(new));
+        state.count_unowned(&self.unowned);
         wake(state);
         Ok(())
     }
@@ -163,17 +170,20 @@ impl Slot {
     // ---- the end -----------------------------------------------------------------------
 
     pub fn end(&self, end: AttemptEnd, by: Ended) -> Ending {
-        Self::end_locked(self.state.lock(), end, by)
+        self.end_locked(self.state.lock(), end, by)
     }
 
     /// Ends it as lost, unless somebody owns it.
     pub fn forget(&self, now: Instant) -> Option<EndFate> {
         let state = self.state.lock();
         let ownerless = !state.owned;
-        ownerless.then(|| Self::end_locked(state, AttemptEnd::Lost, Ended::ByPlatform(now)).fate)
+        ownerless.then(|| {
+            self.end_locked(state, AttemptEnd::Lost, Ended::ByPlatform(now))
+                .fate
+        })
     }
 
-    fn end_locked(mut state: MutexGuard<'_, State>, end: AttemptEnd, by: Ended) -> Ending {
+    fn end_locked(&self, mut state: MutexGuard<'_, State>, end: AttemptEnd, by: Ended) -> Ending {
         let fate = match state.ended {
             Some(Ended::ByWorker) => EndFate::Duplicate,
             Some(Ended::ByPlatform(_)) => EndFate::Late,
@@ -186,6 +196,7 @@ impl Slot {
             state.end = Some(end);
             state.open = Vec::new();
             state.answers = VecDeque::new();
+            state.count_unowned(&self.unowned);
             wake(state);
         }
         Ending {
@@ -282,6 +293,7 @@ impl Slot {
         if kept {
             let (since, offered) = (now(), false);
             state.unowned = Some(Unowned { since, offered });
+            state.count_unowned(&self.unowned);
         }
         kept
     }
@@ -296,6 +308,7 @@ impl Slot {
         state.unowned = None;
         state.end_taken = false;
         state.tell_again();
+        state.count_unowned(&self.unowned);
         true
     }
 
@@ -359,6 +372,13 @@ impl Slot {
             let (since, offered) = (now, true);
             *unowned = Unowned { since, offered };
         }
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let counted = self.state.get_mut().counted_unowned_bytes;
+        self.unowned.change(counted, 0);
     }
 }
 

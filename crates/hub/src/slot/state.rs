@@ -6,7 +6,7 @@ use ostler_protocol::call::{Answer, AnswerFailure, CallEvent, Question};
 use ostler_types::Instant;
 use parking_lot::MutexGuard;
 
-use super::{Origin, Position};
+use super::{Origin, Position, UnownedBytes};
 use crate::{
     attempt::AttemptEnd,
     config::Config,
@@ -38,6 +38,8 @@ pub(super) struct State {
     pub deadline: Instant,
     pub owned: bool,
     pub unowned: Option<Unowned>,
+    /// What it adds to the [`UnownedBytes`] of its worker.
+    pub counted_unowned_bytes: usize,
     /// It takes one place of the worker's capacity.
     pub takes_room: bool,
 }
@@ -90,6 +92,7 @@ impl State {
             deadline,
             owned: started,
             unowned,
+            counted_unowned_bytes: 0,
             takes_room: true,
         }
     }
@@ -111,6 +114,27 @@ impl State {
             self.chatter_bytes -= chatter_bytes(&event);
         }
         Some(event)
+    }
+
+    /// Brings the count of the worker in line with what is held here.
+    pub fn count_unowned(&mut self, all: &UnownedBytes) {
+        let bytes = match self.owned {
+            true => 0,
+            false => self.held_bytes(),
+        };
+        let counted = std::mem::replace(&mut self.counted_unowned_bytes, bytes);
+        if counted != bytes {
+            all.change(counted, bytes);
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        let outcome = match &self.end {
+            Some(AttemptEnd::Outcome(Ok(result))) => result.bytes().len(),
+            Some(_) | None => 0,
+        };
+        let open: usize = self.open.iter().map(question_bytes).sum();
+        self.chatter_bytes + open + outcome
     }
 
     /// Drops the oldest chatter beyond the bound; never anything else.

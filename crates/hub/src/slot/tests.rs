@@ -22,11 +22,17 @@ const CALL: CallId = CallId(7);
 const DEADLINE: Instant = Instant(9);
 
 fn started() -> Slot {
-    Slot::new(CALL, 1, Origin::Started { deadline: DEADLINE })
+    let origin = Origin::Started { deadline: DEADLINE };
+    Slot::new(CALL, 1, origin, Arc::default())
 }
 
 fn named() -> Slot {
-    Slot::new(CALL, 1, Origin::Named { at: Instant(1) })
+    named_among(&Arc::default())
+}
+
+fn named_among(unowned: &Arc<UnownedBytes>) -> Slot {
+    let origin = Origin::Named { at: Instant(1) };
+    Slot::new(CALL, 1, origin, unowned.clone())
 }
 
 fn progress(n: u32) -> CallEvent {
@@ -324,4 +330,25 @@ fn a_plain_call_cannot_be_claimed_and_a_named_one_can() {
     slot.disown(|| Instant(1));
     assert!(!slot.claim());
     assert!(named().claim());
+}
+
+#[test]
+fn what_is_held_for_nobody_is_counted_until_somebody_comes_or_it_goes() {
+    let all = Arc::new(UnownedBytes::default());
+    let slot = named_among(&all);
+    assert_eq!(all.get(), 0);
+    slot.chatter(progress(1), &Config::default());
+    let chatter = all.get();
+    assert!(chatter > 0);
+    slot.ask(vec![question("a")], &Config::default()).unwrap();
+    assert!(all.get() > chatter);
+    let result = Raw::from_text(&"x".repeat(1_000));
+    slot.end(AttemptEnd::Outcome(Ok(result)), Ended::ByWorker);
+    assert!(all.get() > 1_000);
+    assert!(slot.claim());
+    assert_eq!(all.get(), 0);
+    slot.disown(|| Instant(2));
+    assert!(all.get() > 1_000);
+    drop(slot);
+    assert_eq!(all.get(), 0);
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use ostler_hub::{AttemptEnd, Backlog, Placement};
 use ostler_protocol::call::{Answer, CallEvent};
-use ostler_rpc::worker_v1::{self as wire, KnownCallState as State, to_worker::Frame as To};
+use ostler_rpc::worker_v1::{
+    self as wire, KnownCallState as State, from_worker::Frame as From, to_worker::Frame as To,
+};
 use ostler_types::{CallId, InstanceEpoch, WorkerId};
 
 use crate::rig::{Rig, Worker, end, event, id, known, ok, raw};
@@ -215,4 +217,47 @@ async fn a_newer_process_cannot_continue_calls_but_may_bring_its_own() {
     sweep(&rig).await;
     let found = rig.found.take();
     assert_eq!(found[0].1.instance, InstanceEpoch(8));
+}
+
+/// Bytes granted within `span`; pings are answered.
+async fn granted(rig: &Rig, worker: &mut Worker, span: Duration) -> u64 {
+    let until = rig.env.now() + span;
+    let mut bytes = 0;
+    while let Some(frame) = rig.env.until(until, worker.raw_next()).await {
+        match frame.unwrap() {
+            Some(To::Ping(wire::Ping { nonce })) => {
+                worker.send(From::Pong(wire::Pong { nonce })).await;
+            }
+            Some(To::Grant(grant)) => bytes += grant.bytes,
+            Some(_) => {}
+            None => break,
+        }
+    }
+    bytes
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_may_send_no_more_while_too_much_is_held_for_nobody() {
+    let rig = Rig::with(|config| {
+        config.unowned_bytes_max = 100 << 10;
+        config.byte_credit = 256 << 10;
+    });
+    let mut worker = worker_with(&rig, &[(1, State::Held), (2, State::Held)]).await;
+    let result = raw(&format!(r#"{{"x":"{}"}}"#, "y".repeat(110 << 10)));
+    let span = Duration::from_secs(5);
+    worker.outcome(1, &Ok(result.clone())).await;
+    assert!(granted(&rig, &mut worker, span).await > 0);
+    // It is there now: the next one finds no room.
+    worker.outcome(2, &Ok(result.clone())).await;
+    assert_eq!(granted(&rig, &mut worker, span).await, 0);
+    assert!(rig.metric("throttled_total", &[]) > 1.0);
+
+    for call in [1, 2] {
+        let mut claimed = rig.claim(call).unwrap();
+        assert_eq!(event(&mut claimed).await, CallEvent::Kept);
+        let end = end(&mut claimed).await;
+        assert_eq!(end, AttemptEnd::Outcome(Ok(result.clone())));
+        claimed.recorded();
+    }
+    assert!(granted(&rig, &mut worker, span).await > 110 << 10);
 }

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use prost::Message;
 
 use super::*;
 use crate::{
@@ -97,4 +98,26 @@ fn what_has_begun_to_leave_is_not_taken_back() {
     assert!(waiting - lanes.waiting_bytes() > 4 << 20);
     assert_eq!(lanes.take_all(), [1, 2, 3]);
     assert!(lanes.is_empty());
+}
+
+#[test]
+fn control_is_counted_in_bytes_as_it_comes_changes_and_goes() {
+    let mut lanes = TestLanes::new(ALLOWANCE);
+    lanes.push_control(ping());
+    let one = lanes.control_bytes();
+    assert_eq!(one, ping().encoded_len());
+    lanes.push_control(ping());
+    assert_eq!(lanes.control_bytes(), 2 * one);
+    let lengthen = |frame: &mut ToWorker| {
+        *frame = to_worker::Frame::Ping(Ping { nonce: u64::MAX }).into();
+        true
+    };
+    assert!(lanes.edit_control(lengthen));
+    assert!(lanes.control_bytes() > 2 * one);
+    assert!(!lanes.edit_control(|_| false));
+    while lanes.pop_control().is_some() {}
+    assert_eq!(lanes.control_bytes(), 0);
+    lanes.push_control(ping());
+    lanes.take_all();
+    assert_eq!(lanes.control_bytes(), 0);
 }
