@@ -20,6 +20,7 @@ mod config;
 mod metrics;
 mod lists;
 mod listens;
+mod rates;
 
 use std::{
     io,
@@ -41,6 +42,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     body::Streams, heartbeat::Wheel, legacy::pair::Doorstep, listens::Listens, origin::Gate,
+    rates::Rates,
 };
 pub use crate::{config::Config, metrics::Metrics};
 
@@ -73,6 +75,7 @@ pub(crate) struct Inner {
     listens: Listens,
     doorstep: Doorstep,
     metrics: Metrics,
+    rates: Rates,
     in_work: AtomicUsize,
     draining: AtomicBool,
     drained: CancellationToken,
@@ -92,6 +95,7 @@ impl Edge {
             gate: ArcSwap::from_pointee(Gate::new(&config, bound)),
             listens: Listens::new(config.limits.listens_per_principal_max),
             doorstep: Doorstep::default(),
+            rates: Rates::new(&parts.env, config.limits.requests_per_second_max),
             env: parts.env,
             config,
             bound,

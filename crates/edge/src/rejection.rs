@@ -211,6 +211,12 @@ pub fn posted(refused: &Rejected) -> Response {
     response
 }
 
+/// The response to a request whose message was not read.
+pub fn unread(fault: Fault) -> Response {
+    let (id, era) = (None, None);
+    rejected(&Rejected { fault, id, era })
+}
+
 /// The response to a request that failed with `fault` before its stream began.
 pub fn failed(revision: Revision, id: &RequestId, fault: &Fault) -> Response {
     let body = reply::error(revision, Some(id), fault);

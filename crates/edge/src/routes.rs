@@ -134,6 +134,11 @@ async fn admitted(
         edge: edge.clone(),
         server,
     };
+    // Before the body: a flood is not even read.
+    if let Err(fault) = edge.rates.check(&exchange.caller) {
+        edge.metrics.refused(rejection::reason(&fault));
+        return Ok(rejection::unread(fault));
+    }
     let (uri, not_allowed) = (&parts.uri, |allow| Err(Refused::MethodNotAllowed { allow }));
     // Boxed, as below: only a plain call is worth room in every request.
     let response = match (endpoint, &parts.method) {

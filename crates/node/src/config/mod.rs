@@ -175,71 +175,60 @@ impl Config {
 
 fn read_limits<'t>(limits: &mut Limits, reader: &mut Reader<'t>, top: &mut Section<'t>) {
     let mut section = top.section(reader, "limits");
-    let s = &mut section;
-    s.set(reader, "body_bytes_max", &mut limits.body_bytes_max);
-    s.set(reader, "header_bytes_max", &mut limits.header_bytes_max);
-    s.set(reader, "json_depth_max", &mut limits.json_depth_max);
-    s.set(reader, "id_bytes_max", &mut limits.id_bytes_max);
-    s.set(reader, "connections_max", &mut limits.connections_max);
-    s.set(
-        reader,
-        "connections_per_address_max",
-        &mut limits.connections_per_address_max,
-    );
-    s.set(reader, "requests_max", &mut limits.requests_max);
-    s.set(reader, "calls_max", &mut limits.calls_max);
-    s.set(
-        reader,
-        "calls_per_tenant_max",
-        &mut limits.calls_per_tenant_max,
-    );
-    s.set_with(reader, "call_timeout_s", &mut limits.call_timeout, seconds);
-    s.set(
-        reader,
-        "sessions_per_principal_max",
-        &mut limits.sessions_per_principal_max,
-    );
-    s.set(
-        reader,
-        "streams_per_session_max",
-        &mut limits.streams_per_session_max,
-    );
-    s.set(
-        reader,
-        "stream_buffer_bytes_max",
-        &mut limits.stream_buffer_bytes_max,
-    );
-    s.set(reader, "stream_events_max", &mut limits.stream_events_max);
-    s.set(
-        reader,
-        "listens_per_principal_max",
-        &mut limits.listens_per_principal_max,
-    );
-    s.set(reader, "subscriptions_max", &mut limits.subscriptions_max);
-    s.set(reader, "watches_max", &mut limits.watches_max);
-    s.set(
-        reader,
-        "watches_per_tenant_max",
-        &mut limits.watches_per_tenant_max,
-    );
-    s.set(
-        reader,
-        "tasks_per_principal_max",
-        &mut limits.tasks_per_principal_max,
-    );
-    s.set(reader, "ask_rounds_max", &mut limits.ask_rounds_max);
-    s.set(reader, "outcome_bytes_max", &mut limits.outcome_bytes_max);
-    s.set(reader, "page_entries_max", &mut limits.page_entries_max);
-    s.set(
-        reader,
-        "request_state_bytes_max",
-        &mut limits.request_state_bytes_max,
-    );
-    s.set(
-        reader,
-        "completion_bytes_max",
-        &mut limits.completion_bytes_max,
-    );
+    section.set(reader, "ask_rounds_max", &mut limits.ask_rounds_max);
+    section.set_with(reader, "call_timeout_s", &mut limits.call_timeout, seconds);
+    let bounds = [
+        ("body_bytes_max", &mut limits.body_bytes_max),
+        ("header_bytes_max", &mut limits.header_bytes_max),
+        ("json_depth_max", &mut limits.json_depth_max),
+        ("id_bytes_max", &mut limits.id_bytes_max),
+        ("connections_max", &mut limits.connections_max),
+        (
+            "connections_per_address_max",
+            &mut limits.connections_per_address_max,
+        ),
+        ("requests_max", &mut limits.requests_max),
+        (
+            "requests_per_second_max",
+            &mut limits.requests_per_second_max,
+        ),
+        ("calls_max", &mut limits.calls_max),
+        ("calls_per_tenant_max", &mut limits.calls_per_tenant_max),
+        (
+            "sessions_per_principal_max",
+            &mut limits.sessions_per_principal_max,
+        ),
+        (
+            "streams_per_session_max",
+            &mut limits.streams_per_session_max,
+        ),
+        (
+            "stream_buffer_bytes_max",
+            &mut limits.stream_buffer_bytes_max,
+        ),
+        ("stream_events_max", &mut limits.stream_events_max),
+        (
+            "listens_per_principal_max",
+            &mut limits.listens_per_principal_max,
+        ),
+        ("subscriptions_max", &mut limits.subscriptions_max),
+        ("watches_max", &mut limits.watches_max),
+        ("watches_per_tenant_max", &mut limits.watches_per_tenant_max),
+        (
+            "tasks_per_principal_max",
+            &mut limits.tasks_per_principal_max,
+        ),
+        ("outcome_bytes_max", &mut limits.outcome_bytes_max),
+        ("page_entries_max", &mut limits.page_entries_max),
+        (
+            "request_state_bytes_max",
+            &mut limits.request_state_bytes_max,
+        ),
+        ("completion_bytes_max", &mut limits.completion_bytes_max),
+    ];
+    for (key, bound) in bounds {
+        section.set(reader, key, bound);
+    }
     section.finish(reader);
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler_testkit::{Door, Modern, Request, Session, m_ok};
+use ostler_testkit::{Door, Modern, Request, Session, TestNode, m_ok};
 use serde_json::{Value, json};
 
 use super::{Case, check, healthy};
@@ -11,7 +11,7 @@ use crate::world::{World, text};
 /// Entries with a test of their own.
 pub const SINGLE: &[&str] = &[
     "RPC-017", "RPC-024", "RPC-032", "RPC-034", "RPC-035", "RPC-038", "RPC-039", "RPC-045",
-    "RPC-046", "RPC-047", "RPC-057",
+    "RPC-046", "RPC-047", "RPC-057", "RPC-060",
 ];
 
 pub fn table(door: &Door) -> Vec<Case> {
@@ -179,6 +179,36 @@ async fn the_table_holds() {
     let world = World::open().await;
     check(&world, &world.door(), table(&world.door())).await;
     world.stop().await;
+}
+
+/// RPC-060: the flood.
+#[tokio::test]
+async fn a_flood_is_refused_to_who_sends_it_and_to_nobody_else() {
+    let node = TestNode::tenants_with(|config| {
+        config.edge.limits.requests_per_second_max = 1;
+    });
+    let node = node.await;
+    let door = |tenant, key| node.door_of(tenant, key);
+    let key = "io.modelcontextprotocol/logLevel";
+    let levels = ["debug", "error"].map(|level| m_ok().meta(key, level));
+    let flooding = door("a", &node.access.a1);
+    // A machine so slow that no two requests come within a second would go on for ever.
+    let mut flood = levels.iter().cycle().take(1_000);
+    let refused = loop {
+        let next = flood.next().expect("two requests came within a second");
+        let response = next.send(&flooding).await;
+        if response.status == 429 {
+            break response;
+        }
+    };
+    assert_eq!(refused.code(), -31001);
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    for other in [door("a", &node.access.a2), door("b", &node.access.b1)] {
+        assert_eq!(m_ok().send(&other).await.status, 503, "no worker is linked");
+    }
+    let busy = node.metric("ostler_edge_refused_total", &[("reason", "busy")]);
+    assert_eq!(busy, 1.0);
+    node.stop().await;
 }
 
 #[tokio::test]
