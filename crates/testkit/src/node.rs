@@ -1,10 +1,13 @@
 //! A node on loopback, in a runtime of its own so that it can be killed.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use ostler_auth::{ApiKey, CredentialKind, Serves, TenantAccess, mint};
 use ostler_env::Env;
-use ostler_node::{Config, Exit, Node, config::Engine};
+use ostler_node::{
+    Config, Exit, Node, Source,
+    config::{Engine, Overrides},
+};
 use ostler_types::{ServerId, ServerName, TenantId};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::oneshot};
@@ -52,6 +55,17 @@ impl TestNode {
         Self::start(config, Access::default(), None).await
     }
 
+    /// What this file says, which it reads again when it changes.
+    pub async fn of_file(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).expect("the test wrote it");
+        let config = Config::parse(&text).expect("it is a good configuration");
+        let source = Source {
+            path: path.to_owned(),
+            overrides: Overrides::default(),
+        };
+        Self::start_with(config, Access::default(), None, Some(source)).await
+    }
+
     /// Stored in a directory of its own, no credentials.
     pub async fn stored() -> Self {
         Self::stored_with(|_| {}).await
@@ -80,6 +94,15 @@ impl TestNode {
     }
 
     async fn start(config: Config, access: Access, dir: Option<Arc<TempDir>>) -> Self {
+        Self::start_with(config, access, dir, None).await
+    }
+
+    async fn start_with(
+        config: Config,
+        access: Access,
+        dir: Option<Arc<TempDir>>,
+        source: Option<Source>,
+    ) -> Self {
         if let Ok(filter) = std::env::var("OSTLER_TEST_LOG") {
             // Which test of the process was first does not matter.
             let _ = ostler_env::log::init(ostler_env::log::Format::Text, &filter);
@@ -102,7 +125,7 @@ impl TestNode {
         let (stop, stopped) = oneshot::channel();
         let (tell, exit) = oneshot::channel();
         let run = async move {
-            let ended = node.run(None, async { stopped.await.unwrap_or_default() });
+            let ended = node.run(source, async { stopped.await.unwrap_or_default() });
             // Nobody listens when the test has given the node up.
             let _ = tell.send(ended.await);
         };

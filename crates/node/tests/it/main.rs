@@ -20,3 +20,4 @@ mod visits;
 mod hostile;
 mod restart;
 mod fleet;
+mod reload;

@@ -259,3 +259,10 @@ async fn a_rerun_has_earlier_answers_and_those_of_the_round() {
     };
     assert_eq!(unsafe_token.rerun(&values), None);
 }
+
+#[test]
+fn reasons_are_listed_in_the_order_of_their_numbers() {
+    for (number, reason) in BadState::ALL.iter().enumerate() {
+        assert_eq!(*reason as usize, number);
+    }
+}

@@ -105,6 +105,13 @@ async fn a_request_closed_before_its_answer_cancels_the_call_and_stores_nothing(
     node.down().await;
 }
 
+fn states_refused(node: &Node, reason: &str) -> f64 {
+    let labels = [("reason", reason)];
+    let metrics = node.env.metrics();
+    let counted = metrics.value("ostler_task_states_refused_total", &labels);
+    counted.unwrap_or_default()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_state_is_refused_for_anything_but_its_own_request() {
     let node = Node::new();
@@ -119,6 +126,7 @@ async fn a_state_is_refused_for_anything_but_its_own_request() {
         ..good.clone()
     };
     let tampered = params(&format!("{}-TAMPERED", asked.request_state), &["a"]);
+    let endless = params(&asked.request_state.repeat(1_000), &["a"]);
     let (ann, bob, eve) = (
         node.ann(),
         node.caller("acme", "bob"),
@@ -132,16 +140,12 @@ async fn a_state_is_refused_for_anything_but_its_own_request() {
         (&ann, bank(), &other_target, "target"),
         (&ann, bank(), &other_arguments, "arguments"),
         (&ann, bank(), &tampered, "seal"),
+        (&ann, bank(), &endless, "too_long"),
     ];
     for (caller, server, params, reason) in cases {
         let resumed = node.tasks.resume(caller, &server, params, able()).await;
         assert_eq!(resumed.err(), Some(TaskError::State), "{reason}");
-        let labels = [("reason", reason)];
-        let counted = node
-            .env
-            .metrics()
-            .value("ostler_task_states_refused_total", &labels);
-        assert!(counted > Some(0.0), "{reason}");
+        assert!(states_refused(&node, reason) > 0.0, "{reason}");
     }
     assert_eq!(script.told(), []);
     node.env.sleep(node.config.park_timeout).await;
@@ -149,6 +153,7 @@ async fn a_state_is_refused_for_anything_but_its_own_request() {
         node.resume(&asked.request_state, &["a"]).await.err(),
         Some(TaskError::State)
     );
+    assert_eq!(states_refused(&node, "expired"), 1.0);
     node.down().await;
 }
 
