@@ -29,11 +29,12 @@ pub struct Config {
     pub unacknowledged_bytes_max: usize,
     /// Bytes of calls that may wait here for one worker; more calls are refused.
     pub waiting_bytes_max: usize,
-    /// Bytes of control frames that may wait here for one worker: one that reads none of them is
-    /// given up.
+    /// Bytes of control frames that may wait here for one worker, besides the names of watched
+    /// resources: a worker that reads none of them is given up.
     pub control_bytes_max: usize,
     /// Bytes held for calls of one worker that nobody owns. At the bound the worker may send
-    /// nothing more until they are claimed or given up.
+    /// nothing more, and gets no new calls, until they are claimed or given up. At worst what it
+    /// was already allowed to send comes on top: its open transfers and its credit.
     pub unowned_bytes_max: usize,
     /// Bytes of unfinished transfers of one worker.
     pub open_transfer_bytes_max: usize,
@@ -78,7 +79,7 @@ impl Default for Config {
             byte_credit: 512 << 10,
             unacknowledged_bytes_max: 512 << 10,
             waiting_bytes_max: 64 << 20,
-            control_bytes_max: 16 << 20,
+            control_bytes_max: 8 << 20,
             unowned_bytes_max: 64 << 20,
             open_transfer_bytes_max: 64 << 20,
             catalog_bytes_max: 16 << 20,

@@ -78,6 +78,13 @@ labelled! {
     Late = "late",
 }
 
+labelled! {
+    /// Why a worker may not send more for now.
+    Throttled, "reason",
+    Chatter = "chatter",
+    Unowned = "unowned",
+}
+
 /// A counter per value of a closed label.
 pub(crate) struct ByLabel<L>(Vec<(L, Counter)>);
 
@@ -105,7 +112,7 @@ pub(crate) struct Metrics {
     pub links_refused: ByLabel<RefusedLink>,
     pub links_ended: ByLabel<EndedLink>,
     pub ping: Histogram,
-    pub throttled: Counter,
+    pub throttled: ByLabel<Throttled>,
     pub calls_started: Counter,
     pub calls_adopted: Counter,
     pub calls_ended: ByLabel<EndedCall>,
@@ -138,9 +145,10 @@ impl Metrics {
                 "From a ping to its answer by a worker.",
                 &[],
             ),
-            throttled: counter(
+            throttled: ByLabel::new(
+                registry,
                 "ostler_hub_throttled_total",
-                "Grants withheld from workers that send too much progress and logs.",
+                "Grants withheld from workers that chatter, or for whose calls nobody comes.",
             ),
             calls_started: counter("ostler_hub_calls_started_total", "Attempts started."),
             calls_adopted: counter(

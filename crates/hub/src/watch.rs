@@ -33,8 +33,19 @@ pub struct Watch {
 #[derive(Default)]
 pub(crate) struct Watches(Mutex<Watched>);
 
-/// By Server and URI.
-type Watched = HashMap<ServerId, HashMap<String, Resource>>;
+type Watched = HashMap<ServerId, OfServer>;
+
+/// What is watched of one Server.
+#[derive(Default)]
+struct OfServer {
+    by_uri: HashMap<String, Resource>,
+    /// All URIs together.
+    bytes: usize,
+}
+
+/// How long the URIs of watched resources may be on average: a new link is told all of them at
+/// once.
+pub(crate) const URI_BYTES_AVERAGE_MAX: usize = 1 << 10;
 
 struct Resource {
     changes: watch::Sender<()>,
@@ -97,22 +108,25 @@ impl Drop for Watch {
 }
 
 fn check_room(watched: &Watched, server: &ServerId, config: &Config) -> Result<(), TooManyWatches> {
-    let (mut of_node, mut of_tenant) = (0, 0);
-    for (other, uris) in watched {
-        of_node += uris.len();
-        of_tenant += if other.tenant == server.tenant {
-            uris.len()
-        } else {
-            0
-        };
-    }
-    if of_tenant >= config.watches_per_tenant_max {
+    let is_full = |of: &mut dyn Iterator<Item = &OfServer>, max: usize| {
+        let (mut len, mut bytes) = (0, 0);
+        for it in of {
+            len += it.by_uri.len();
+            bytes += it.bytes;
+        }
+        len >= max || bytes >= max * URI_BYTES_AVERAGE_MAX
+    };
+    let of_tenant = watched.iter().filter(|(id, _)| id.tenant == server.tenant);
+    if is_full(
+        &mut of_tenant.map(|(_, it)| it),
+        config.watches_per_tenant_max,
+    ) {
         return Err(TooManyWatches::OfTenant);
     }
-    if of_node >= config.watches_max {
-        return Err(TooManyWatches::OfNode);
+    match is_full(&mut watched.values(), config.watches_max) {
+        true => Err(TooManyWatches::OfNode),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 impl Watches {
@@ -126,33 +140,37 @@ impl Watches {
         first: impl FnOnce(),
     ) -> Result<watch::Receiver<()>, TooManyWatches> {
         let mut watched = self.0.lock();
-        if let Some(known) = watched.get_mut(server).and_then(|uris| uris.get_mut(uri)) {
+        let of_server = watched.get_mut(server);
+        if let Some(known) = of_server.and_then(|it| it.by_uri.get_mut(uri)) {
             known.listeners += 1;
             return Ok(known.changes.subscribe());
         }
         check_room(&watched, server, config)?;
         let (changes, listener) = watch::channel(());
         let listeners = 1;
-        let uris = watched.entry(server.clone()).or_default();
-        uris.insert(uri.to_owned(), Resource { changes, listeners });
+        let of_server = watched.entry(server.clone()).or_default();
+        of_server.bytes += uri.len();
+        let resource = Resource { changes, listeners };
+        of_server.by_uri.insert(uri.to_owned(), resource);
         first();
         Ok(listener)
     }
 
     fn leave(&self, server: &ServerId, uri: &str, last: impl FnOnce()) {
         let mut watched = self.0.lock();
-        let Some(uris) = watched.get_mut(server) else {
+        let Some(of_server) = watched.get_mut(server) else {
             return;
         };
-        let Some(known) = uris.get_mut(uri) else {
+        let Some(known) = of_server.by_uri.get_mut(uri) else {
             return;
         };
         known.listeners -= 1;
         if known.listeners > 0 {
             return;
         }
-        uris.remove(uri);
-        if uris.is_empty() {
+        of_server.bytes -= uri.len();
+        of_server.by_uri.remove(uri);
+        if of_server.by_uri.is_empty() {
             watched.remove(server);
         }
         last();
@@ -161,7 +179,7 @@ impl Watches {
     /// A worker says that a resource has changed. Nobody may have asked.
     pub fn updated(&self, server: &ServerId, uri: &str) {
         let watched = self.0.lock();
-        if let Some(known) = watched.get(server).and_then(|uris| uris.get(uri)) {
+        if let Some(known) = watched.get(server).and_then(|it| it.by_uri.get(uri)) {
             known.changes.send_replace(());
         }
     }
@@ -170,7 +188,8 @@ impl Watches {
     pub fn tell(&self, link: &Link) {
         let watched = self.0.lock();
         for server in link.servers() {
-            for uri in watched.get(server).into_iter().flat_map(HashMap::keys) {
+            let of_server = watched.get(server).into_iter();
+            for uri in of_server.flat_map(|it| it.by_uri.keys()) {
                 link.watch(server, uri, true);
             }
         }

@@ -166,6 +166,26 @@ pub enum Failure {
     BadResult(String),
 }
 
+impl Failure {
+    /// What it holds, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Internal(text) | Self::InvalidParams(text) | Self::BadResult(text) => text.len(),
+            Self::NotFound { message } => message.len(),
+            Self::NeedsCapability(capabilities) => size_of_val(capabilities.as_slice()),
+            Self::NeedsScope(scopes) => scopes.iter().map(String::len).sum(),
+            Self::Protocol { message, data, .. } => {
+                message.len() + data.as_ref().map_or(0, |data| data.bytes().len())
+            }
+            Self::Cancelled
+            | Self::TimedOut
+            | Self::WorkerLost { .. }
+            | Self::Deadline
+            | Self::TooLarge => 0,
+        }
+    }
+}
+
 /// Whether a call that got lost had run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Executed {

@@ -81,16 +81,26 @@ impl<F: Frame, T> Lanes<F, T> {
         self.control.push_back(Control { frame, bytes });
     }
 
-    /// Changes the newest control frame that waits and that `edit` takes; false if it took none.
-    pub fn edit_control(&mut self, mut edit: impl FnMut(&mut F) -> bool) -> bool {
-        let mut newest_first = self.control.iter_mut().rev();
-        let Some(edited) = newest_first.find_map(|it| edit(&mut it.frame).then_some(it)) else {
+    /// Changes the newest control frame that waits, if `edit` wants to; whether it did.
+    pub fn edit_last_control(&mut self, edit: impl FnOnce(&mut F) -> bool) -> bool {
+        let Some(last) = self.control.back_mut() else {
             return false;
         };
-        let bytes = edited.frame.encoded_len();
-        self.control_bytes = self.control_bytes - edited.bytes + bytes;
-        edited.bytes = bytes;
-        true
+        let edited = edit(&mut last.frame);
+        let bytes = last.frame.encoded_len();
+        self.control_bytes = self.control_bytes - last.bytes + bytes;
+        last.bytes = bytes;
+        edited
+    }
+
+    /// Drops control frames that wait and mean nothing any more.
+    pub fn drop_control(&mut self, is_void: impl Fn(&F) -> bool) {
+        let bytes = &mut self.control_bytes;
+        self.control.retain(|it| {
+            let void = is_void(&it.frame);
+            *bytes -= if void { it.bytes } else { 0 };
+            !void
+        });
     }
 
     /// The next control frame alone.

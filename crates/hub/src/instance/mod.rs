@@ -188,6 +188,10 @@ impl Instance {
         if !link.serves() {
             return Err(NotStarted::NotLinked);
         }
+        // It could not even say that it began.
+        if self.holds_too_much() {
+            return Err(NotStarted::NoCredit);
+        }
         self.reserve(link.capacity)?;
         let deadline = new.deadline;
         let slot = Arc::new(Slot::new(

@@ -37,7 +37,7 @@ use crate::{
     instance::Instance,
     link::outbox::{Outbound, Outbox, Why},
     machine::{Beat, Credit, Heartbeat},
-    metrics::EndedLink,
+    metrics::{EndedLink, Throttled},
 };
 
 /// What everybody may know of a live link.
@@ -332,8 +332,12 @@ where
         if std::mem::take(&mut self.heard) {
             self.heartbeat.heard(now);
         }
-        if self.credit.is_throttled() || self.instance.holds_too_much() {
-            self.hub.shared.metrics.throttled.increment(1);
+        let throttled = &self.hub.shared.metrics.throttled;
+        if self.credit.is_throttled() {
+            throttled.count(Throttled::Chatter);
+        }
+        if self.instance.holds_too_much() {
+            throttled.count(Throttled::Unowned);
         }
         self.credit.tick();
         self.grant();

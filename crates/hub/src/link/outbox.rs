@@ -26,6 +26,7 @@ use tonic::Status;
 use crate::{
     config::Config,
     slot::{Orders, Position, Slot},
+    watch,
 };
 
 pub(crate) struct Outbox {
@@ -102,7 +103,8 @@ impl Outbox {
             waiting_bytes_max: config.waiting_bytes_max,
             // Keep, cancel, recorded and forget for each call, and as many watches.
             control_len_max: 4 * capacity as usize + 2 * config.watches_max,
-            control_bytes_max: config.control_bytes_max,
+            control_bytes_max: config.control_bytes_max
+                + config.watches_max * watch::URI_BYTES_AVERAGE_MAX,
             state: Mutex::new(state),
         }
     }
@@ -140,7 +142,7 @@ impl Outbox {
     /// `Recorded`, together with those that still wait.
     pub fn recorded(&self, call: CallId) {
         let mut state = self.state.lock();
-        let added = state.lanes.edit_control(|it| match &mut it.frame {
+        let added = state.lanes.edit_last_control(|it| match &mut it.frame {
             Some(Frame::Recorded(recorded)) if recorded.calls.len() < RECORDED_LEN_MAX => {
                 recorded.calls.push(call.into());
                 true
@@ -158,16 +160,9 @@ impl Outbox {
     /// Of those that wait only the latest of each Server is kept.
     pub fn catalog_taken(&self, taken: wire::CatalogTaken) {
         let mut state = self.state.lock();
-        let replaced = state.lanes.edit_control(|it| match &mut it.frame {
-            Some(Frame::CatalogTaken(waiting)) if waiting.server == taken.server => {
-                *waiting = taken.clone();
-                true
-            }
-            _ => false,
-        });
-        if replaced {
-            return;
-        }
+        let server = taken.server;
+        let is_older = |it: &ToWorker| matches!(&it.frame, Some(Frame::CatalogTaken(it)) if it.server == server);
+        state.lanes.drop_control(is_older);
         drop(state);
         self.control(Frame::CatalogTaken(taken));
     }
@@ -415,6 +410,7 @@ mod tests {
     fn a_worker_that_does_not_read_its_control_frames_is_given_up_at_a_bound_in_bytes() {
         let config = Config {
             control_bytes_max: 64 << 10,
+            watches_max: 0,
             ..Config::default()
         };
         let outbox = Outbox::new(1, 1_000, &config);

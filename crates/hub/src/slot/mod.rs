@@ -107,14 +107,14 @@ impl Slot {
     /// Progress, a log entry or a visit that is over. Returns how many older ones had to go for it.
     pub fn chatter(&self, event: CallEvent, config: &Config) -> usize {
         let mut state = self.state.lock();
-        if state.ended.is_some() {
+        // A new owner is told the state of the call, not what led to it.
+        if state.ended.is_some() || !state.owned {
             return 1;
         }
         state.chatter_len += 1;
         state.chatter_bytes += chatter_bytes(&event);
         state.events.push_back(event);
         let dropped = state.trim(config);
-        state.count_unowned(&self.unowned);
         wake(state);
         dropped
     }
@@ -289,12 +289,13 @@ impl Slot {
         let mut state = self.state.lock();
         state.owned = false;
         state.waker = None;
+        state.forget_events();
         let kept = state.is_kept();
         if kept {
             let (since, offered) = (now(), false);
             state.unowned = Some(Unowned { since, offered });
-            state.count_unowned(&self.unowned);
         }
+        state.count_unowned(&self.unowned);
         kept
     }
 

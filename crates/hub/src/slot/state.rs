@@ -101,10 +101,16 @@ impl State {
         self.keep != Keep::No
     }
 
+    /// For the owner. Without one it is dropped: a new owner is told all that matters again.
     pub fn push(&mut self, event: CallEvent) {
-        if self.ended.is_none() {
+        if self.ended.is_none() && self.owned {
             self.events.push_back(event);
         }
+    }
+
+    pub fn forget_events(&mut self) {
+        self.events = VecDeque::new();
+        (self.chatter_len, self.chatter_bytes) = (0, 0);
     }
 
     pub fn pop(&mut self) -> Option<CallEvent> {
@@ -128,13 +134,21 @@ impl State {
         }
     }
 
+    /// What a new owner would be told again.
     fn held_bytes(&self) -> usize {
         let outcome = match &self.end {
             Some(AttemptEnd::Outcome(Ok(result))) => result.bytes().len(),
-            Some(_) | None => 0,
+            Some(AttemptEnd::Outcome(Err(failure))) => failure.bytes(),
+            Some(
+                AttemptEnd::Refused(_)
+                | AttemptEnd::NotHanded
+                | AttemptEnd::NotNamed
+                | AttemptEnd::Lost,
+            )
+            | None => 0,
         };
-        let open: usize = self.open.iter().map(question_bytes).sum();
-        self.chatter_bytes + open + outcome
+        let open = self.open.iter().map(question_bytes);
+        outcome + open.sum::<usize>()
     }
 
     /// Drops the oldest chatter beyond the bound; never anything else.
@@ -190,8 +204,7 @@ impl State {
     }
 
     pub fn tell_again(&mut self) {
-        self.events.clear();
-        (self.chatter_len, self.chatter_bytes) = (0, 0);
+        self.forget_events();
         let flags = [
             (self.started, CallEvent::Started),
             (self.keep == Keep::Kept, CallEvent::Kept),

@@ -337,18 +337,38 @@ fn what_is_held_for_nobody_is_counted_until_somebody_comes_or_it_goes() {
     let all = Arc::new(UnownedBytes::default());
     let slot = named_among(&all);
     assert_eq!(all.get(), 0);
-    slot.chatter(progress(1), &Config::default());
-    let chatter = all.get();
-    assert!(chatter > 0);
-    slot.ask(vec![question("a")], &Config::default()).unwrap();
-    assert!(all.get() > chatter);
-    let result = Raw::from_text(&"x".repeat(1_000));
-    slot.end(AttemptEnd::Outcome(Ok(result)), Ended::ByWorker);
+    let long = Raw::from_text(&"x".repeat(1_000));
+    let asked = Question {
+        params: long.clone(),
+        ..question("a")
+    };
+    slot.ask(vec![asked], &Config::default()).unwrap();
     assert!(all.get() > 1_000);
+    let failure = Failure::Protocol {
+        code: 7,
+        message: "no".to_owned(),
+        data: Some(Raw::from_text(&"x".repeat(2_000))),
+    };
+    slot.end(AttemptEnd::Outcome(Err(failure)), Ended::ByWorker);
+    let end = all.get();
+    assert!((2_000..3_000).contains(&end), "{end}");
     assert!(slot.claim());
     assert_eq!(all.get(), 0);
     slot.disown(|| Instant(2));
-    assert!(all.get() > 1_000);
+    assert_eq!(all.get(), end);
     drop(slot);
     assert_eq!(all.get(), 0);
+}
+
+#[test]
+fn what_no_new_owner_would_be_told_is_not_held() {
+    let all = Arc::new(UnownedBytes::default());
+    let origin = Origin::Started { deadline: DEADLINE };
+    let plain = Slot::new(CALL, 1, origin, all.clone());
+    plain.chatter(progress(1), &Config::default());
+    plain.disown(|| Instant(2));
+    assert_eq!(plain.chatter(progress(2), &Config::default()), 1);
+    assert_eq!(all.get(), 0);
+    let state = plain.state.lock();
+    assert!(state.events.is_empty() && state.chatter_bytes == 0);
 }

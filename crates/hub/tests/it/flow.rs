@@ -155,7 +155,7 @@ async fn a_throttled_worker_that_waits_for_its_grant_is_not_cut_off() {
     }
     let took = rig.env.now().since(began);
     assert!(took > Duration::from_millis(500), "{took:?}");
-    assert!(rig.metric("throttled_total", &[]) > 1.0);
+    assert!(rig.metric("throttled_total", &[("reason", "chatter")]) > 1.0);
     worker.ok(1).await;
     assert_eq!(crate::rig::end_at_last(&mut attempt).await, ok());
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler_hub::{AttemptEnd, Backlog, Placement};
+use ostler_hub::{AttemptEnd, Backlog, NotStarted, Placement};
 use ostler_protocol::call::{Answer, CallEvent};
 use ostler_rpc::worker_v1::{
     self as wire, KnownCallState as State, from_worker::Frame as From, to_worker::Frame as To,
@@ -250,7 +250,13 @@ async fn a_worker_may_send_no_more_while_too_much_is_held_for_nobody() {
     // It is there now: the next one finds no room.
     worker.outcome(2, &Ok(result.clone())).await;
     assert_eq!(granted(&rig, &mut worker, span).await, 0);
-    assert!(rig.metric("throttled_total", &[]) > 1.0);
+    assert!(rig.metric("throttled_total", &[("reason", "unowned")]) > 1.0);
+    let started = rig.try_start_at(&rig.only(), 9).map(drop);
+    assert_eq!(
+        started,
+        Err(NotStarted::NoCredit),
+        "it could not even begin"
+    );
 
     for call in [1, 2] {
         let mut claimed = rig.claim(call).unwrap();

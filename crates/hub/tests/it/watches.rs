@@ -107,6 +107,23 @@ async fn watches_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_can_be_told_all_watches_at_once_however_long_their_names_are() {
+    let rig = Rig::with(|config| {
+        config.watches_max = 64;
+        config.watches_per_tenant_max = 64;
+        config.control_bytes_max = 64 << 10;
+    });
+    let long = |n: usize| format!("file:///{n}/{}", "x".repeat(8_000));
+    let watches = (0..64).map_while(|n| rig.hub.watch(&server(), &long(n)).ok());
+    let watches: Vec<_> = watches.collect();
+    assert_eq!(watches.len(), 9, "bounded in bytes too");
+    let mut worker = rig.worker().await;
+    for _ in &watches {
+        assert!(matches!(worker.next().await, To::Watch(_)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_tenant_cannot_take_all_watches() {
     let rig = Rig::with(|config| {
         config.watches_max = 3;

@@ -112,9 +112,12 @@ fn control_is_counted_in_bytes_as_it_comes_changes_and_goes() {
         *frame = to_worker::Frame::Ping(Ping { nonce: u64::MAX }).into();
         true
     };
-    assert!(lanes.edit_control(lengthen));
+    assert!(lanes.edit_last_control(lengthen));
     assert!(lanes.control_bytes() > 2 * one);
-    assert!(!lanes.edit_control(|_| false));
+    assert!(!lanes.edit_last_control(|_| false));
+    let long = |frame: &ToWorker| frame.encoded_len() > one;
+    lanes.drop_control(long);
+    assert_eq!((lanes.control_len(), lanes.control_bytes()), (1, one));
     while lanes.pop_control().is_some() {}
     assert_eq!(lanes.control_bytes(), 0);
     lanes.push_control(ping());
