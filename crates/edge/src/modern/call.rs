@@ -214,7 +214,7 @@ async fn respond(mut flow: Flow) -> Response {
         let Some(heard) = edge.env.until(stream_at, flow.hear()).await else {
             break None;
         };
-        match flow.act(heard).await {
+        match flow.act(heard) {
             None => {}
             Some(Step::Done(done)) => return flow.response(done),
             Some(Step::Notify(message)) => break Some(message),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::StatusCode;
 use ostler_catalog::Declarations;
 use ostler_dispatch::{Admitted, CallControl, CallStream, NewCall};
@@ -20,9 +21,9 @@ use ostler_protocol::{
     task,
 };
 use ostler_task::{
-    CallFacts, End, InputRequired, KnownAnswers, RoundEvent, RoundStream, TaskError,
+    CallFacts, End, InputRequired, KnownAnswers, RoundEvent, RoundStream, TaskError, Tasks,
 };
-use ostler_types::{Identity, Instant};
+use ostler_types::{Caller, Identity, Instant, ServerId};
 
 use super::call::Request;
 use crate::{Inner, rejection, routes::Exchange};
@@ -32,6 +33,8 @@ enum Source {
     Call(CallStream),
     /// A parked call that this request came back for.
     Round(RoundStream),
+    /// The call is parked or becomes a task: stored, and kept by its worker, before it shows.
+    Handover(BoxFuture<'static, Result<End, TaskError>>),
     Over,
 }
 
@@ -64,6 +67,7 @@ pub enum Done {
 pub enum Heard {
     Call(CallEvent),
     Round(Option<Result<RoundEvent, TaskError>>),
+    HandedOver(Result<End, TaskError>),
     TaskTime,
 }
 
@@ -137,7 +141,7 @@ impl Flow {
     pub async fn next(&mut self) -> Step {
         loop {
             let heard = self.hear().await;
-            if let Some(step) = self.act(heard).await {
+            if let Some(step) = self.act(heard) {
                 return step;
             }
         }
@@ -157,6 +161,7 @@ impl Flow {
             match &mut self.source {
                 Source::Call(call) => Heard::Call(call.next().await),
                 Source::Round(round) => Heard::Round(round.next().await),
+                Source::Handover(handover) => Heard::HandedOver(handover.await),
                 Source::Over => Heard::Round(None),
             }
         };
@@ -167,16 +172,17 @@ impl Flow {
         }
     }
 
-    /// What follows from it, if anything is to be sent. Not cancel safe: a call changes hands.
-    pub async fn act(&mut self, heard: Heard) -> Option<Step> {
+    /// What follows from it, if anything is to be sent.
+    pub fn act(&mut self, heard: Heard) -> Option<Step> {
         match heard {
-            Heard::TaskTime => self.task_time().await,
-            Heard::Call(event) => self.on_call(event).await,
+            Heard::TaskTime => self.task_time(),
+            Heard::Call(event) => self.on_call(event),
             Heard::Round(event) => self.on_round(event),
+            Heard::HandedOver(end) => Some(Step::Done(self.handed_over(end))),
         }
     }
 
-    async fn on_call(&mut self, event: CallEvent) -> Option<Step> {
+    fn on_call(&mut self, event: CallEvent) -> Option<Step> {
         match event {
             // [SP-5]: this era tells the end of a visit by the result.
             CallEvent::Started
@@ -185,8 +191,8 @@ impl Flow {
             | CallEvent::Visited { .. } => None,
             CallEvent::Progress(progress) => self.relay.progress(&progress).map(Step::Notify),
             CallEvent::Log(log) => self.relay.log(&log).map(Step::Notify),
-            CallEvent::Ask(questions) => self.ask(questions).await.map(Step::Done),
-            CallEvent::BecomeTask if self.facet().tasks => Some(self.become_task().await),
+            CallEvent::Ask(questions) => self.ask(questions),
+            CallEvent::BecomeTask if self.facet().tasks => self.become_task(),
             // A client that cannot follow a task waits for the end.
             CallEvent::BecomeTask => None,
             CallEvent::Outcome(outcome) => Some(Step::Done(self.outcome(&outcome))),
@@ -205,72 +211,78 @@ impl Flow {
         }
     }
 
-    async fn task_time(&mut self) -> Option<Step> {
+    fn handed_over(&mut self, end: Result<End, TaskError>) -> Done {
+        // It must not be polled again.
+        self.source = Source::Over;
+        match end {
+            Ok(end) => self.end(end),
+            Err(error) => Done::Fault(error.into()),
+        }
+    }
+
+    fn task_time(&mut self) -> Option<Step> {
         self.task_at = None;
         match &self.source {
-            Source::Call(_) => Some(self.become_task().await),
+            Source::Call(_) => self.become_task(),
             Source::Round(round) => {
                 round.request_task();
                 None
             }
-            Source::Over => None,
+            Source::Handover(_) | Source::Over => None,
         }
     }
 
     /// Feeds what is known or cannot be asked; parks the call for the rest [MR-1].
-    async fn ask(&mut self, questions: Vec<Question>) -> Option<Done> {
+    fn ask(&mut self, questions: Vec<Question>) -> Option<Step> {
         let split = ostler_task::split(
             self.facts.revision,
             &self.facet(),
             questions,
             &mut self.known,
         );
-        let Source::Call(call) = std::mem::replace(&mut self.source, Source::Over) else {
-            return Some(Done::Fault(Fault::Internal("only a call asks".to_string())));
+        let call = match std::mem::replace(&mut self.source, Source::Over) {
+            Source::Call(call) => call,
+            _ => return Some(internal("only a call asks")),
         };
         call.answer(split.answers);
         if split.ask.is_empty() {
             self.source = Source::Call(call);
             return None;
         }
-        let Exchange {
-            edge,
-            caller,
-            server,
-        } = &self.exchange;
-        let known = std::mem::take(&mut self.known);
-        let facts = self.facts.clone();
-        let parked = edge
-            .tasks
-            .park(caller, server, call, facts, split.ask, known);
-        // Boxed: few calls come here, and each would carry room for it.
-        Some(match Box::pin(parked).await {
-            Ok(end) => self.end(end),
-            Err(error) => Done::Fault(error.into()),
-        })
+        self.hand_over(|tasks, caller, server, facts, known| async move {
+            let parked = tasks.park(&caller, &server, call, facts, split.ask, known);
+            parked.await
+        });
+        None
     }
 
-    async fn become_task(&mut self) -> Step {
-        let Source::Call(call) = std::mem::replace(&mut self.source, Source::Over) else {
-            return Step::Done(Done::Fault(Fault::Internal(
-                "only a call becomes a task".to_string(),
-            )));
+    fn become_task(&mut self) -> Option<Step> {
+        let call = match std::mem::replace(&mut self.source, Source::Over) {
+            Source::Call(call) => call,
+            _ => return Some(internal("only a call becomes a task")),
         };
+        self.hand_over(|tasks, caller, server, facts, known| async move {
+            let created = tasks.create(&caller, &server, call, facts, known, Vec::new());
+            created.await
+        });
+        None
+    }
+
+    /// Goes on with a handover. It owns what it needs: the response may become a stream meanwhile.
+    fn hand_over<F, H>(&mut self, handover: H)
+    where
+        F: Future<Output = Result<End, TaskError>> + Send + 'static,
+        H: FnOnce(Tasks, Caller, ServerId, CallFacts, KnownAnswers) -> F,
+    {
         let Exchange {
             edge,
             caller,
             server,
         } = &self.exchange;
         let known = std::mem::take(&mut self.known);
-        let facts = self.facts.clone();
-        let created = edge
-            .tasks
-            .create(caller, server, call, facts, known, Vec::new());
-        // Boxed as above.
-        Step::Done(match Box::pin(created).await {
-            Ok(end) => self.end(end),
-            Err(error) => Done::Fault(error.into()),
-        })
+        let (tasks, facts) = (edge.tasks.clone(), self.facts.clone());
+        let handover = handover(tasks, caller.clone(), server.clone(), facts, known);
+        self.source = Source::Handover(Box::pin(handover));
     }
 
     fn shape(&self) -> Shape<'_> {
@@ -343,4 +355,8 @@ impl Flow {
     pub fn identity(&self) -> Arc<Identity> {
         self.exchange.caller.identity.clone()
     }
+}
+
+fn internal(why: &str) -> Step {
+    Step::Done(Done::Fault(Fault::Internal(why.to_string())))
 }

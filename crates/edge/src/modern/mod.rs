@@ -20,8 +20,8 @@ use ostler_protocol::{
 
 use crate::{fields::Fields, lists, rejection, routes::Exchange};
 
-/// Answers one request. All but the plain call are boxed, so that the call carries no room for
-/// them. Its checks up to the method are done; see [M-9] for what is left.
+/// Answers one request. Its checks up to the method are done; see [M-9] for what is left. All but
+/// the plain call are boxed, so that the call carries no room for them.
 pub async fn answer(exchange: Exchange, request: ModernRequest, fields: &Fields<'_>) -> Response {
     let ModernRequest {
         id,
