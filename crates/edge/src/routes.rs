@@ -10,7 +10,10 @@ use std::{
     },
 };
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -39,7 +42,15 @@ impl Service<Request<Incoming>> for Door {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let edge = self.0.clone();
-        Box::pin(async move { Ok(answer(edge, request).await) })
+        Box::pin(async move {
+            let is_head = request.method() == Method::HEAD;
+            let mut response = answer(edge, request).await;
+            // Over HTTP/2 hyper leaves this to its service (RFC 9110 9.3.2).
+            if is_head {
+                *response.body_mut() = Body::empty();
+            }
+            Ok(response)
+        })
     }
 }
 
@@ -137,6 +148,7 @@ async fn admitted(
     // Before the body: a flood is not even read.
     if let Err(fault) = edge.rates.check(&exchange.caller) {
         edge.metrics.refused(rejection::reason(&fault));
+        tracing::debug!(reason = %fault, "request refused");
         return Ok(rejection::unread(fault));
     }
     let (uri, not_allowed) = (&parts.uri, |allow| Err(Refused::MethodNotAllowed { allow }));

@@ -19,8 +19,8 @@ pub struct Limits {
     pub connections_per_address_max: usize,
     /// HTTP requests in work at once (streams that only wait do not count).
     pub requests_max: usize,
-    /// Requests of one principal in a second, and as many at once. Up to there one principal may
-    /// keep the whole node busy: the default only stops what no honest client sends.
+    /// Requests of one principal in a second, and as many at once. Callers of a tenant that asks
+    /// for no credential are one principal.
     pub requests_per_second_max: usize,
     /// Calls in flight to workers, all tenants. Each holds its arguments (≤ `body_bytes_max`).
     pub calls_max: usize,
@@ -69,7 +69,7 @@ impl Default for Limits {
             connections_max: 18_000,
             connections_per_address_max: 9_000,
             requests_max: 8_192,
-            requests_per_second_max: 100_000,
+            requests_per_second_max: 5_000,
             calls_max: 8_192,
             calls_per_tenant_max: 4_096,
             call_timeout: Duration::from_secs(300),

@@ -13,12 +13,14 @@ use crate::world::World;
 pub const SINGLE: &[&str] = &["HTTP-017", "HTTP-018", "HTTP-019", "HTTP-022"];
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
@@ -36,7 +38,12 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// POST http /mcp of localhost: indexed fields and literals of the static table (RFC 7541).
 fn head() -> Vec<u8> {
-    let mut block = vec![0x83, 0x86, 0x04, 4];
+    [&[0x83], target().as_slice()].concat()
+}
+
+/// All but the method.
+fn target() -> Vec<u8> {
+    let mut block = vec![0x86, 0x04, 4];
     block.extend(b"/mcp");
     block.extend([0x01, 9]);
     block.extend(b"localhost");
@@ -182,5 +189,20 @@ async fn streams_above_the_limit_are_refused() {
     soon(format!("a refusal up to stream {last}"), refused).await;
     drop(peer);
     healthy(&world.door()).await;
+    world.stop().await;
+}
+
+/// RFC 9110 9.3.2: a client takes a body for an error of the connection.
+#[tokio::test]
+async fn a_response_to_head_has_no_body() {
+    let world = World::open().await;
+    let method = [b"\x02\x04HEAD".as_slice(), &target()].concat();
+    let asked = frame(HEADERS, END_HEADERS | END_STREAM, 1, &method);
+    let enough = frame(GOAWAY, 0, 0, &[0; 8]);
+    let told = Peer::dial(&world).await.flood([asked, enough].into_iter());
+    let told = told.await;
+    let of_kind = |kind: u8| told.iter().filter(move |(it, _)| *it == kind);
+    assert_eq!(of_kind(HEADERS).count(), 1, "{told:?}");
+    assert!(of_kind(DATA).all(|(_, data)| data.is_empty()), "{told:?}");
     world.stop().await;
 }

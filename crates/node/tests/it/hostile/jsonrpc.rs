@@ -192,7 +192,7 @@ async fn a_flood_is_refused_to_who_sends_it_and_to_nobody_else() {
     let key = "io.modelcontextprotocol/logLevel";
     let levels = ["debug", "error"].map(|level| m_ok().meta(key, level));
     let flooding = door("a", &node.access.a1);
-    // A machine so slow that no two requests come within a second would go on for ever.
+    // Bounded, for a machine too slow to send two requests within a second.
     let mut flood = levels.iter().cycle().take(1_000);
     let refused = loop {
         let next = flood.next().expect("two requests came within a second");

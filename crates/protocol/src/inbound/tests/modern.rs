@@ -487,3 +487,43 @@ fn methods_of_the_other_era_are_unknown_and_say_which_versions_there_are() {
     }
     assert_eq!(Post::modern("unknown/method", json!({})).code(), -32601);
 }
+
+/// A member is found wherever it stands and however its name is spelled.
+#[test]
+fn members_are_read_in_any_order_and_spelling() {
+    let body = r#"{
+        "p\u0061rams": {
+            "arguments": {"_meta": {"x": [1, {"name": "no"}]}, "text": "a\"}"},
+            "_m\u0065ta": {
+                "progressToken": "t", "io.modelcontextprotocol/clientCapabilities": {"roots": {}},
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28"
+            },
+            "n\u0061me": "echo"
+        },
+        "m\u0065thod": "tools/call", "x": [{"id": 2}], "id": 7, "jsonrpc": "2.0"
+    }"#;
+    let Ok(Inbound::Modern(request)) = Post::echo().parse_text(body) else {
+        panic!("it is a good request");
+    };
+    assert_eq!(request.id.as_raw(), "7");
+    assert!(request.meta.facet.roots);
+    assert_eq!(request.meta.progress_token.unwrap().as_str(), r#""t""#);
+    let ModernMethod::Call(call) = request.method else {
+        panic!("it is a call");
+    };
+    assert_eq!(call.target, "echo");
+    // Compacted, since there are line breaks between its tokens.
+    let arguments = r#"{"_meta":{"x":[1,{"name":"no"}]},"text":"a\"}"}"#;
+    assert_eq!(call.arguments.as_str(), arguments);
+}
+
+#[test]
+fn what_is_no_object_says_nothing() {
+    let post = Post::modern("tools/list", json!({}));
+    for bare in ["null", "7", "[]", r#""x""#] {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"params":{{"_meta":{bare},"cursor":null}},"method":"tools/list"}}"#
+        );
+        assert_eq!(code(&post.parse_text(&body)), -32602, "{bare}");
+    }
+}
