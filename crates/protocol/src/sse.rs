@@ -1,5 +1,8 @@
 //! Framing of server-sent events. One message is one event with its data on one line
 //! [SSE-1]; there are no event names.
+//! [`decode::Decoder`] reads what any server frames.
+
+pub mod decode;
 
 use bytes::Bytes;
 
