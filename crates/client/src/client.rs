@@ -47,13 +47,13 @@ pub struct Facts {
 
 /// A connection to one Server. Requests may run at once, except over HTTP+SSE.
 pub struct Client {
-    dialect: Dialect,
-    facts: Facts,
+    pub(crate) dialect: Dialect,
+    pub(crate) facts: Facts,
     limits: Limits,
 }
 
 pub(crate) enum Dialect {
-    Modern(Modern),
+    Modern(Box<Modern>),
     Legacy(Box<Legacy>),
 }
 
@@ -61,8 +61,12 @@ impl Client {
     /// Finds out what the server speaks, and opens a session if it needs one.
     pub async fn connect(env: Env, options: Options) -> Result<Client, Error> {
         let http = Http::new(env, &options.endpoint, options.limits.clone())?;
-        let limits = options.limits.clone();
-        let (dialect, facts) = negotiate::negotiate(http, options).await?;
+        let (limits, stop) = (options.limits.clone(), options.stop.clone());
+        let (dialect, facts) = tokio::select! {
+            biased;
+            () = stop.wait() => return Err(Error::Stopped),
+            found = negotiate::negotiate(http, options) => found?,
+        };
         Ok(Client {
             dialect,
             facts,

@@ -29,7 +29,7 @@ pub(crate) use open::{newest_supported, open};
 
 /// An open session.
 pub(crate) struct Legacy {
-    line: Line,
+    pub(crate) line: Line,
     capabilities: Raw,
     abilities: Abilities,
     stop: Stop,

@@ -26,6 +26,7 @@ mod legacy;
 mod negotiate;
 mod request;
 mod client;
+mod probe;
 
 pub use crate::{
     client::{Client, Facts, Options},
@@ -38,6 +39,7 @@ pub use crate::{
     limits::Limits,
     message::RpcError,
     negotiate::EraChoice,
+    probe::knock,
     request::{Filter, ListKind, Request},
     stop::{Stop, Stopper, stopper},
     tls::Tls,

@@ -49,7 +49,7 @@ async fn modern(http: &Http, options: &Options) -> Result<(Dialect, Facts), Erro
     let modern = Modern::new(http.clone(), revision, options);
     let facts = modern.discover().await?;
     match facts.supported.iter().any(|date| date == revision.as_str()) {
-        true => Ok((Dialect::Modern(modern), facts)),
+        true => Ok((Dialect::Modern(Box::new(modern)), facts)),
         false => Err(Error::NoRevision {
             server: facts.supported,
         }),

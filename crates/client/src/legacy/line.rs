@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The way to a server, with what each request must carry.
-pub(super) struct Line {
+pub(crate) struct Line {
     pub http: Http,
     pub session: Option<String>,
     /// Known from `initialize` on.
@@ -24,13 +24,13 @@ pub(super) struct Line {
 }
 
 /// Which of the two legacy transports it is.
-pub(super) enum Transport {
+pub(crate) enum Transport {
     Streamable,
-    Pair(Pair),
+    Pair(Box<Pair>),
 }
 
 /// The two endpoints of 2024-11-05: messages go to one, everything comes from the other ([A-1]).
-pub(super) struct Pair {
+pub(crate) struct Pair {
     messages: Http,
     stream: Arc<Mutex<Option<Messages>>>,
 }
@@ -89,7 +89,7 @@ impl Line {
             http,
             session: None,
             revision: None,
-            transport: Transport::Pair(pair),
+            transport: Transport::Pair(Box::new(pair)),
         })
     }
 
@@ -141,7 +141,7 @@ impl Line {
         }
     }
 
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &self,
         verb: Verb,
         headers: &[(&str, String)],

@@ -7,6 +7,7 @@ use crate::{
     client::Facts,
     error::{Error, protocol},
     host::{Host, Notice},
+    http::Reply,
     json,
     message::Message,
     news,
@@ -22,14 +23,13 @@ impl Modern {
         facts: &Facts,
         host: &mut dyn Host,
     ) -> Result<(), Error> {
-        let wanted = json::object([("notifications", wanted(filter, facts))]);
         let limits = &self.http.limits;
         let mut failures = 0;
         loop {
             let heard = tokio::select! {
                 biased;
                 () = self.stop.wait() => return Err(Error::Stopped),
-                heard = self.hear(&wanted, host) => heard,
+                heard = self.hear(filter, facts, host) => heard,
             };
             match heard {
                 Ok(()) => failures = 0,
@@ -49,10 +49,16 @@ impl Modern {
         }
     }
 
-    /// One stream: `Ok` if it was heard and then ended.
-    async fn hear(&self, wanted: &Raw, host: &mut dyn Host) -> Result<(), Error> {
+    /// The open answer of a listen.
+    pub(crate) async fn open_listen(&self, filter: &Filter, facts: &Facts) -> Result<Reply, Error> {
+        let wanted = json::object([("notifications", wanted(filter, facts))]);
         let id = self.next_id();
-        let reply = self.post(&id, "subscriptions/listen", wanted, &[]).await?;
+        self.post(&id, "subscriptions/listen", &wanted, &[]).await
+    }
+
+    /// One stream: `Ok` if it was heard and then ended.
+    async fn hear(&self, filter: &Filter, facts: &Facts, host: &mut dyn Host) -> Result<(), Error> {
+        let reply = self.open_listen(filter, facts).await?;
         if !reply.is_stream() {
             return protocol("a listen is answered by a stream");
         }

@@ -274,7 +274,10 @@ fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("it must be NAME: VALUE")?;
     let (name, value) = (name.trim(), value.trim());
     let secret = ["authorization", "proxy-authorization", "cookie"];
-    if secret.iter().any(|secret| name.eq_ignore_ascii_case(secret)) {
+    if secret
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret))
+    {
         return Err(format!(
             "a secret on the command line can be read by others: put the token into OSTLER_TOKEN or a \
              file for --token-file instead of {name}"

@@ -111,7 +111,9 @@ fn advice(error: &Error) -> Option<&'static str> {
         Error::Refused { status: 401, .. } => {
             Some("put a bearer token into OSTLER_TOKEN, or into a file for --token-file")
         }
-        Error::Refused { .. } => Some("this credential may not do that; ask whoever runs the server"),
+        Error::Refused { .. } => {
+            Some("this credential may not do that; ask whoever runs the server")
+        }
         Error::NoEndpoint { .. } => Some("check the path of the URL; many servers use /mcp"),
         Error::Connect { .. } => Some("ostler doctor --url URL looks at every step"),
         Error::Broken { .. } => Some("it may have been done; look before you do it again"),

@@ -11,7 +11,9 @@ pub fn arguments(schema: &Raw, typed: &[(String, String)]) -> Result<Raw, Failur
     let mut members: Vec<(&str, Raw)> = Vec::new();
     for (key, text) in typed {
         if members.iter().any(|(known, _)| known == key) {
-            return Err(Failure::wrong_use(format!("the argument {key} is given twice")));
+            return Err(Failure::wrong_use(format!(
+                "the argument {key} is given twice"
+            )));
         }
         let property = properties.get(key).unwrap_or_default();
         let value = value(&property, text)
@@ -19,7 +21,10 @@ pub fn arguments(schema: &Raw, typed: &[(String, String)]) -> Result<Raw, Failur
         members.push((key, value));
     }
     let given = |name: &str| members.iter().any(|(known, _)| *known == name);
-    let missing: Vec<_> = required(schema).into_iter().filter(|name| !given(name)).collect();
+    let missing: Vec<_> = required(schema)
+        .into_iter()
+        .filter(|name| !given(name))
+        .collect();
     match missing.is_empty() {
         true => Ok(object(members)),
         false => Err(Failure::wrong_use(format!(
@@ -33,7 +38,10 @@ pub fn arguments(schema: &Raw, typed: &[(String, String)]) -> Result<Raw, Failur
 /// What an object schema requires.
 pub fn required(schema: &Raw) -> Vec<String> {
     let names = schema.get("required").unwrap_or_default();
-    names.elements().filter_map(|name| Some(name.text()?.into_owned())).collect()
+    names
+        .elements()
+        .filter_map(|name| Some(name.text()?.into_owned()))
+        .collect()
 }
 
 /// The arguments in a few words: `sql, [limit: integer]`.
@@ -78,7 +86,9 @@ fn value(schema: &Raw, text: &str) -> Result<Raw, String> {
 fn types(schema: &Raw) -> Vec<String> {
     let named = schema.get("type").unwrap_or_default();
     let one = named.text().map(|name| name.into_owned());
-    let many = named.elements().filter_map(|name| Some(name.text()?.into_owned()));
+    let many = named
+        .elements()
+        .filter_map(|name| Some(name.text()?.into_owned()));
     let mut types: Vec<String> = one.into_iter().chain(many).collect();
     for key in ["anyOf", "oneOf"] {
         let alternatives = schema.get(key).unwrap_or_default();
@@ -112,7 +122,9 @@ mod tests {
         "either":{"anyOf":[{"type":"integer"},{"type":"string"}]},"any":{}}}"#;
 
     fn check(typed: &[&str], expected: Result<&str, &str>) {
-        let pairs = typed.iter().map(|pair| pair.split_once('=').expect("a pair"));
+        let pairs = typed
+            .iter()
+            .map(|pair| pair.split_once('=').expect("a pair"));
         let pairs: Vec<_> = pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let found = arguments(&Raw::from_static(SCHEMA), &pairs);
         match (found, expected) {
@@ -125,11 +137,23 @@ mod tests {
     #[test]
     fn values_are_typed_by_the_schema() {
         check(&["name=1", "count=2"], Ok(r#"{"name":"1","count":2}"#));
-        check(&["name=a=b", "ratio=1.5"], Ok(r#"{"name":"a=b","ratio":1.5}"#));
-        check(&["name=", r#"deep={"a":[1]}"#], Ok(r#"{"name":"","deep":{"a":[1]}}"#));
+        check(
+            &["name=a=b", "ratio=1.5"],
+            Ok(r#"{"name":"a=b","ratio":1.5}"#),
+        );
+        check(
+            &["name=", r#"deep={"a":[1]}"#],
+            Ok(r#"{"name":"","deep":{"a":[1]}}"#),
+        );
         check(&["name=x", "either=1"], Ok(r#"{"name":"x","either":1}"#));
-        check(&["name=x", "either=one"], Ok(r#"{"name":"x","either":"one"}"#));
-        check(&["name=x", "any=true", "new=word"], Ok(r#"{"name":"x","any":true,"new":"word"}"#));
+        check(
+            &["name=x", "either=one"],
+            Ok(r#"{"name":"x","either":"one"}"#),
+        );
+        check(
+            &["name=x", "any=true", "new=word"],
+            Ok(r#"{"name":"x","any":true,"new":"word"}"#),
+        );
         // No number is touched on its way.
         check(
             &["name=x", "count=9007199254740993"],
