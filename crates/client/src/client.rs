@@ -65,7 +65,8 @@ impl Client {
         let (dialect, facts) = tokio::select! {
             biased;
             () = stop.wait() => return Err(Error::Stopped),
-            found = negotiate::negotiate(http, options) => found?,
+            // Boxed, because every way to connect is in it.
+            found = Box::pin(negotiate::negotiate(http, options)) => found?,
         };
         Ok(Client {
             dialect,
