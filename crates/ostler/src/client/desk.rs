@@ -12,7 +12,7 @@ use ostler_env::Env;
 use ostler_protocol::{Raw, json::Kind};
 
 use super::{
-    args::Asks,
+    args::{Asks, LogLevel},
     bar::Bar,
     dialog::{Consent, Dialog, Filled},
     exit::Failure,
@@ -28,6 +28,7 @@ pub struct Desk {
     dialog: Option<Dialog>,
     given: Vec<(String, String)>,
     roots: Vec<String>,
+    log: LogLevel,
     /// An ask that nobody could answer.
     pub unanswered: Option<String>,
     /// Ends a listen when enough was heard.
@@ -58,6 +59,7 @@ impl Desk {
             dialog,
             given: asks.answers,
             roots: roots?,
+            log: asks.log,
             unanswered: None,
             enough: None,
         })
@@ -191,7 +193,11 @@ impl Desk {
 
 impl Host for Desk {
     fn notice(&mut self, notice: Notice) {
-        if self.has_enough() {
+        let is_wanted = match &notice {
+            Notice::Log { level, .. } => self.log.wants(level),
+            _ => true,
+        };
+        if self.has_enough() || !is_wanted {
             return;
         }
         match self.output.is_json() {

@@ -74,7 +74,9 @@ async fn perform(command: ClientCommand, output: Output) -> Result<Exit, Failure
         stopper: stopper.clone(),
     };
     let timeout = timeout(&command, output);
-    watch::watched(env, commands::run(&command, bench), stopper, timeout).await
+    // Boxed, because all commands are in it.
+    let work = Box::pin(commands::run(&command, bench));
+    watch::watched(env, work, stopper, timeout).await
 }
 
 fn endpoint(server: &Server) -> Result<Endpoint, Failure> {

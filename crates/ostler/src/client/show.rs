@@ -104,11 +104,14 @@ pub fn tool_result(output: Output, result: &Raw) {
 /// The messages of a prompt.
 pub fn prompt(output: Output, result: &Raw) {
     let messages = result.get("messages").unwrap_or_default();
-    for message in messages.elements() {
+    for (at, message) in messages.elements().enumerate() {
+        if at > 0 {
+            output.out("");
+        }
         let role = member(&message, "role").unwrap_or_default();
         let content = message.get("content").unwrap_or_default();
         let text = output.shown(&content_block(&content));
-        output.out(&format!("{}\n{text}\n", output.heading(&clean(&role))));
+        output.out(&format!("{}\n{text}", output.heading(&clean(&role))));
     }
 }
 

@@ -43,8 +43,8 @@ pub async fn look(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
         "install the package ca-certificates",
     )?;
     let found = limited(visit, secure(target, &tls, tcp)).await;
-    let advice = "does the certificate name this host, is it current, and is its authority known \
-                  here (SSL_CERT_FILE adds one)?";
+    let advice = "does this port speak TLS, does the certificate name this host, is it current, and is its \
+                  authority known here (SSL_CERT_FILE adds one)?";
     let shaken = settle(report, "TLS", found, advice)?;
     let version = shaken.get_ref().1.protocol_version();
     let version = version.and_then(|version| version.as_str().map(str::to_owned));
