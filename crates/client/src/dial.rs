@@ -4,7 +4,7 @@ use std::{
     fmt,
     future::Future,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -61,6 +61,12 @@ impl Target {
         };
         let uri: Uri = url.parse().map_err(|_| bad("it does not parse"))?;
         Self::of(&uri).map_err(bad)
+    }
+
+    /// Whether only this machine can be meant.
+    pub fn is_local(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
     }
 
     pub(crate) fn of(uri: &Uri) -> Result<Target, &'static str> {

@@ -138,7 +138,7 @@ fn line(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
     let bad = || Error::Header {
         name: name.to_owned(),
     };
-    let value = HeaderValue::from_str(value).map_err(|_| bad())?;
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad())?;
     Ok((name.parse().map_err(|_| bad())?, value))
 }
 

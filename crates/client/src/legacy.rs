@@ -16,7 +16,7 @@ use crate::{
     host::{Abilities, Answer, Ask, Host, Notice},
     http::Verb,
     json,
-    message::{self, Message},
+    message::{self, Message, RpcError},
     news,
     request::Request,
     stop::Stop,
@@ -39,6 +39,8 @@ pub(crate) struct Legacy {
 /// What the client says of a sampling request it will not answer: the code that the
 /// specification uses for a person's no.
 const REJECTED: (i64, &str) = (-1, "the user rejected the request");
+/// A web page must be visited before the request can be done.
+const URL_NEEDED: i64 = -32042;
 const METHOD_NOT_FOUND: (i64, &str) = (-32601, "method not found");
 
 impl Legacy {
@@ -60,8 +62,21 @@ impl Legacy {
         }
     }
 
-    /// A request to its end.
+    /// A request to its end. One that needs a person to visit a web page first is sent again
+    /// after they did ([SP-5]).
     pub(crate) async fn run(&self, request: &Request, host: &mut dyn Host) -> Result<Raw, Error> {
+        for _ in 0..self.line.http.limits.rounds_max {
+            match self.attempt(request, host).await {
+                Err(Error::Rpc(error)) if error.code == URL_NEEDED && self.abilities.url => {
+                    self.visit(error, host).await?;
+                }
+                ended => return ended,
+            }
+        }
+        protocol("it wants web pages visited without end")
+    }
+
+    async fn attempt(&self, request: &Request, host: &mut dyn Host) -> Result<Raw, Error> {
         let id = self.next_id();
         let params = match request.has_news() {
             true => {
@@ -81,6 +96,30 @@ impl Legacy {
                 Err(Error::Stopped)
             }
             result = self.converse(&id, request.method(), params, host) => result,
+        }
+    }
+
+    /// Has the person visit what an error names; the error itself if they will not.
+    async fn visit(&self, error: RpcError, host: &mut dyn Host) -> Result<(), Error> {
+        let data = error.data.clone().unwrap_or_default();
+        let asked = data.get("elicitations").unwrap_or_default();
+        let visiting = async {
+            for elicitation in asked.elements() {
+                let Some(ask @ Ask::Url { .. }) = Ask::read("elicitation/create", &elicitation)?
+                else {
+                    return protocol("it wants something else than a web page visited");
+                };
+                match host.answer(ask).await {
+                    Answer::Given(answer) if accepts(&answer) => {}
+                    Answer::Given(_) | Answer::Refused => return Err(Error::Rpc(error)),
+                }
+            }
+            Ok(())
+        };
+        tokio::select! {
+            biased;
+            () = self.stop.wait() => Err(Error::Stopped),
+            visited = visiting => visited,
         }
     }
 
@@ -123,7 +162,7 @@ impl Legacy {
         message: Message,
         id: Option<&RequestId>,
         host: &mut dyn Host,
-    ) -> Result<Option<Result<Raw, message::RpcError>>, Error> {
+    ) -> Result<Option<Result<Raw, RpcError>>, Error> {
         match message {
             // A response without an id can only be about the one request there is.
             Message::Response { id: of, result } => {
@@ -183,6 +222,10 @@ impl Legacy {
     fn next_id(&self) -> RequestId {
         RequestId::number(self.ids.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+fn accepts(answer: &Raw) -> bool {
+    json::text(answer, "action").as_deref() == Some("accept")
 }
 
 /// A result that holds an object of this name.

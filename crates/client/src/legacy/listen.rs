@@ -17,37 +17,16 @@ use crate::{
 impl Legacy {
     /// Listens until it is stopped or the server ends the session.
     pub(crate) async fn listen(&self, filter: &Filter, host: &mut dyn Host) -> Result<(), Error> {
-        // The stream first: what changes after a subscription is told on it.
-        let mut replies = match &self.line.transport {
-            Transport::Streamable => {
-                let messages = self.line.get(None).await?;
-                Replies::Stream(Resumable::new(messages, Anew::Always))
-            }
-            Transport::Pair(pair) => {
-                self.subscribe(filter, host).await?;
-                Replies::Pair(pair.borrow()?)
-            }
-        };
-        if let Transport::Streamable = self.line.transport {
-            self.subscribe(filter, host).await?;
-        }
-        host.notice(Notice::Listening);
         tokio::select! {
             biased;
             () = self.stop.wait() => Err(Error::Stopped),
-            heard = self.hear_all(&mut replies, host) => heard,
+            heard = self.hear_all(filter, host) => heard,
         }
     }
 
-    async fn subscribe(&self, filter: &Filter, host: &mut dyn Host) -> Result<(), Error> {
-        for uri in &filter.uris {
-            let params = json::object([("uri", Raw::from_text(uri))]);
-            self.simple("resources/subscribe", params, host).await?;
-        }
-        Ok(())
-    }
-
-    async fn hear_all(&self, replies: &mut Replies, host: &mut dyn Host) -> Result<(), Error> {
+    async fn hear_all(&self, filter: &Filter, host: &mut dyn Host) -> Result<(), Error> {
+        let mut replies = self.open_stream(filter, host).await?;
+        host.notice(Notice::Listening);
         loop {
             match replies.next(&self.line).await? {
                 Heard::End => return Ok(()),
@@ -57,5 +36,29 @@ impl Legacy {
                 }
             }
         }
+    }
+
+    /// The stream and the subscriptions whose changes it tells. Both begin at once: some servers
+    /// answer the GET only when there is something to tell.
+    async fn open_stream(&self, filter: &Filter, host: &mut dyn Host) -> Result<Replies, Error> {
+        match &self.line.transport {
+            Transport::Streamable => {
+                let get = self.line.get(None);
+                let (messages, ()) = tokio::try_join!(get, self.subscribe(filter, host))?;
+                Ok(Replies::Stream(Resumable::new(messages, Anew::Always)))
+            }
+            Transport::Pair(pair) => {
+                self.subscribe(filter, host).await?;
+                Ok(Replies::Pair(pair.borrow()?))
+            }
+        }
+    }
+
+    async fn subscribe(&self, filter: &Filter, host: &mut dyn Host) -> Result<(), Error> {
+        for uri in &filter.uris {
+            let params = json::object([("uri", Raw::from_text(uri))]);
+            self.simple("resources/subscribe", params, host).await?;
+        }
+        Ok(())
     }
 }

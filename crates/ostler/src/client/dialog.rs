@@ -6,7 +6,10 @@ use ostler_client::object;
 use ostler_env::Env;
 use ostler_protocol::Raw;
 
-use super::{form::Form, output::clean};
+use super::{
+    form::{Field, Form},
+    output::clean,
+};
 
 /// Where questions are shown and answers typed.
 pub struct Dialog {
@@ -57,8 +60,8 @@ impl Dialog {
                 content.push((field.name.clone(), value));
                 continue;
             }
-            if let Some(description) = &field.description {
-                self.show(&format!("  {}", clean(description)));
+            for choice in field.choices() {
+                self.show(&format!("    {}", clean(&choice)));
             }
             let prompt = prompt(field);
             let value = loop {
@@ -121,8 +124,14 @@ impl Dialog {
     }
 
     async fn yes(&mut self, question: &str) -> bool {
-        let line = self.line(&format!("{question} [Y/n] ")).await;
-        line.is_some_and(|line| matches!(line.trim().to_lowercase().as_str(), "" | "y" | "yes"))
+        loop {
+            let line = self.line(&format!("{question} [Y/n] ")).await;
+            match line.map(|line| line.trim().to_lowercase()).as_deref() {
+                Some("" | "y" | "yes") => return true,
+                None | Some("n" | "no" | DECLINE) => return false,
+                Some(_) => {}
+            }
+        }
     }
 
     fn show(&mut self, text: &str) {
@@ -145,15 +154,16 @@ impl Dialog {
     }
 }
 
-fn prompt(field: &super::form::Field) -> String {
+fn prompt(field: &Field) -> String {
     let name = field.title.as_deref().unwrap_or(&field.name);
-    let wanted = field.wanted();
+    let description = field.description.as_deref().map(|said| format!(": {said}"));
     let kept = match (field.default_shown(), field.is_required) {
         (Some(default), _) => format!(" [{default}]"),
         (None, true) => String::new(),
         (None, false) => " []".to_owned(),
     };
-    clean(&format!("  {name} ({wanted}){kept}: "))
+    let description = description.unwrap_or_default();
+    clean(&format!("  {name}{description} ({}){kept}: ", field.hint()))
 }
 
 /// One message of a sampling request on one line.

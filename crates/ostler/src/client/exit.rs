@@ -76,6 +76,8 @@ impl From<Error> for Failure {
 const RESOURCE_NOT_FOUND: i64 = -32002;
 const INVALID_PARAMS: i64 = -32602;
 const MISSING_CAPABILITY: i64 = -32021;
+/// The legacy way to say that a web page must be visited first.
+const URL_NEEDED: i64 = -32042;
 
 fn exit_of(error: &Error) -> Exit {
     match error {
@@ -87,7 +89,7 @@ fn exit_of(error: &Error) -> Exit {
             RESOURCE_NOT_FOUND => Exit::NotFound,
             // The modern way to say that there is no such resource.
             INVALID_PARAMS if names_uri(rpc.data.as_ref()) => Exit::NotFound,
-            MISSING_CAPABILITY => Exit::Unanswered,
+            MISSING_CAPABILITY | URL_NEEDED => Exit::Unanswered,
             _ => Exit::ServerFailed,
         },
         Error::Unanswered(_) => Exit::Unanswered,
@@ -118,7 +120,7 @@ fn advice(error: &Error) -> Option<&'static str> {
         Error::Connect { .. } => Some("ostler doctor --url URL looks at every step"),
         Error::Broken { .. } => Some("it may have been done; look before you do it again"),
         Error::Busy { .. } => Some("try again in a while"),
-        Error::Rpc(rpc) if rpc.code == MISSING_CAPABILITY => Some(
+        Error::Rpc(rpc) if matches!(rpc.code, MISSING_CAPABILITY | URL_NEEDED) => Some(
             "it needs to ask: run it at a terminal, or answer in advance with --answer and --root",
         ),
         _ => None,
@@ -153,6 +155,7 @@ mod tests {
             (rpc(-32602, Some(r#"{"uri":"a:b"}"#)), Exit::NotFound),
             (rpc(-32602, None), Exit::ServerFailed),
             (rpc(-32021, None), Exit::Unanswered),
+            (rpc(-32042, None), Exit::Unanswered),
             (Error::Stopped, Exit::Interrupted),
             (Error::SessionGone, Exit::ServerFailed),
         ];

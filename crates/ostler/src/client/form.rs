@@ -138,16 +138,44 @@ impl Field {
                 format!("{what}{}", range(*min, *max, ""))
             }
             Kind::YesNo => "y or n".to_owned(),
-            Kind::One(choices) => format!("one of {}", listed(choices)),
+            Kind::One(choices) => format!("one of {}", titles(choices)),
             Kind::Many {
                 choices,
                 count_min,
                 count_max,
             } => {
                 let range = range(*count_min as f64, *count_max as f64, " of them");
-                format!("several of {}, with commas{range}", listed(choices))
+                format!("several of {}, with commas{range}", titles(choices))
             }
             Kind::Other => "JSON".to_owned(),
+        }
+    }
+
+    /// What may be chosen, each with its number.
+    pub fn choices(&self) -> Vec<String> {
+        match &self.kind {
+            Kind::One(choices) | Kind::Many { choices, .. } => {
+                let numbered =
+                    |(at, choice): (usize, &Choice)| format!("{}) {}", at + 1, choice.title);
+                choices.iter().enumerate().map(numbered).collect()
+            }
+            Kind::Text { .. } | Kind::Number { .. } | Kind::YesNo | Kind::Other => Vec::new(),
+        }
+    }
+
+    /// What to type, in few words; the choices are shown beside it.
+    pub fn hint(&self) -> String {
+        match &self.kind {
+            Kind::One(_) => "number or name".to_owned(),
+            Kind::Many {
+                count_min,
+                count_max,
+                ..
+            } => {
+                let range = range(*count_min as f64, *count_max as f64, " of them");
+                format!("numbers or names, with commas{range}")
+            }
+            Kind::Text { .. } | Kind::Number { .. } | Kind::YesNo | Kind::Other => self.wanted(),
         }
     }
 
@@ -318,12 +346,9 @@ fn has_format(typed: &str, format: Option<&str>) -> bool {
     }
 }
 
-fn listed(choices: &[Choice]) -> String {
-    let shown = choices
-        .iter()
-        .enumerate()
-        .map(|(at, choice)| format!("{}) {}", at + 1, choice.title));
-    shown.collect::<Vec<_>>().join("  ")
+fn titles(choices: &[Choice]) -> String {
+    let titles: Vec<_> = choices.iter().map(|choice| choice.title.as_str()).collect();
+    titles.join(", ")
 }
 
 fn range(min: f64, max: f64, what: &str) -> String {

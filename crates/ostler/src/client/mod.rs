@@ -19,7 +19,7 @@ mod watch;
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use ostler_client::{Endpoint, Limits, Options, stopper};
+use ostler_client::{Endpoint, Limits, Options, Target, stopper};
 use ostler_env::Env;
 use ostler_types::Secret;
 
@@ -66,6 +66,7 @@ async fn perform(command: ClientCommand, output: Output) -> Result<Exit, Failure
         limits: Limits::default(),
         stop,
     };
+    warn_of_open_token(&options.endpoint, output)?;
     let bench = Bench {
         env: env.clone(),
         output,
@@ -85,6 +86,15 @@ fn endpoint(server: &Server) -> Result<Endpoint, Failure> {
         token: token(server.token_file.as_deref())?,
         headers: server.headers.clone(),
     })
+}
+
+/// A token in the clear can be read on the way.
+fn warn_of_open_token(endpoint: &Endpoint, output: Output) -> Result<(), Failure> {
+    let target = Target::parse(&endpoint.url)?;
+    if endpoint.token.is_some() && !target.is_tls && !target.is_local() {
+        output.tell("careful: the token travels in the clear; use https");
+    }
+    Ok(())
 }
 
 /// A token from a file or the environment: never from the command line, which others can read.

@@ -88,7 +88,13 @@ impl Output {
                     ("message", Raw::from_text(&failure.message)),
                 ],
             ),
-            Style::Text => self.tell(&format!("ostler: {}", clean(&failure.message))),
+            Style::Text => {
+                if failure.exit == Exit::Interrupted && self.err_is_terminal {
+                    // The terminal shows ^C where the line stood.
+                    self.tell("");
+                }
+                self.tell(&format!("ostler: {}", clean(&failure.message)));
+            }
         }
     }
 

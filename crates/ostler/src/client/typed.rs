@@ -44,20 +44,25 @@ pub fn required(schema: &Raw) -> Vec<String> {
         .collect()
 }
 
-/// The arguments in a few words: `sql, [limit: integer]`.
+/// The arguments in a few words, those that must be given first: `sql, [limit: integer]`.
 pub fn signature(schema: &Raw) -> String {
     let required = required(schema);
     let properties = schema.get("properties").unwrap_or_default();
-    let shown = properties.members().map(|(name, property)| {
+    let is_required = |name: &str| required.iter().any(|known| known == name);
+    let (first, rest): (Vec<_>, Vec<_>) = properties
+        .members()
+        .partition(|(name, _)| is_required(name));
+    let shown = first.into_iter().chain(rest).map(|(name, property)| {
         let types = types(&property);
         let shown = match types.as_slice() {
             [] => name.to_string(),
             [one] if one == "string" => name.to_string(),
             types => format!("{name}: {}", types.join("|")),
         };
-        match required.iter().any(|known| *known == name) {
-            true => shown,
-            false => format!("[{shown}]"),
+        if is_required(&name) {
+            shown
+        } else {
+            format!("[{shown}]")
         }
     });
     shown.collect::<Vec<_>>().join(", ")

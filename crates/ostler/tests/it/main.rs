@@ -6,3 +6,4 @@ mod asks;
 mod refusals;
 mod broken;
 mod doctor;
+mod tls;

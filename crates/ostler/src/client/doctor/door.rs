@@ -51,7 +51,7 @@ async fn origin(visit: &Visit, report: &mut Report) {
     match knock_as(visit, &evil).await.map(|reply| reply.status()) {
         Ok(403) => report.ok("Origin", "a foreign web page is refused (403)"),
         Ok(401) => report.skip("Origin", "it wants a credential before it looks at Origin"),
-        Ok(status) if visit.is_local() => {
+        Ok(status) if visit.target.is_local() => {
             let said = format!("a foreign web page is let in (HTTP {status})");
             report.fail("Origin", Exit::ServerFailed, said, advice);
         }
@@ -82,7 +82,7 @@ fn anonymous(visit: &Visit, reply: &Reply, report: &mut Report) -> bool {
             report.ok("auth", "not needed, though one was given");
             false
         }
-        _ if visit.is_local() => {
+        _ if visit.target.is_local() => {
             report.ok("auth", "none: everybody on this machine may call");
             false
         }

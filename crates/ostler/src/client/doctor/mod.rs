@@ -54,12 +54,3 @@ async fn steps(visit: &Visit, report: &mut Report, bench: &mut Bench) -> Result<
     client.close().await;
     Ok(())
 }
-
-impl Visit {
-    /// Whether only this machine can reach it.
-    fn is_local(&self) -> bool {
-        let host = self.target.host.as_str();
-        let address = host.parse::<std::net::IpAddr>();
-        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-    }
-}

@@ -26,7 +26,7 @@ pub async fn look(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
     report.ok("TCP", format!("connected to port {}", target.port));
 
     if !target.is_tls {
-        match visit.is_local() {
+        match visit.target.is_local() {
             true => report.skip("TLS", "not needed on this machine"),
             false => report.warn(
                 "TLS",
