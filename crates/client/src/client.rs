@@ -158,3 +158,15 @@ impl Facts {
         declared.get(feature).and_then(|raw| raw.boolean()) == Some(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever holds a client may move to another thread.
+    #[allow(dead_code, reason = "it compiles, that is the test")]
+    fn everything_can_be_sent(client: &Client, request: &Request, host: &mut dyn Host) {
+        fn sent(_: impl Send) {}
+        sent(client.run(request, host));
+    }
+}

@@ -63,6 +63,16 @@ pub enum Error {
     Stopped,
 }
 
+impl Error {
+    /// Whether what changes nothing may simply be tried again.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Error::Broken { .. } | Error::Connect { .. } | Error::Busy { .. }
+        )
+    }
+}
+
 fn shown(message: &str) -> String {
     match message.is_empty() {
         true => String::new(),

@@ -45,5 +45,31 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// How long to wait before trying again: as the server wishes the first time, twice as long
+    /// each time after that.
+    pub(crate) fn pause(&self, wished: Option<Duration>, attempts: u32) -> Duration {
+        let first = wished.unwrap_or(self.retry);
+        first
+            .saturating_mul(1 << attempts.min(16))
+            .min(self.retry_max)
+    }
+}
+
 /// Nesting of JSON from a server; what we wrap around it goes a few levels deeper.
 pub(crate) const DEPTH_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_follows_the_server_and_grows() {
+        let limits = Limits::default();
+        let ms = Duration::from_millis;
+        assert_eq!(limits.pause(None, 0), limits.retry);
+        assert_eq!(limits.pause(Some(ms(20)), 0), ms(20));
+        assert_eq!(limits.pause(Some(ms(20)), 3), ms(160));
+        assert_eq!(limits.pause(Some(ms(20)), u32::MAX), limits.retry_max);
+    }
+}

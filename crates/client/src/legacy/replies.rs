@@ -7,7 +7,6 @@ use super::line::{Borrowed, Line};
 use crate::{
     error::{Error, protocol},
     http::Reply,
-    limits::Limits,
     message::{self, Message},
     news::Messages,
 };
@@ -112,7 +111,7 @@ impl Resumable {
         while self.attempts < limits.resumptions_max {
             line.http
                 .env
-                .sleep(pause(self.retry, self.attempts, limits))
+                .sleep(limits.pause(self.retry, self.attempts))
                 .await;
             self.attempts += 1;
             match line.get(self.last_id.as_deref()).await {
@@ -120,7 +119,7 @@ impl Resumable {
                     self.messages = Some(messages);
                     return Ok(Heard::Resumed);
                 }
-                Err(Error::Broken { .. } | Error::Connect { .. } | Error::Busy { .. }) => {}
+                Err(error) if error.may_pass() => {}
                 Err(error) => return Err(error),
             }
         }
@@ -128,34 +127,8 @@ impl Resumable {
     }
 }
 
-/// As the server wishes the first time; twice as long each time after that.
-fn pause(retry: Option<Duration>, attempts: u32, limits: &Limits) -> Duration {
-    let first = retry.unwrap_or(limits.retry);
-    first
-        .saturating_mul(1 << attempts.min(16))
-        .min(limits.retry_max)
-}
-
 fn broken(reason: &str) -> Error {
     Error::Broken {
         reason: reason.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pause_follows_the_server_and_grows() {
-        let limits = Limits::default();
-        let ms = Duration::from_millis;
-        assert_eq!(pause(None, 0, &limits), limits.retry);
-        assert_eq!(pause(Some(ms(20)), 0, &limits), ms(20));
-        assert_eq!(pause(Some(ms(20)), 3, &limits), ms(160));
-        assert_eq!(
-            pause(Some(ms(20)), u32::MAX, &limits),
-            limits.retry_max.min(ms(20 << 16))
-        );
     }
 }

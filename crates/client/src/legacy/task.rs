@@ -7,7 +7,7 @@ use ostler_protocol::{Raw, RequestId};
 use super::{Legacy, member};
 use crate::{
     error::{Error, protocol},
-    host::Host,
+    host::{Host, Notice},
     json,
     modern::task::{poll, tell},
     news,
@@ -61,18 +61,37 @@ impl Legacy {
                 Some("working") => poll(&view, "pollInterval", limits),
                 Some("cancelled") => return Err(Error::TaskCancelled),
                 Some("input_required" | "completed" | "failed") => {
-                    let id = self.next_id();
-                    return self
-                        .converse(&id, "tasks/result", task_params(task_id), host)
-                        .await;
+                    return self.ask_of_task("tasks/result", task_id, host).await;
                 }
                 _ => return protocol("a task in no known status"),
             };
             self.line.http.env.sleep(wait).await;
+            view = self.ask_of_task("tasks/get", task_id, host).await?;
+        }
+    }
+
+    /// A request that changes nothing: one that does not arrive is made again.
+    async fn ask_of_task(
+        &self,
+        method: &str,
+        task_id: &str,
+        host: &mut dyn Host,
+    ) -> Result<Raw, Error> {
+        let http = &self.line.http;
+        let mut attempts = 0;
+        loop {
             let id = self.next_id();
-            view = self
-                .converse(&id, "tasks/get", task_params(task_id), host)
-                .await?;
+            match self.converse(&id, method, task_params(task_id), host).await {
+                Err(error) if error.may_pass() && attempts < http.limits.resumptions_max => {
+                    http.env.sleep(http.limits.pause(None, attempts)).await;
+                    attempts += 1;
+                }
+                Ok(result) if attempts > 0 => {
+                    host.notice(Notice::Resumed);
+                    return Ok(result);
+                }
+                asked => return asked,
+            }
         }
     }
 }

@@ -33,18 +33,15 @@ impl Modern {
             };
             match heard {
                 Ok(()) => failures = 0,
-                Err(Error::Broken { .. } | Error::Connect { .. } | Error::Busy { .. })
-                    if failures < limits.resumptions_max =>
-                {
+                Err(error) if error.may_pass() && failures < limits.resumptions_max => {
                     failures += 1;
                 }
                 Err(error) => return Err(error),
             }
-            let wait = limits.retry.saturating_mul(1 << failures.min(16));
             tokio::select! {
                 biased;
                 () = self.stop.wait() => return Err(Error::Stopped),
-                () = self.http.env.sleep(wait.min(limits.retry_max)) => {}
+                () = self.http.env.sleep(limits.pause(None, failures)) => {}
             }
         }
     }

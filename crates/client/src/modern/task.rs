@@ -42,9 +42,7 @@ impl Modern {
         let mut answered = BTreeSet::new();
         loop {
             self.http.env.sleep(wait).await;
-            let view = self
-                .exchange("tasks/get", &task_params(id, None), &[], host)
-                .await?;
+            let view = self.get_task(id, host).await?;
             tell(&view, &mut last, host);
             wait = poll(&view, "pollIntervalMs", limits);
             match json::text(&view, "status").as_deref() {
@@ -61,6 +59,28 @@ impl Modern {
                 }
                 Some("cancelled") => return Err(Error::TaskCancelled),
                 _ => return protocol("a task in no known status"),
+            }
+        }
+    }
+
+    /// One look. It changes nothing, so one that does not arrive is made again.
+    async fn get_task(&self, id: &str, host: &mut dyn Host) -> Result<Raw, Error> {
+        let params = task_params(id, None);
+        let mut attempts = 0;
+        loop {
+            match self.exchange("tasks/get", &params, &[], host).await {
+                Err(error) if error.may_pass() && attempts < self.http.limits.resumptions_max => {
+                    self.http
+                        .env
+                        .sleep(self.http.limits.pause(None, attempts))
+                        .await;
+                    attempts += 1;
+                }
+                Ok(view) if attempts > 0 => {
+                    host.notice(Notice::Resumed);
+                    return Ok(view);
+                }
+                looked => return looked,
             }
         }
     }

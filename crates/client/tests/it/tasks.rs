@@ -144,3 +144,24 @@ async fn a_legacy_task_is_made_where_it_is_required_and_asks_on_its_result() {
         .unwrap();
     assert_eq!(called.json()["params"]["task"], Value::Null);
 }
+
+#[tokio::test]
+async fn a_look_that_does_not_arrive_is_made_again() {
+    let gets = AtomicUsize::new(0);
+    let stub = modern(move |seen| match seen.about().as_str() {
+        "tasks/get" => match gets.fetch_add(1, Ordering::SeqCst) {
+            0 => Replay::status(503),
+            1 => Replay::stream(&[]).cut(),
+            _ => ok(seen, view("completed", json!({"result": {"content": []}}))),
+        },
+        _ => ok(seen, view("working", json!({"resultType": "task"}))),
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let mut ear = Ear::new();
+    assert_eq!(
+        run(&client, &call("t"), &mut ear).await.unwrap(),
+        json!({"content": []})
+    );
+    assert!(ear.notices.contains(&Notice::Resumed));
+}

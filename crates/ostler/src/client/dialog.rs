@@ -60,10 +60,7 @@ impl Dialog {
                 content.push((field.name.clone(), value));
                 continue;
             }
-            for choice in field.choices() {
-                self.show(&format!("    {}", clean(&choice)));
-            }
-            let prompt = prompt(field);
+            let prompt = self.introduce(field);
             let value = loop {
                 let Some(line) = self.line(&prompt).await else {
                     return Filled::Cancelled;
@@ -123,6 +120,20 @@ impl Dialog {
         (line.trim() != DECLINE).then(|| line.trim_end().to_owned())
     }
 
+    /// Shows a field, and its choices below it; gives the prompt for its line.
+    fn introduce(&mut self, field: &Field) -> String {
+        let (hint, kept) = (clean(&field.hint()), kept(field));
+        let choices = field.choices();
+        if choices.is_empty() {
+            return format!("  {} ({hint}){kept}: ", heading(field));
+        }
+        self.show(&format!("  {}", heading(field)));
+        for choice in choices {
+            self.show(&format!("    {}", clean(&choice)));
+        }
+        format!("    {hint}{kept}: ")
+    }
+
     async fn yes(&mut self, question: &str) -> bool {
         loop {
             let line = self.line(&format!("{question} [Y/n] ")).await;
@@ -154,16 +165,22 @@ impl Dialog {
     }
 }
 
-fn prompt(field: &Field) -> String {
+/// What the field is called, and what it is for.
+fn heading(field: &Field) -> String {
     let name = field.title.as_deref().unwrap_or(&field.name);
-    let description = field.description.as_deref().map(|said| format!(": {said}"));
-    let kept = match (field.default_shown(), field.is_required) {
-        (Some(default), _) => format!(" [{default}]"),
+    match &field.description {
+        Some(description) => clean(&format!("{name}: {description}")),
+        None => clean(name),
+    }
+}
+
+/// What Enter does.
+fn kept(field: &Field) -> String {
+    match (field.default_shown(), field.is_required) {
+        (Some(default), _) => format!(" [{}]", clean(&default)),
         (None, true) => String::new(),
         (None, false) => " []".to_owned(),
-    };
-    let description = description.unwrap_or_default();
-    clean(&format!("  {name}{description} ({}){kept}: ", field.hint()))
+    }
 }
 
 /// One message of a sampling request on one line.

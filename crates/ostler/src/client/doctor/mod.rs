@@ -8,7 +8,7 @@ mod stream;
 
 use std::time::Duration;
 
-use ostler_client::{Options, Target};
+use ostler_client::{Error, Options, Target};
 use ostler_env::Env;
 
 use self::report::Report;
@@ -40,9 +40,12 @@ pub async fn run(arguments: &Doctor, mut bench: Bench) -> Result<Exit, Failure> 
         options: bench.options.clone(),
         patience: Duration::from_secs(arguments.patience),
     };
-    // A cut is in the report already.
-    let _ = steps(&visit, &mut report, &mut bench).await;
-    Ok(report.finish())
+    tokio::select! {
+        biased;
+        () = visit.options.stop.wait() => Err(Error::Stopped.into()),
+        // A cut is in the report already.
+        _ = steps(&visit, &mut report, &mut bench) => Ok(report.finish()),
+    }
 }
 
 async fn steps(visit: &Visit, report: &mut Report, bench: &mut Bench) -> Result<(), Cut> {

@@ -81,16 +81,24 @@ pub async fn look(client: &Client, report: &mut Report, desk: &mut Desk) {
             "clients will not look for tools that are not declared",
         ),
     }
+    let tools = lists(client, report, desk).await;
+    check_tools(&tools, report);
+    first_call(client, &tools, report, desk).await;
+}
+
+/// Reads every list that is declared; gives the tools.
+async fn lists(client: &Client, report: &mut Report, desk: &mut Desk) -> Vec<Raw> {
     let mut tools = Vec::new();
-    for kind in ListKind::ALL {
-        if !facts.offers(kind.capability()) {
-            continue;
-        }
+    let mut counts = Vec::new();
+    let facts = client.facts();
+    for kind in ListKind::ALL
+        .into_iter()
+        .filter(|kind| facts.offers(kind.capability()))
+    {
         match client.list(kind, desk).await {
             Ok(entries) => {
-                report.ok("lists", format!("{} {}", entries.len(), word(kind)));
+                counts.push(format!("{} {}", word(kind), entries.len()));
                 if kind == ListKind::Tools {
-                    check_tools(&entries, report);
                     tools = entries;
                 }
             }
@@ -101,7 +109,10 @@ pub async fn look(client: &Client, report: &mut Report, desk: &mut Desk) {
             }
         }
     }
-    first_call(client, &tools, report, desk).await;
+    if !counts.is_empty() {
+        report.ok("lists", counts.join(", "));
+    }
+    tools
 }
 
 /// What clients stumble over in a list of tools ([T-2], [T-4]).
