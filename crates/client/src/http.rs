@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{self, Client},
@@ -14,7 +14,7 @@ use ostler_types::Secret;
 
 use crate::{
     dial::{Dialer, Target},
-    error::Error,
+    error::{Error, protocol},
     events::EventStream,
     limits::{DEPTH_MAX, Limits},
     message,
@@ -214,6 +214,9 @@ impl Reply {
         let whole = Limited::new(self.body, self.bytes_max).collect().await;
         match whole {
             Ok(whole) => Ok(whole.to_bytes()),
+            Err(why) if why.is::<LengthLimitError>() => {
+                protocol(format!("an answer of more than {} bytes", self.bytes_max))
+            }
             Err(why) => Err(Error::Broken {
                 reason: why.to_string(),
             }),

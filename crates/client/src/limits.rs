@@ -9,6 +9,8 @@ pub struct Limits {
     pub message_bytes_max: usize,
     /// To resolve, to connect, to shake hands: each.
     pub connect_max: Duration,
+    /// For the answer that tells the era; servers of old may never answer what they do not know.
+    pub probe_max: Duration,
     /// For the `endpoint` event of 2024-11-05.
     pub endpoint_max: Duration,
     /// Times a stream is fetched again without having said anything new.
@@ -32,6 +34,7 @@ impl Default for Limits {
         Self {
             message_bytes_max: 32 << 20,
             connect_max: Duration::from_secs(10),
+            probe_max: Duration::from_secs(10),
             endpoint_max: Duration::from_secs(10),
             resumptions_max: 6,
             retry: Duration::from_millis(500),

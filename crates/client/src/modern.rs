@@ -16,7 +16,7 @@ use crate::{
     host::{Abilities, Host},
     http::{Http, Reply, Verb},
     json,
-    message::{self, Message},
+    message::{self, Message, RpcError},
     news,
     request::Request,
     stop::Stop,
@@ -113,7 +113,7 @@ impl Modern {
         if !reply.is_stream() {
             let mut messages = message::read(reply.bytes().await?)?.into_iter();
             return match (messages.next(), messages.next()) {
-                (Some(Message::Response { result, .. }), None) => result.map_err(Error::Rpc),
+                (Some(Message::Response { id: of, result }), None) => settle(&id, of, result),
                 _ => protocol("the body is no response"),
             };
         }
@@ -124,7 +124,7 @@ impl Modern {
                     let reason = "the stream ended before the result".to_owned();
                     return Err(Error::Broken { reason });
                 }
-                Some(Message::Response { result, .. }) => return result.map_err(Error::Rpc),
+                Some(Message::Response { id: of, result }) => return settle(&id, of, result),
                 Some(Message::Request { method, .. }) => {
                     return protocol(format!("it sent the request {method}"));
                 }
@@ -183,5 +183,17 @@ impl Modern {
 
     fn next_id(&self) -> RequestId {
         RequestId::number(self.ids.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The response to `id`. An error may leave the id out ([RPC-3]).
+fn settle(
+    id: &RequestId,
+    of: Option<RequestId>,
+    result: Result<Raw, RpcError>,
+) -> Result<Raw, Error> {
+    match of {
+        Some(of) if of != *id => protocol("a response to another request"),
+        Some(_) | None => result.map_err(Error::Rpc),
     }
 }

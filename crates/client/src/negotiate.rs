@@ -29,10 +29,14 @@ const UNSUPPORTED_REVISION: i64 = -32022;
 
 pub(crate) async fn negotiate(http: Http, options: Options) -> Result<(Dialect, Facts), Error> {
     let wanted = match options.choice {
-        EraChoice::Auto => match modern(&http, &options).await {
-            Ok(found) => return Ok(found),
-            Err(error) => legacy_after(error)?,
-        },
+        EraChoice::Auto => {
+            let until = http.env.now() + http.limits.probe_max;
+            match http.env.until(until, modern(&http, &options)).await {
+                Some(Ok(found)) => return Ok(found),
+                Some(Err(error)) => legacy_after(error)?,
+                None => Revision::LATEST_LEGACY,
+            }
+        }
         EraChoice::Modern => return modern(&http, &options).await,
         EraChoice::Legacy => Revision::LATEST_LEGACY,
         EraChoice::Only(revision) => match revision.era() {

@@ -7,3 +7,4 @@ mod modern;
 mod legacy;
 mod pair;
 mod tasks;
+mod schemas;

@@ -139,7 +139,7 @@ async fn what_is_too_large_is_not_held() {
     let stub = modern(move |seen| ok(seen, done(&text))).await;
     let client = connect(&stub, EraChoice::Auto).await.unwrap();
     let large = run(&client, &call("t"), &mut Ear::new()).await;
-    assert!(matches!(large, Err(Error::Broken { .. })), "{large:?}");
+    assert!(matches!(large, Err(Error::Protocol(_))), "{large:?}");
 }
 
 #[tokio::test]

@@ -1,11 +1,12 @@
 //! Finding out what a server speaks.
 
-use ostler_client::{EraChoice, Error, ListKind};
+use ostler_client::{Client, EraChoice, Error, ListKind};
+use ostler_env::Env;
 use ostler_protocol::Revision;
 use ostler_testkit::{Replay, Stub, soon};
 use serde_json::{Value, json};
 
-use crate::world::{Ear, connect, error, initialized, legacy, modern, ok};
+use crate::world::{Ear, connect, error, initialized, legacy, modern, ok, options};
 
 #[tokio::test]
 async fn a_modern_server_is_known_by_its_answer() {
@@ -162,4 +163,23 @@ async fn pages_are_followed_but_not_in_circles() {
     let client = connect(&stub, EraChoice::Auto).await.unwrap();
     let listed = soon("tools", client.list(ListKind::Tools, &mut Ear::new())).await;
     assert!(matches!(listed, Err(Error::Protocol(_))), "{listed:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_keeps_silent_about_what_it_does_not_know_is_a_legacy_one() {
+    let (hold, held) = tokio::sync::mpsc::channel(1);
+    let held = parking_lot::Mutex::new(Some(held));
+    let stub = Stub::start(move |seen| match seen.about().as_str() {
+        "server/discover" => Replay::fed(held.lock().take().expect("it is asked once")),
+        "initialize" => ok(seen, initialized("2025-11-25")),
+        _ => Replay::status(202),
+    })
+    .await;
+    let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Auto);
+    options.limits.probe_max = std::time::Duration::from_millis(50);
+    let client = soon("a client", Client::connect(Env::system(), options))
+        .await
+        .unwrap();
+    assert_eq!(client.facts().revision, Revision::V2025_11_25);
+    drop(hold);
 }

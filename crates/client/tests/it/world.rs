@@ -123,7 +123,7 @@ pub async fn modern(rest: impl Fn(&Seen) -> Replay + Send + Sync + 'static) -> S
         "server/discover" => ok(
             seen,
             json!({"resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
-                "cacheScope": "private", "capabilities": {"tools": {"listChanged": true}}}),
+                "cacheScope": "private", "capabilities": capabilities()}),
         ),
         _ => rest(seen),
     })
@@ -145,11 +145,18 @@ pub async fn legacy(
     .await
 }
 
+/// Everything; changes are announced of tools alone.
+fn capabilities() -> Value {
+    json!({"tools": {"listChanged": true}, "prompts": {}, "resources": {"subscribe": true},
+        "completions": {}, "logging": {}})
+}
+
 pub fn initialized(date: &str) -> Value {
-    let tasks = json!({"requests": {"tools": {"call": {}}}, "cancel": {}});
+    let mut capabilities = capabilities();
+    capabilities["tasks"] = json!({"requests": {"tools": {"call": {}}}, "cancel": {}});
     json!({
         "protocolVersion": date,
-        "capabilities": {"tools": {}, "resources": {"subscribe": true}, "tasks": tasks},
+        "capabilities": capabilities,
         "serverInfo": {"name": "stub", "version": "1"},
     })
 }
