@@ -12,7 +12,10 @@ mod client;
 #[cfg(feature = "demo")]
 mod demo;
 
-use std::{io, process::ExitCode};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, Parser};
 
@@ -32,11 +35,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }),
         Command::Client(command) => run_client(command),
-        Command::Completions(arguments) => {
-            let mut command = Cli::command();
-            clap_complete::generate(arguments.shell, &mut command, "ostler", &mut io::stdout());
-            Ok(ExitCode::SUCCESS)
-        }
+        Command::Completions(arguments) => completions(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ostler: {error:#}");
@@ -59,4 +58,11 @@ fn run_client(command: client::args::ClientCommand) -> anyhow::Result<ExitCode> 
     // A thread may wait for a line of a person who has gone.
     runtime.shutdown_background();
     Ok(exit)
+}
+
+fn completions(arguments: &cli::Completions) -> anyhow::Result<ExitCode> {
+    let mut text = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "ostler", &mut text);
+    io::stdout().write_all(&text)?;
+    Ok(ExitCode::SUCCESS)
 }

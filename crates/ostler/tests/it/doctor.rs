@@ -68,7 +68,7 @@ async fn a_missing_credential_is_named() {
 
 #[tokio::test]
 async fn a_server_that_lets_every_page_in_fails() {
-    let stub = Stub::start(|_| Replay::status(404)).await;
+    let stub = Stub::start(|_| Replay::status(400)).await;
     let ran = run(&stub.url("/mcp"), &["doctor", "--json"]).await.exits(5);
     assert_eq!(
         (verdict(&ran, "Origin"), verdict(&ran, "revisions")),

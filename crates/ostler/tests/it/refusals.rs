@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use ostler_testkit::{Script, TestNode};
+use ostler_testkit::{Script, TestNode, soon};
 
 use crate::world::{World, command, finish, run, url};
 
@@ -114,6 +114,29 @@ async fn what_takes_too_long_is_cancelled_at_the_worker() {
             era,
         ];
         world.run(&call).await.exits(8);
+        world.node.calls_close().await;
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_interrupted_call_is_cancelled_at_the_worker() {
+    let world = World::open().await;
+    for (at, era) in ["modern", "legacy"].into_iter().enumerate() {
+        let arguments = ["call", "slow_compute", "seconds=600", "--era", era];
+        let child = command(&world.url(), &arguments).spawn().unwrap();
+        let started = "ostler_dispatch_calls_started_total";
+        world.node.reaches(started, &[], (at + 1) as f64).await;
+        let pid = child.id().unwrap().to_string();
+        let mut interrupt = tokio::process::Command::new("kill");
+        finish({
+            interrupt.args(["-INT", &pid]);
+            interrupt
+        })
+        .await
+        .exits(0);
+        let ended = soon("the end", child.wait_with_output()).await.unwrap();
+        assert_eq!(ended.status.code(), Some(130), "{ended:?}");
         world.node.calls_close().await;
     }
     world.stop().await;
