@@ -1,8 +1,5 @@
 //! Framing of server-sent events. One message is one event with its data on one line
 //! [SSE-1]; there are no event names.
-//! [`decode::Decoder`] reads what any server frames.
-
-pub mod decode;
 
 use bytes::Bytes;
 
@@ -72,5 +69,6 @@ fn push_line(out: &mut Vec<u8>, data: &[u8]) {
     }
 }
 
+pub mod decode;
 #[cfg(test)]
 mod tests;
