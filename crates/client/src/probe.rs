@@ -38,24 +38,25 @@ pub async fn knock(http: &Http) -> Result<Reply, Error> {
 }
 
 impl Client {
-    /// The answer that would carry changes, to look at how it travels. Nothing for HTTP+SSE,
-    /// whose only stream is in use.
-    pub async fn open_stream(&self) -> Result<Option<Reply>, Error> {
-        match &self.dialect {
+    /// The answer that would carry changes, to look at how it travels. Over HTTP+SSE, whose only
+    /// stream is in use, that of another session.
+    pub async fn open_stream(&self) -> Result<Reply, Error> {
+        let legacy = match &self.dialect {
             Dialect::Modern(modern) => {
-                let reply = modern.open_listen(&Filter::default(), &self.facts).await?;
-                Ok(Some(reply))
+                return modern.open_listen(&Filter::default(), &self.facts).await;
             }
-            Dialect::Legacy(_) if self.facts.is_pair => Ok(None),
-            Dialect::Legacy(legacy) => {
-                let headers = [("accept", "text/event-stream".to_owned())];
-                let reply = legacy.line.send(Verb::Get, &headers, Bytes::new()).await?;
-                match reply.status() {
-                    200 => Ok(Some(reply)),
-                    405 => Err(Error::NotOffered("a stream of its own (GET)")),
-                    _ => Err(reply.refusal().await),
-                }
-            }
+            Dialect::Legacy(legacy) => legacy,
+        };
+        let headers = [("accept", "text/event-stream".to_owned())];
+        let line = &legacy.line;
+        let reply = match self.facts.is_pair {
+            true => line.http.send(Verb::Get, &headers, Bytes::new()).await?,
+            false => line.send(Verb::Get, &headers, Bytes::new()).await?,
+        };
+        match reply.status() {
+            200 => Ok(reply),
+            405 => Err(Error::NotOffered("a stream of its own (GET)")),
+            _ => Err(reply.refusal().await),
         }
     }
 }

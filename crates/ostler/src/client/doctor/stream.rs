@@ -8,8 +8,7 @@ use crate::client::exit::Exit;
 
 pub async fn look(client: &Client, visit: &Visit, report: &mut Report) {
     let reply = match client.open_stream().await {
-        Ok(Some(reply)) => reply,
-        Ok(None) => return report.skip("stream", "over HTTP+SSE it is open already"),
+        Ok(reply) => reply,
         Err(Error::NotOffered(_)) => {
             return report.skip("stream", "the server offers none: changes are not told");
         }
