@@ -44,7 +44,7 @@ const URL_NEEDED: i64 = -32042;
 const METHOD_NOT_FOUND: (i64, &str) = (-32601, "method not found");
 
 impl Legacy {
-    /// A request that cannot ask; stopping it cancels it.
+    /// A request that cannot ask.
     pub(crate) async fn simple(
         &self,
         method: &str,
@@ -52,14 +52,7 @@ impl Legacy {
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
         let id = self.next_id();
-        tokio::select! {
-            biased;
-            () = self.stop.wait() => {
-                self.cancel(&id).await;
-                Err(Error::Stopped)
-            }
-            result = self.converse(&id, method, params, host) => result,
-        }
+        self.cancellable(&id, method, params, host).await
     }
 
     /// A request to its end. One that needs a person to visit a web page first is sent again
@@ -89,13 +82,24 @@ impl Legacy {
             let params = json::extended(&params, [("task", Raw::empty_object())]);
             return self.run_task(&id, params, host).await;
         }
+        self.cancellable(&id, request.method(), params, host).await
+    }
+
+    /// A request that is cancelled by its id when it is stopped.
+    async fn cancellable(
+        &self,
+        id: &RequestId,
+        method: &str,
+        params: Raw,
+        host: &mut dyn Host,
+    ) -> Result<Raw, Error> {
         tokio::select! {
             biased;
             () = self.stop.wait() => {
-                self.cancel(&id).await;
+                self.cancel(id).await;
                 Err(Error::Stopped)
             }
-            result = self.converse(&id, request.method(), params, host) => result,
+            result = self.converse(id, method, params, host) => result,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::{
     stop::Stop,
 };
 
-use rounds::Round;
+use rounds::Ended;
 
 /// A server that speaks a modern revision.
 pub(crate) struct Modern {
@@ -88,15 +88,14 @@ impl Modern {
     /// A request to its end. Stopping one drops its stream, which the server takes as a
     /// cancellation ([MS-3]); a task it became is cancelled by name.
     pub(crate) async fn run(&self, request: &Request, host: &mut dyn Host) -> Result<Raw, Error> {
-        let round = tokio::select! {
+        let ended = tokio::select! {
             biased;
             () = self.stop.wait() => return Err(Error::Stopped),
-            round = self.rounds(request, host) => round?,
+            ended = self.rounds(request, host) => ended?,
         };
-        match round {
-            Round::Complete(result) => Ok(result),
-            Round::Task(created) => self.follow(&created, host).await,
-            Round::Asked { .. } => protocol("it asks without end"),
+        match ended {
+            Ended::Complete(result) => Ok(result),
+            Ended::Task(created) => self.follow(&created, host).await,
         }
     }
 

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use super::replies::Replies;
 use crate::{
     error::{Error, protocol},
+    events::EventStream,
     http::{Http, Reply, Verb},
     message,
     news::Messages,
@@ -62,25 +63,11 @@ impl Line {
             return protocol("a GET is answered by something other than a stream");
         }
         let mut events = reply.events();
-        let first = async {
-            loop {
-                match events.next_frame().await? {
-                    None => return protocol("the stream ended without an endpoint event"),
-                    Some(Frame::Comment) => {}
-                    Some(Frame::Event(event)) => return Ok(event),
-                }
-            }
-        };
         let until = http.env.now() + http.limits.endpoint_max;
-        let Some(first) = http.env.until(until, first).await else {
+        let Some(reference) = http.env.until(until, endpoint(&mut events)).await else {
             return protocol("the stream names no endpoint in time");
         };
-        let first = first?;
-        let reference = std::str::from_utf8(&first.data).unwrap_or_default();
-        if first.name.as_deref() != Some("endpoint") || reference.is_empty() {
-            return protocol("the stream does not begin with an endpoint event");
-        }
-        let messages = http.at(reference)?;
+        let messages = http.at(&reference?)?;
         let pair = Pair {
             messages,
             stream: Arc::new(Mutex::new(Some(Messages::new(events)))),
@@ -168,6 +155,22 @@ impl Line {
     /// `notifications/initialized`, or any other notification without parameters.
     pub(super) async fn notify(&self, method: &str, params: Option<Raw>) -> Result<(), Error> {
         self.tell(message::notification(method, params)).await
+    }
+}
+
+/// Where messages go: the first event of the stream.
+async fn endpoint(events: &mut EventStream) -> Result<String, Error> {
+    let first = loop {
+        match events.next_frame().await? {
+            None => return protocol("the stream ended without an endpoint event"),
+            Some(Frame::Comment) => {}
+            Some(Frame::Event(event)) => break event,
+        }
+    };
+    let reference = std::str::from_utf8(&first.data).unwrap_or_default();
+    match first.name.as_deref() {
+        Some("endpoint") if !reference.is_empty() => Ok(reference.to_owned()),
+        _ => protocol("the stream does not begin with an endpoint event"),
     }
 }
 

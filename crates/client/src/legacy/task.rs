@@ -21,14 +21,7 @@ impl Legacy {
         params: Raw,
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
-        let created = tokio::select! {
-            biased;
-            () = self.stop.wait() => {
-                self.cancel(id).await;
-                return Err(Error::Stopped);
-            }
-            created = self.converse(id, "tools/call", params, host) => created?,
-        };
+        let created = self.cancellable(id, "tools/call", params, host).await?;
         // A server may answer at once instead.
         let Ok(task) = member(&created, "task") else {
             return Ok(created);

@@ -10,15 +10,17 @@ use crate::{
     request::Request,
 };
 
-/// How one request of a round ended.
-pub(super) enum Round {
+/// What the last round gave.
+pub(super) enum Ended {
     Complete(Raw),
     /// The flat task it became.
     Task(Raw),
-    Asked {
-        requests: Raw,
-        state: Option<Raw>,
-    },
+}
+
+/// How one round ended.
+enum Round {
+    Last(Ended),
+    Asked { requests: Raw, state: Option<Raw> },
 }
 
 impl Modern {
@@ -27,7 +29,7 @@ impl Modern {
         &self,
         request: &Request,
         host: &mut dyn Host,
-    ) -> Result<Round, Error> {
+    ) -> Result<Ended, Error> {
         let headers = request.param_mirrors();
         let params = request.params();
         let mut now = params.clone();
@@ -37,7 +39,7 @@ impl Modern {
                 .await?;
             let (requests, state) = match read(result)? {
                 Round::Asked { requests, state } => (requests, state),
-                round => return Ok(round),
+                Round::Last(ended) => return Ok(ended),
             };
             let answers = self.answers(&requests, host).await?;
             let state = state.map(|state| ("requestState", state));
@@ -81,8 +83,8 @@ fn is_empty(object: &Raw) -> bool {
 fn read(result: Raw) -> Result<Round, Error> {
     match json::text(&result, "resultType").as_deref() {
         // Servers of the first days leave it out.
-        None | Some("complete") => Ok(Round::Complete(result)),
-        Some("task") => Ok(Round::Task(result)),
+        None | Some("complete") => Ok(Round::Last(Ended::Complete(result))),
+        Some("task") => Ok(Round::Last(Ended::Task(result))),
         Some("input_required") => {
             let requests = result.get("inputRequests");
             let state = result.get("requestState");

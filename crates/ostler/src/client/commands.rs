@@ -8,11 +8,13 @@ use ostler_protocol::Raw;
 
 use super::{
     args::{Call, ClientCommand, Complete, Get, Kind, List, Listen, Read},
-    desk::{Desk, word},
+    desk::Desk,
     doctor,
     exit::{Exit, Failure},
     output::Output,
-    show, typed,
+    show,
+    tell::word,
+    typed,
 };
 
 /// What a command works with.

@@ -11,6 +11,7 @@ mod typed;
 mod form;
 mod dialog;
 mod bar;
+mod tell;
 mod desk;
 mod show;
 mod commands;

@@ -5,8 +5,8 @@ use ostler_client::{Facts, ListKind};
 use ostler_protocol::Raw;
 
 use super::{
-    desk::word,
     output::{Output, clean, line},
+    tell::word,
     typed,
 };
 

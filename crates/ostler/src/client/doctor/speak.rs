@@ -5,9 +5,11 @@ use ostler_protocol::{Era, Raw, Revision};
 
 use super::{Cut, Visit, report::Report};
 use crate::client::{
-    desk::{Desk, word},
+    desk::Desk,
     exit::{Exit, Failure},
-    show, typed,
+    show,
+    tell::word,
+    typed,
 };
 
 /// Tries every revision, then connects as any client would.
