@@ -162,9 +162,8 @@ async fn entry(
     found.ok_or_else(|| {
         let what = singular(kind);
         let list = word(kind);
-        let message =
-            format!("there is no {what} {name:?}; `ostler list {list}` shows what there is");
-        Failure::new(Exit::NotFound, message)
+        let failure = Failure::new(Exit::NotFound, format!("there is no {what} {name:?}"));
+        failure.with_advice(format!("`ostler list {list}` shows what there is"))
     })
 }
 
@@ -193,9 +192,8 @@ async fn get(arguments: &Get, client: &Client, bench: &mut Bench) -> Result<Exit
         let name = show::member(&argument, "name").unwrap_or_default();
         if is_required && given.get(&name).is_none() {
             let takes = show::prompt_arguments(&prompt);
-            return Err(Failure::wrong_use(format!(
-                "missing: {name}\nit takes: {takes}"
-            )));
+            let failure = Failure::wrong_use(format!("missing: {name}"));
+            return Err(failure.with_advice(format!("it takes: {takes}")));
         }
     }
     let request = Request::Get {

@@ -48,6 +48,8 @@ impl Exit {
 pub struct Failure {
     pub exit: Exit,
     pub message: String,
+    /// What to do about it.
+    pub advice: Option<String>,
 }
 
 impl Failure {
@@ -55,6 +57,14 @@ impl Failure {
         Failure {
             exit,
             message: message.into(),
+            advice: None,
+        }
+    }
+
+    pub fn with_advice(self, advice: impl Into<String>) -> Failure {
+        Failure {
+            advice: Some(advice.into()),
+            ..self
         }
     }
 
@@ -65,10 +75,10 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        let exit = exit_of(&error);
+        let failure = Failure::new(exit_of(&error), error.to_string());
         match advice(&error) {
-            Some(advice) => Failure::new(exit, format!("{error}\n{advice}")),
-            None => Failure::new(exit, error.to_string()),
+            Some(advice) => failure.with_advice(advice),
+            None => failure,
         }
     }
 }

@@ -79,6 +79,7 @@ impl Output {
     }
 
     pub fn failure(self, failure: &Failure) {
+        let advice = failure.advice.as_deref();
         match self.style {
             Style::Json => self.event(
                 "error",
@@ -86,6 +87,10 @@ impl Output {
                     ("exit", Raw::from_value(&(failure.exit as u8).into())),
                     ("kind", Raw::from_text(failure.exit.word())),
                     ("message", Raw::from_text(&failure.message)),
+                    (
+                        "advice",
+                        advice.map_or(Raw::from_static("null"), Raw::from_text),
+                    ),
                 ],
             ),
             Style::Text => {
@@ -94,6 +99,9 @@ impl Output {
                     self.tell("");
                 }
                 self.tell(&format!("ostler: {}", clean(&failure.message)));
+                if let Some(advice) = advice {
+                    self.tell(&format!("  → {}", clean(advice)));
+                }
             }
         }
     }

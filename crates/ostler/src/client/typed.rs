@@ -27,11 +27,10 @@ pub fn arguments(schema: &Raw, typed: &[(String, String)]) -> Result<Raw, Failur
         .collect();
     match missing.is_empty() {
         true => Ok(object(members)),
-        false => Err(Failure::wrong_use(format!(
-            "missing: {}\nit takes: {}",
-            missing.join(", "),
-            signature(schema)
-        ))),
+        false => {
+            let failure = Failure::wrong_use(format!("missing: {}", missing.join(", ")));
+            Err(failure.with_advice(format!("it takes: {}", signature(schema))))
+        }
     }
 }
 

@@ -27,11 +27,9 @@ pub async fn connect(visit: &Visit, report: &mut Report) -> Result<Client, Cut> 
         Ok(client) => client,
         Err(error) => {
             let failure = Failure::from(error);
-            let (said, advice) = failure.message.split_once('\n').unwrap_or((
-                failure.message.as_str(),
-                "is this the URL of an MCP server?",
-            ));
-            report.fail("revisions", failure.exit, said, advice);
+            let usual = "is this the URL of an MCP server?";
+            let advice = failure.advice.as_deref().unwrap_or(usual);
+            report.fail("revisions", failure.exit, &failure.message, advice);
             return Err(Cut);
         }
     };
