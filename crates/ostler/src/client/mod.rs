@@ -99,6 +99,7 @@ fn warn_of_open_token(endpoint: &Endpoint, output: Output) -> Result<(), Failure
 }
 
 /// A token from a file or the environment: never from the command line, which others can read.
+/// The one variable that is read outside the configuration, because there is none here.
 fn token(file: Option<&Path>) -> Result<Option<Secret>, Failure> {
     let text = match file {
         Some(path) => {
