@@ -24,6 +24,16 @@ pub enum Command {
     Key(Key),
     /// Run the worker that the official conformance suite expects.
     Fixture(crate::fixture::FixtureArgs),
+    #[command(flatten)]
+    Client(crate::client::args::ClientCommand),
+    /// Write what a shell needs to complete these commands.
+    Completions(Completions),
+}
+
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell.
+    pub shell: clap_complete::Shell,
 }
 
 /// Where a node listens and keeps its state; goes before the configuration file.

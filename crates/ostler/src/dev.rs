@@ -48,6 +48,7 @@ fn welcome(edge: SocketAddr, admin: SocketAddr) -> String {
   Ostler serves a demo database at  {url}
   Metrics and health:  http://{admin}/metrics  http://{admin}/readyz
 
+  At a terminal    ostler list --url {url}
   Claude Code      claude mcp add --transport http ostler {url}
   VS Code          .vscode/mcp.json
                    {{"servers": {{"ostler": {{"type": "http", "url": "{url}"}}}}}}

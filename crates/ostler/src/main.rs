@@ -8,12 +8,16 @@ mod dev;
 mod key;
 mod check;
 mod fixture;
+mod client;
 #[cfg(feature = "demo")]
 mod demo;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::cli::{Cli, Command};
 
@@ -30,6 +34,8 @@ fn main() -> ExitCode {
             fixture::run(arguments).await?;
             Ok(ExitCode::SUCCESS)
         }),
+        Command::Client(command) => run_client(command),
+        Command::Completions(arguments) => completions(&arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ostler: {error:#}");
@@ -42,4 +48,21 @@ fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
         .enable_all()
         .build()?;
     runtime.block_on(work)
+}
+
+fn run_client(command: client::args::ClientCommand) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let exit = runtime.block_on(client::run(command));
+    // A thread may wait for a line of a person who has gone.
+    runtime.shutdown_background();
+    Ok(exit)
+}
+
+fn completions(arguments: &cli::Completions) -> anyhow::Result<ExitCode> {
+    let mut text = Vec::new();
+    clap_complete::generate(arguments.shell, &mut Cli::command(), "ostler", &mut text);
+    io::stdout().write_all(&text)?;
+    Ok(ExitCode::SUCCESS)
 }

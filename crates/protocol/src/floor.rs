@@ -40,7 +40,7 @@ impl Revision {
     }
 
     /// The capability; the method is older.
-    pub(crate) fn has_completions_capability(self) -> bool {
+    pub fn has_completions_capability(self) -> bool {
         self.since(V2025_03_26)
     }
 
@@ -73,7 +73,7 @@ impl Revision {
         self.since(V2026_07_28)
     }
 
-    pub(crate) fn has_elicitation(self) -> bool {
+    pub fn has_elicitation(self) -> bool {
         self.since(V2025_06_18)
     }
 
@@ -83,7 +83,7 @@ impl Revision {
     }
 
     /// `mode` in elicitations, and the mode `url`.
-    pub(crate) fn has_url_elicitation(self) -> bool {
+    pub fn has_url_elicitation(self) -> bool {
         self.since(V2025_11_25)
     }
 
@@ -108,6 +108,11 @@ impl Revision {
     /// Sampling with tools, and the sub-capabilities `tools` and `context`.
     pub(crate) fn has_sampling_tools(self) -> bool {
         self.since(V2025_11_25)
+    }
+
+    /// Every request of a session names its revision in a header [LIF-5].
+    pub fn has_version_header(self) -> bool {
+        self.since(V2025_06_18)
     }
 
     /// The `extensions` map of capabilities.

@@ -85,5 +85,6 @@ fn push_line(out: &mut Vec<u8>, data: &[u8]) {
     }
 }
 
+pub mod decode;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,5 @@
 //! What tests of a whole node stand on: a node on loopback, a scripted worker, a client that
-//! sends exactly the bytes it is told to.
+//! sends exactly the bytes it is told to; and a settled HTTP server for tests of clients.
 //!
 //! Invariant: nothing here sleeps to let something happen; it waits for a condition and gives up
 //! with a message after [`PATIENCE`]. For development only: nothing shipped depends on it.
@@ -14,6 +14,7 @@ mod legacy;
 mod pair;
 mod worker;
 mod node;
+mod stub;
 
 pub use crate::{
     http::{Door, Live, Request, Response, Sent},
@@ -22,6 +23,7 @@ pub use crate::{
     node::{Access, TestNode},
     pair::Pair,
     sse::{Event, Parser},
+    stub::{Replay, Seen, Stub},
     wait::{PATIENCE, soon, within},
     worker::{Script, TestWorker},
 };

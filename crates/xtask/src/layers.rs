@@ -16,8 +16,8 @@ const LAYERS: &[&[&str]] = &[
     &["ostler-actor"],
     &["ostler-protocol", "ostler-auth", "ostler-store"],
     &["ostler-rpc", "ostler-catalog"],
-    // The worker SDK stands beside the platform: see `BESIDE`.
-    &["ostler-hub", "ostler-worker"],
+    // The worker SDK and the client stand beside the platform: see `BESIDE`.
+    &["ostler-hub", "ostler-worker", "ostler-client"],
     &["ostler-dispatch"],
     &["ostler-session", "ostler-task"],
     &["ostler-edge"],
@@ -36,6 +36,10 @@ const BESIDE: &[(&str, &[&str])] = &[
             "ostler-protocol",
             "ostler-rpc",
         ],
+    ),
+    (
+        "ostler-client",
+        &["ostler-types", "ostler-env", "ostler-protocol"],
     ),
     (
         "ostler-hub",
@@ -65,7 +69,11 @@ const FOREIGN: &[(&[&str], &[&str])] = &[
             "http-body",
             "http-body-util",
         ],
-        &["ostler-edge", "ostler-node", "ostler"],
+        &["ostler-edge", "ostler-node", "ostler-client", "ostler"],
+    ),
+    (
+        &["rustls", "tokio-rustls", "rustls-native-certs"],
+        &["ostler-client"],
     ),
     (
         &["tonic", "tonic-prost", "prost"],

@@ -14,7 +14,7 @@ const BANNED: &[(&str, &str)] = &[
     ("native-tls", "TLS is rustls with aws-lc-rs"),
     (
         "reqwest",
-        "no crate fetches anything yet; an egress client with address checks comes first",
+        "HTTP goes out through `client` alone, which must be able to tell DNS, TCP and TLS apart",
     ),
 ];
 

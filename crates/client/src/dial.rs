@@ -1,0 +1,268 @@
+//! From a name to a connection, step by step, so that each step can say what went wrong.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::Uri;
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection},
+    rt::TokioIo,
+};
+use ostler_env::Env;
+use rustls::pki_types::ServerName;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::client::TlsStream;
+use tower_service::Service;
+
+use crate::{error::Error, tls::Tls};
+
+/// What a connection goes through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    Dns,
+    Tcp,
+    Tls,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Step::Dns => "DNS",
+            Step::Tcp => "TCP",
+            Step::Tls => "TLS",
+        })
+    }
+}
+
+/// Where to connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub host: String,
+    pub port: u16,
+    pub is_tls: bool,
+}
+
+impl Target {
+    /// The target of an `http` or `https` URL.
+    pub fn parse(url: &str) -> Result<Target, Error> {
+        let bad = |reason| Error::Url {
+            url: url.to_owned(),
+            reason,
+        };
+        let uri: Uri = url.parse().map_err(|_| bad("it does not parse"))?;
+        Self::of(&uri).map_err(bad)
+    }
+
+    /// Whether only this machine can be meant.
+    pub fn is_local(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        self.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
+    pub(crate) fn of(uri: &Uri) -> Result<Target, &'static str> {
+        let is_tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) => return Err("only http and https are spoken"),
+            None => return Err("it must begin with http:// or https://"),
+        };
+        let authority = uri.authority().ok_or("it names no host")?;
+        if authority.as_str().contains('@') {
+            return Err("credentials do not belong into a URL");
+        }
+        let host = authority.host();
+        let host = host.strip_prefix('[').unwrap_or(host);
+        let host = host.strip_suffix(']').unwrap_or(host);
+        Ok(Target {
+            host: host.to_owned(),
+            port: uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 }),
+            is_tls,
+        })
+    }
+
+    fn failed(&self, step: Step, reason: impl ToString) -> Error {
+        Error::Connect {
+            step,
+            target: self.to_string(),
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// The addresses of a name.
+pub async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Error> {
+    let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
+    let addresses: Vec<_> = found
+        .map_err(|why| target.failed(Step::Dns, why))?
+        .collect();
+    match addresses.is_empty() {
+        true => Err(target.failed(Step::Dns, "the name has no address")),
+        false => Ok(addresses),
+    }
+}
+
+/// A socket to the first address that takes it.
+pub async fn connect(target: &Target, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+    let mut last = io::Error::other("no address");
+    for address in addresses {
+        match TcpStream::connect(address).await {
+            Ok(stream) => {
+                // Messages are small and each is waited for.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(why) => last = why,
+        }
+    }
+    Err(target.failed(Step::Tcp, last))
+}
+
+/// The handshake over it.
+pub async fn secure(
+    target: &Target,
+    tls: &Tls,
+    tcp: TcpStream,
+) -> Result<TlsStream<TcpStream>, Error> {
+    let name = ServerName::try_from(target.host.clone());
+    let name = name.map_err(|why| target.failed(Step::Tls, why))?;
+    let shaken = tls.0.connect(name, tcp).await;
+    shaken.map_err(|why| target.failed(Step::Tls, why))
+}
+
+/// Makes connections for the pool of the HTTP library.
+#[derive(Clone)]
+pub(crate) struct Dialer {
+    pub env: Env,
+    pub tls: Option<Tls>,
+    pub step_max: Duration,
+}
+
+impl Service<Uri> for Dialer {
+    type Response = Wire;
+    type Error = Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Wire, Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let dialer = self.clone();
+        Box::pin(async move { dialer.dial(&uri).await })
+    }
+}
+
+impl Dialer {
+    async fn dial(&self, uri: &Uri) -> Result<Wire, Error> {
+        let target = Target::of(uri).map_err(|reason| Error::Url {
+            url: uri.to_string(),
+            reason,
+        })?;
+        let addresses = self.step(&target, Step::Dns, resolve(&target)).await?;
+        let tcp = self
+            .step(&target, Step::Tcp, connect(&target, &addresses))
+            .await?;
+        let io: Box<dyn Io> = match &self.tls {
+            Some(tls) if target.is_tls => Box::new(
+                self.step(&target, Step::Tls, secure(&target, tls, tcp))
+                    .await?,
+            ),
+            Some(_) | None => Box::new(tcp),
+        };
+        Ok(Wire(TokioIo::new(io)))
+    }
+
+    async fn step<T>(
+        &self,
+        target: &Target,
+        step: Step,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let done = self.env.until(self.env.now() + self.step_max, work).await;
+        done.unwrap_or_else(|| {
+            let reason = format!("nothing within {} s", self.step_max.as_secs());
+            Err(target.failed(step, reason))
+        })
+    }
+}
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A connection, with or without TLS, as the HTTP library wants it.
+pub(crate) struct Wire(TokioIo<Box<dyn Io>>);
+
+impl Connection for Wire {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+impl hyper::rt::Read for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl hyper::rt::Write for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(url: &str, expected: Option<&str>) {
+        let target = Target::parse(url);
+        let shown = target.map(|target| format!("{target} {}", target.is_tls));
+        assert_eq!(shown.ok().as_deref(), expected, "{url}");
+    }
+
+    #[test]
+    fn a_url_says_where_to_connect_to() {
+        check("http://a.example/mcp", Some("a.example:80 false"));
+        check("https://a.example/mcp", Some("a.example:443 true"));
+        check("http://[::1]:8080/mcp", Some("[::1]:8080 false"));
+        check("ftp://a.example", None);
+        check("a.example/mcp", None);
+        check("http://me:secret@a.example/mcp", None);
+    }
+}

@@ -1,0 +1,254 @@
+//! What a client needs of those it works for: answers to asks, an ear for news.
+
+use std::pin::Pin;
+
+use ostler_protocol::{Raw, Revision};
+
+use crate::{
+    error::{Error, protocol},
+    json,
+    request::ListKind,
+};
+
+/// Whom a client works for: a person at a terminal, a script, a bridge.
+pub trait Host: Send {
+    /// Something happened that is no answer yet.
+    fn notice(&mut self, notice: Notice);
+
+    /// The server asks. A host is asked only what was declared for it, and may take its time.
+    fn answer(&mut self, ask: Ask) -> Answering<'_>;
+}
+
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
+
+/// What a host can answer. It is declared to the server, so it must be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Abilities {
+    pub form: bool,
+    pub url: bool,
+    pub sample: bool,
+    pub roots: bool,
+}
+
+/// A question of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    Form {
+        message: String,
+        schema: Raw,
+    },
+    Url {
+        message: String,
+        url: String,
+    },
+    /// The parameters of `sampling/createMessage`.
+    Sample {
+        params: Raw,
+    },
+    Roots,
+}
+
+/// What the host says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// The result of the ask, as the specification defines it.
+    Given(Raw),
+    /// It will not answer.
+    Refused,
+}
+
+/// News of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Notice {
+    Progress {
+        progress: f64,
+        total: Option<f64>,
+        message: Option<String>,
+    },
+    Log {
+        level: String,
+        logger: Option<String>,
+        data: Raw,
+    },
+    /// A task stands there now.
+    Task {
+        id: String,
+        status: String,
+        message: Option<String>,
+    },
+    /// A list changed.
+    Changed(ListKind),
+    /// A resource changed.
+    Updated { uri: String },
+    /// A listen is heard from now on.
+    Listening,
+    /// A stream broke off and was taken up again.
+    Resumed,
+}
+
+impl Ask {
+    pub(crate) fn read(method: &str, params: &Raw) -> Result<Option<Ask>, Error> {
+        let text = |name: &str| json::text(params, name);
+        match method {
+            "elicitation/create" if text("mode").as_deref() == Some("url") => match text("url") {
+                Some(url) => Ok(Some(Ask::Url {
+                    message: text("message").unwrap_or_default(),
+                    url,
+                })),
+                None => protocol("a URL elicitation without URL"),
+            },
+            "elicitation/create" => match params.get("requestedSchema") {
+                Some(schema) => Ok(Some(Ask::Form {
+                    message: text("message").unwrap_or_default(),
+                    schema,
+                })),
+                None => protocol("an elicitation without requestedSchema"),
+            },
+            "sampling/createMessage" => Ok(Some(Ask::Sample {
+                params: params.clone(),
+            })),
+            "roots/list" => Ok(Some(Ask::Roots)),
+            _ => Ok(None),
+        }
+    }
+
+    pub fn method(&self) -> &'static str {
+        match self {
+            Ask::Form { .. } | Ask::Url { .. } => "elicitation/create",
+            Ask::Sample { .. } => "sampling/createMessage",
+            Ask::Roots => "roots/list",
+        }
+    }
+}
+
+impl Answer {
+    /// A form filled in, or consent to open a URL.
+    pub fn accepted(content: Option<Raw>) -> Answer {
+        let action = ("action", Raw::from_static("\"accept\""));
+        let content = content.map(|content| ("content", content));
+        Answer::Given(json::object([action].into_iter().chain(content)))
+    }
+
+    /// The person said no.
+    pub fn declined() -> Answer {
+        Answer::Given(Raw::from_static(r#"{"action":"decline"}"#))
+    }
+
+    /// The person went away without a decision.
+    pub fn cancelled() -> Answer {
+        Answer::Given(Raw::from_static(r#"{"action":"cancel"}"#))
+    }
+
+    /// What `model` says to a sampling request.
+    pub fn sampled(text: &str, model: &str) -> Answer {
+        let content = [("type", "text"), ("text", text)];
+        let content = content.map(|(name, value)| (name, Raw::from_text(value)));
+        Answer::Given(json::object([
+            ("role", Raw::from_static("\"assistant\"")),
+            ("content", json::object(content)),
+            ("model", Raw::from_text(model)),
+            ("stopReason", Raw::from_static("\"endTurn\"")),
+        ]))
+    }
+
+    pub fn roots<'a>(uris: impl IntoIterator<Item = &'a str>) -> Answer {
+        let root = |uri| json::object([("uri", Raw::from_text(uri))]);
+        let roots = json::array(uris.into_iter().map(root));
+        Answer::Given(json::object([("roots", roots)]))
+    }
+}
+
+impl Abilities {
+    /// Whether this ask was declared.
+    pub(crate) fn has(self, ask: &Ask) -> bool {
+        match ask {
+            Ask::Form { .. } => self.form,
+            Ask::Url { .. } => self.url,
+            Ask::Sample { .. } => self.sample,
+            Ask::Roots => self.roots,
+        }
+    }
+
+    /// The `capabilities` object of a revision.
+    pub(crate) fn declared(self, revision: Revision, extensions: Option<Raw>) -> Raw {
+        let empty = Raw::empty_object;
+        let url = self.url && revision.has_url_elicitation();
+        let modes = match revision.has_url_elicitation() {
+            true => json::object(
+                [("form", self.form), ("url", url)]
+                    .into_iter()
+                    .filter(|(_, has)| *has)
+                    .map(|(mode, _)| (mode, empty())),
+            ),
+            false => empty(),
+        };
+        let elicits = revision.has_elicitation() && (self.form || url);
+        let members = [
+            elicits.then_some(("elicitation", modes)),
+            self.sample.then(|| ("sampling", empty())),
+            self.roots.then(|| ("roots", empty())),
+            extensions.map(|extensions| ("extensions", extensions)),
+        ];
+        json::object(members.into_iter().flatten())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared(abilities: Abilities, date: &str) -> String {
+        let revision = Revision::parse(date).expect("a known date");
+        abilities.declared(revision, None).to_string()
+    }
+
+    #[test]
+    fn only_what_the_revision_has_is_declared() {
+        let all = Abilities {
+            form: true,
+            url: true,
+            sample: true,
+            roots: true,
+        };
+        let rest = r#""sampling":{},"roots":{}"#;
+        let rows = [
+            ("2024-11-05", format!("{{{rest}}}")),
+            ("2025-06-18", format!(r#"{{"elicitation":{{}},{rest}}}"#)),
+            (
+                "2025-11-25",
+                format!(r#"{{"elicitation":{{"form":{{}},"url":{{}}}},{rest}}}"#),
+            ),
+        ];
+        for (date, expected) in rows {
+            assert_eq!(declared(all, date), expected);
+        }
+        assert_eq!(declared(Abilities::default(), "2025-11-25"), "{}");
+        let url = Abilities {
+            url: true,
+            ..Abilities::default()
+        };
+        assert_eq!(declared(url, "2025-06-18"), "{}");
+    }
+
+    #[test]
+    fn asks_are_read_by_their_method_and_mode() {
+        let read =
+            |method: &str, params: &'static str| Ask::read(method, &Raw::from_static(params));
+        let url = read(
+            "elicitation/create",
+            r#"{"mode":"url","message":"m","url":"https://a.b"}"#,
+        );
+        assert!(matches!(url, Ok(Some(Ask::Url { .. }))));
+        let form = read(
+            "elicitation/create",
+            r#"{"message":"m","requestedSchema":{}}"#,
+        );
+        assert!(matches!(form, Ok(Some(Ask::Form { .. }))));
+        assert!(matches!(read("roots/list", "{}"), Ok(Some(Ask::Roots))));
+        assert!(matches!(
+            read("elicitation/create", "{}"),
+            Err(Error::Protocol(_))
+        ));
+        assert_eq!(read("tools/list", "{}"), Ok(None));
+    }
+}

@@ -1,0 +1,310 @@
+//! One HTTP exchange, within bounds.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{self, Client},
+    rt::TokioExecutor,
+};
+use ostler_env::Env;
+use ostler_protocol::Raw;
+use ostler_types::Secret;
+
+use crate::{
+    dial::{Dialer, Target},
+    error::{Error, protocol},
+    events::EventStream,
+    limits::{DEPTH_MAX, Limits},
+    message,
+    tls::Tls,
+};
+
+/// Where a Server is, and what goes along with every request to it.
+#[derive(Debug, Clone)]
+pub struct Endpoint {
+    pub url: String,
+    pub token: Option<Secret>,
+    pub headers: Vec<(String, String)>,
+}
+
+/// What to do at a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    Get,
+    Post,
+    Delete,
+}
+
+/// An endpoint with its pool of connections. Clones share the pool.
+#[derive(Clone)]
+pub struct Http {
+    pool: Client<Dialer, Full<Bytes>>,
+    uri: Uri,
+    /// What goes along with every request, the credential included.
+    headers: HeaderMap,
+    pub(crate) env: Env,
+    pub(crate) limits: Limits,
+}
+
+impl Http {
+    /// Connects to nothing yet.
+    pub fn new(env: Env, endpoint: &Endpoint, limits: Limits) -> Result<Http, Error> {
+        let target = Target::parse(&endpoint.url)?;
+        let tls = target.is_tls.then(Tls::system).transpose()?;
+        let dialer = Dialer {
+            env: env.clone(),
+            tls,
+            step_max: limits.connect_max,
+        };
+        let uri = endpoint.url.parse().map_err(|_| Error::Url {
+            url: endpoint.url.clone(),
+            reason: "it does not parse",
+        })?;
+        Ok(Http {
+            pool: Client::builder(TokioExecutor::new()).build(dialer),
+            uri,
+            headers: fixed_headers(endpoint)?,
+            env,
+            limits,
+        })
+    }
+
+    /// The same pool for another URL of the same origin: a credential goes nowhere else.
+    pub(crate) fn at(&self, reference: &str) -> Result<Http, Error> {
+        let bad = |reason| Error::Url {
+            url: reference.to_owned(),
+            reason,
+        };
+        let uri = resolve(&self.uri, reference).ok_or_else(|| bad("it does not parse"))?;
+        let target = Target::of(&uri).map_err(bad)?;
+        if Ok(target) != Target::of(&self.uri) {
+            return Err(bad("it leads to another origin"));
+        }
+        Ok(Http {
+            uri,
+            ..self.clone()
+        })
+    }
+
+    /// One request. `headers` go before the fixed ones. Any status is an answer.
+    pub async fn send(
+        &self,
+        verb: Verb,
+        headers: &[(&str, String)],
+        body: Bytes,
+    ) -> Result<Reply, Error> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = match verb {
+            Verb::Get => Method::GET,
+            Verb::Post => Method::POST,
+            Verb::Delete => Method::DELETE,
+        };
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        for (name, value) in headers {
+            let (name, value) = line(name, value)?;
+            request.headers_mut().insert(name, value);
+        }
+        let response = self.pool.request(request).await.map_err(not_sent)?;
+        let (head, body) = response.into_parts();
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
+            body,
+            bytes_max: self.limits.message_bytes_max,
+        })
+    }
+}
+
+fn fixed_headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {
+    let mut headers = HeaderMap::new();
+    let agent = concat!("ostler/", env!("CARGO_PKG_VERSION"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
+    for (name, value) in &endpoint.headers {
+        let (name, value) = line(name, value)?;
+        headers.append(name, value);
+    }
+    if let Some(token) = &endpoint.token {
+        let (name, mut value) = line("authorization", &format!("Bearer {}", token.expose()))?;
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn line(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
+    let bad = || Error::Header {
+        name: name.to_owned(),
+    };
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad())?;
+    Ok((name.parse().map_err(|_| bad())?, value))
+}
+
+/// Our own error is somewhere in the library's chain of sources if it came to no connection.
+fn not_sent(error: legacy::Error) -> Error {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    let mut reason = error.to_string();
+    while let Some(error) = source {
+        if let Some(ours) = error.downcast_ref::<Error>() {
+            return ours.clone();
+        }
+        reason = error.to_string();
+        source = error.source();
+    }
+    Error::Broken { reason }
+}
+
+/// Absolute, or a path of the same authority ([A-1]).
+fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
+    if reference.contains("://") {
+        return reference.parse().ok();
+    }
+    let path = match reference.starts_with('/') {
+        true => reference.to_owned(),
+        false => {
+            let folder = base
+                .path()
+                .rsplit_once('/')
+                .map_or("", |(folder, _)| folder);
+            format!("{folder}/{reference}")
+        }
+    };
+    let builder = Uri::builder()
+        .scheme(base.scheme()?.clone())
+        .authority(base.authority()?.clone());
+    builder.path_and_query(path).build().ok()
+}
+
+/// The head of an answer, and its body to come. Dropping it closes what is still open.
+pub struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Incoming,
+    bytes_max: usize,
+}
+
+impl Reply {
+    pub fn status(&self) -> u16 {
+        self.status.as_u16()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub fn is_stream(&self) -> bool {
+        self.is_of("text/event-stream")
+    }
+
+    fn is_of(&self, media_type: &str) -> bool {
+        let kind = self.header("content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case(media_type)
+    }
+
+    /// The events of the body.
+    pub fn events(self) -> EventStream {
+        EventStream::new(self.body, self.bytes_max)
+    }
+
+    /// The whole body.
+    pub async fn bytes(self) -> Result<Bytes, Error> {
+        let whole = Limited::new(self.body, self.bytes_max).collect().await;
+        match whole {
+            Ok(whole) => Ok(whole.to_bytes()),
+            Err(why) if why.is::<LengthLimitError>() => {
+                protocol(format!("an answer of more than {} bytes", self.bytes_max))
+            }
+            Err(why) => Err(Error::Broken {
+                reason: why.to_string(),
+            }),
+        }
+    }
+
+    /// What an answer that is no success means. A JSON-RPC error in it goes before the status.
+    pub(crate) async fn refusal(self) -> Error {
+        let status = self.status();
+        let challenge = self.header("www-authenticate").map(str::to_owned);
+        let location = self.header("location").map(str::to_owned);
+        let bytes = self.bytes().await.unwrap_or_default();
+        let body = Raw::parse(bytes.clone(), DEPTH_MAX).ok();
+        let error = body.as_ref().and_then(|body| body.get("error"));
+        let rpc = error.and_then(|error| message::read_error(&error).ok());
+        let message = match (&rpc, location) {
+            (Some(rpc), _) => rpc.message.clone(),
+            (None, Some(location)) => format!("it redirects to {location}"),
+            (None, None) => excerpt(&bytes),
+        };
+        match (status, rpc) {
+            (401 | 403, _) => Error::Refused {
+                status,
+                challenge,
+                message,
+            },
+            (429 | 503, _) => Error::Busy { status, message },
+            (_, Some(rpc)) => Error::Rpc(rpc),
+            (_, None) => Error::Status { status, message },
+        }
+    }
+}
+
+/// The first line of a body, as far as it can be shown.
+fn excerpt(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.trim().lines().next().unwrap_or_default();
+    let shown = line.chars().filter(|c| !c.is_control());
+    shown.take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(base: &str, reference: &str, expected: Option<&str>) {
+        let resolved = resolve(&base.parse().unwrap(), reference);
+        let resolved = resolved.map(|uri| uri.to_string());
+        assert_eq!(resolved.as_deref(), expected, "{base} {reference}");
+    }
+
+    #[test]
+    fn the_message_url_is_found_beside_the_stream() {
+        let base = "http://a.example:1/x/sse?y=1";
+        check(
+            base,
+            "/messages?s=1",
+            Some("http://a.example:1/messages?s=1"),
+        );
+        check(
+            base,
+            "messages?s=1",
+            Some("http://a.example:1/x/messages?s=1"),
+        );
+        check(base, "https://b.example/m", Some("https://b.example/m"));
+        check(base, "/a b", None);
+    }
+
+    #[tokio::test]
+    async fn a_credential_stays_at_its_origin() {
+        let endpoint = Endpoint {
+            url: "http://a.example/sse".to_owned(),
+            token: Some(Secret::new("t")),
+            headers: Vec::new(),
+        };
+        let http = Http::new(Env::system(), &endpoint, Limits::default()).unwrap();
+        assert!(http.at("/messages").is_ok());
+        for other in [
+            "https://a.example/m",
+            "http://b.example/m",
+            "http://a.example:81/m",
+            "//b/m",
+        ] {
+            let is_refused = match http.at(other) {
+                Ok(http) => http.uri.host() == Some("a.example"),
+                Err(error) => matches!(error, Error::Url { .. }),
+            };
+            assert!(is_refused, "{other}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! An MCP client over HTTP for every revision: what a Server offers, called from Rust.
+//!
+//! Invariant: whatever the server sends is read within bounds, and no loop over its answers is
+//! without an end. A credential goes to the origin it was given for and nowhere else.
+//! Must not know: terminals, people, configuration, or anything of the platform but its wire
+//! values. Asks and news go to a [`Host`]; what a person sees of them is the host's business.
+//! Start with [`Client::connect`]; `negotiate` finds the era, `modern` and `legacy` speak it.
+
+// What both eras share.
+mod error;
+mod json;
+mod message;
+mod host;
+mod limits;
+mod stop;
+// HTTP.
+mod dial;
+mod tls;
+mod http;
+mod events;
+mod news;
+// The eras.
+mod headers;
+mod modern;
+mod legacy;
+mod negotiate;
+mod request;
+mod client;
+mod probe;
+
+pub use crate::{
+    client::{Client, Facts, Options},
+    dial::{Step, Target, connect, resolve, secure},
+    error::Error,
+    events::EventStream,
+    host::{Abilities, Answer, Answering, Ask, Host, Notice},
+    http::{Endpoint, Http, Reply, Verb},
+    json::{object, parse},
+    limits::Limits,
+    message::RpcError,
+    negotiate::EraChoice,
+    probe::knock,
+    request::{Filter, ListKind, Request},
+    stop::{Stop, Stopper, stopper},
+    tls::Tls,
+};

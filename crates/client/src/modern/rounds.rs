@@ -1,0 +1,101 @@
+//! Requests that ask: each round of questions ends one request, the answers begin the next ([MR-4]).
+
+use ostler_protocol::Raw;
+
+use super::Modern;
+use crate::{
+    error::{Error, protocol},
+    host::{Answer, Ask, Host},
+    json,
+    request::Request,
+};
+
+/// What the last round gave.
+pub(super) enum Ended {
+    Complete(Raw),
+    /// The flat task it became.
+    Task(Raw),
+}
+
+/// How one round ended.
+enum Round {
+    Last(Ended),
+    Asked { requests: Raw, state: Option<Raw> },
+}
+
+impl Modern {
+    /// Asks and answers until there is a result, within the bound on rounds.
+    pub(super) async fn rounds(
+        &self,
+        request: &Request,
+        host: &mut dyn Host,
+    ) -> Result<Ended, Error> {
+        let headers = request.param_mirrors();
+        let params = request.params();
+        let mut now = params.clone();
+        for _ in 0..self.http.limits.rounds_max {
+            let result = self
+                .exchange(request.method(), &now, &headers, host)
+                .await?;
+            let (requests, state) = match read(result)? {
+                Round::Asked { requests, state } => (requests, state),
+                Round::Last(ended) => return Ok(ended),
+            };
+            let answers = self.answers(&requests, host).await?;
+            let state = state.map(|state| ("requestState", state));
+            let answers = (!is_empty(&requests)).then_some(("inputResponses", answers));
+            if answers.is_none() {
+                // A state alone means "come again": not at once ([MR-9]).
+                self.http.env.sleep(self.http.limits.poll).await;
+            }
+            now = json::extended(&params, answers.into_iter().chain(state));
+        }
+        protocol("it asks without end")
+    }
+
+    /// The answers to questions by their keys. What cannot be answered ends the request, because
+    /// a round without that answer would be asked again.
+    pub(super) async fn answers(&self, requests: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
+        let mut answers = Vec::new();
+        for (key, request) in requests.members() {
+            let method = json::text(&request, "method").unwrap_or_default();
+            let params = request.get("params").unwrap_or_default();
+            let Some(ask) = Ask::read(&method, &params)? else {
+                return protocol(format!("it asks {method}, which is no question"));
+            };
+            if !self.abilities.has(&ask) {
+                return protocol(format!("it asks {method}, which was not declared"));
+            }
+            let method = ask.method();
+            match host.answer(ask).await {
+                Answer::Given(answer) => answers.push((key, answer)),
+                Answer::Refused => return Err(Error::Unanswered(method)),
+            }
+        }
+        Ok(json::object(answers))
+    }
+}
+
+fn is_empty(object: &Raw) -> bool {
+    object.members().next().is_none()
+}
+
+fn read(result: Raw) -> Result<Round, Error> {
+    match json::text(&result, "resultType").as_deref() {
+        // Servers of the first days leave it out.
+        None | Some("complete") => Ok(Round::Last(Ended::Complete(result))),
+        Some("task") => Ok(Round::Last(Ended::Task(result))),
+        Some("input_required") => {
+            let requests = result.get("inputRequests");
+            let state = result.get("requestState");
+            if requests.is_none() && state.is_none() {
+                return protocol("it requires input but asks nothing");
+            }
+            Ok(Round::Asked {
+                requests: requests.unwrap_or_default(),
+                state,
+            })
+        }
+        Some(other) => protocol(format!("unknown resultType {other:?}")),
+    }
+}

@@ -1,0 +1,62 @@
+//! Looking at a server from outside: exchanges whose answer is of interest whatever it is.
+
+use bytes::Bytes;
+use ostler_protocol::{Raw, RequestId, Revision};
+
+use crate::{
+    client::{Client, Dialect},
+    error::Error,
+    http::{Http, Reply, Verb},
+    json, message, news,
+    request::Filter,
+};
+
+/// A harmless modern request, sent as it would be by a client that can do nothing.
+pub async fn knock(http: &Http) -> Result<Reply, Error> {
+    let revision = Revision::LATEST_MODERN.as_str();
+    let meta = json::object([
+        (
+            "io.modelcontextprotocol/protocolVersion",
+            Raw::from_text(revision),
+        ),
+        ("io.modelcontextprotocol/clientInfo", news::client_info()),
+        (
+            "io.modelcontextprotocol/clientCapabilities",
+            Raw::empty_object(),
+        ),
+    ]);
+    let params = json::object([("_meta", meta)]);
+    let body = message::request(&RequestId::number(1), "server/discover", params);
+    let headers = [
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", revision),
+        ("mcp-method", "server/discover"),
+    ];
+    let headers = headers.map(|(name, value)| (name, value.to_owned()));
+    http.send(Verb::Post, &headers, body).await
+}
+
+impl Client {
+    /// The answer that would carry changes, to look at how it travels. Over HTTP+SSE, whose only
+    /// stream is in use, that of another session.
+    pub async fn open_stream(&self) -> Result<Reply, Error> {
+        let legacy = match &self.dialect {
+            Dialect::Modern(modern) => {
+                return modern.open_listen(&Filter::default(), &self.facts).await;
+            }
+            Dialect::Legacy(legacy) => legacy,
+        };
+        let headers = [("accept", "text/event-stream".to_owned())];
+        let line = &legacy.line;
+        let reply = match self.facts.is_pair {
+            true => line.http.send(Verb::Get, &headers, Bytes::new()).await?,
+            false => line.send(Verb::Get, &headers, Bytes::new()).await?,
+        };
+        match reply.status() {
+            200 => Ok(reply),
+            405 => Err(Error::NotOffered("a stream of its own (GET)")),
+            _ => Err(reply.refusal().await),
+        }
+    }
+}

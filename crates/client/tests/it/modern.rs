@@ -1,0 +1,246 @@
+//! Modern requests: streams, rounds of questions, listening.
+
+use ostler_client::{
+    Answer, Client, EraChoice, Error, Filter, ListKind, Notice, Request, object, parse,
+};
+use ostler_env::Env;
+use ostler_testkit::{Replay, soon};
+use serde_json::{Value, json};
+
+use crate::world::{Ear, call, connect, event, form, modern, ok, options, result, run};
+
+fn done(text: &str) -> Value {
+    json!({"resultType": "complete", "content": [{"type": "text", "text": text}]})
+}
+
+#[tokio::test]
+async fn news_comes_before_the_result_of_a_stream() {
+    let stub = modern(|seen| {
+        let progress = json!({"jsonrpc": "2.0", "method": "notifications/progress",
+            "params": {"progressToken": 2, "progress": 1, "total": 2, "message": "half"}});
+        let log = json!({"jsonrpc": "2.0", "method": "notifications/message",
+            "params": {"level": "info", "data": "hello"}});
+        let result = result(seen, done("yes"));
+        let pieces = [progress, log, result].map(|message| format!(": ka\n\ndata: {message}\n\n"));
+        Replay::stream(&pieces.each_ref().map(String::as_str))
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let mut ear = Ear::new();
+    assert_eq!(
+        run(&client, &call("t"), &mut ear).await.unwrap(),
+        done("yes")
+    );
+    let [Notice::Progress { progress, .. }, Notice::Log { level, .. }] = &ear.notices[..] else {
+        panic!("{:?}", ear.notices);
+    };
+    assert_eq!((*progress, level.as_str()), (1.0, "info"));
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_is_no_result() {
+    for cut in [true, false] {
+        let stub = modern(move |_| {
+            let stream = Replay::stream(&[": ka\n\n"]);
+            if cut { stream.cut() } else { stream }
+        })
+        .await;
+        let client = connect(&stub, EraChoice::Auto).await.unwrap();
+        let broken = run(&client, &call("t"), &mut Ear::new()).await;
+        assert!(matches!(broken, Err(Error::Broken { .. })), "{broken:?}");
+    }
+}
+
+#[tokio::test]
+async fn rounds_of_questions_are_answered_with_the_state_as_it_came() {
+    let stub = modern(|seen| {
+        let params = &seen.json()["params"];
+        let ask = |state: &str, key: &str| {
+            let request = json!({"method": "elicitation/create", "params": form()});
+            json!({"resultType": "input_required", "inputRequests": {key: request}, "requestState": state})
+        };
+        ok(seen, match params["requestState"].as_str() {
+            None => ask("s/1", "first"),
+            Some("s/1") => ask("s/2", "second"),
+            Some(_) => done(&params["inputResponses"].to_string()),
+        })
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let mut ear = Ear::new();
+    let answered = run(&client, &call("t"), &mut ear).await.unwrap();
+    let expected = r#"{"second":{"action":"accept","content":{"name":"Ada"}}}"#;
+    assert_eq!(answered["content"][0]["text"], expected);
+    assert_eq!(ear.asks.len(), 2);
+    // Each retry is a whole request of its own [MR-4].
+    let calls = stub.seen();
+    let ids: Vec<_> = calls[1..]
+        .iter()
+        .map(|seen| seen.json()["id"].clone())
+        .collect();
+    assert_eq!(ids, [json!(2), json!(3), json!(4)]);
+    assert!(
+        calls[1..]
+            .iter()
+            .all(|seen| seen.json()["params"]["name"] == "t")
+    );
+    assert!(
+        calls[1..]
+            .iter()
+            .all(|seen| seen.header("mcp-name") == Some("t"))
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_answered_ends_the_request() {
+    let ask = |method: &'static str| {
+        let request = json!({"method": method, "params": form()});
+        json!({"resultType": "input_required", "inputRequests": {"k": request}})
+    };
+    let stub = modern(move |seen| ok(seen, ask("elicitation/create"))).await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let mut ear = Ear::new();
+    // Without end: each round is answered, and asked again.
+    let endless = run(&client, &call("t"), &mut ear).await;
+    assert!(matches!(endless, Err(Error::Protocol(_))), "{endless:?}");
+    assert_eq!(ear.asks.len(), 16);
+    ear.answer = Answer::Refused;
+    let refused = run(&client, &call("t"), &mut ear).await;
+    assert_eq!(refused, Err(Error::Unanswered("elicitation/create")));
+    // Nobody is asked what was not declared.
+    let stub = modern(move |seen| ok(seen, ask("sampling/createMessage"))).await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let mut ear = Ear::new();
+    let undeclared = run(&client, &call("t"), &mut ear).await;
+    assert!(matches!(undeclared, Err(Error::Protocol(_))) && ear.asks.is_empty());
+}
+
+#[tokio::test]
+async fn annotated_arguments_go_along_as_headers() {
+    let stub = modern(|seen| ok(seen, done("x"))).await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let tool =
+        r#"{"name":"t","inputSchema":{"properties":{"to":{"type":"string","x-mcp-header":"To"}}}}"#;
+    let request = Request::Call {
+        name: "t".to_owned(),
+        arguments: parse(r#"{"to":"grün"}"#).unwrap(),
+        tool: Some(parse(tool).unwrap()),
+    };
+    run(&client, &request, &mut Ear::new()).await.unwrap();
+    assert_eq!(
+        stub.seen()[1].header("mcp-param-to"),
+        Some("=?base64?Z3LDvG4=?=")
+    );
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_not_held() {
+    let text = "x".repeat(70 << 10);
+    let stub = modern(move |seen| ok(seen, done(&text))).await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let large = run(&client, &call("t"), &mut Ear::new()).await;
+    assert!(matches!(large, Err(Error::Protocol(_))), "{large:?}");
+}
+
+#[tokio::test]
+async fn a_listen_hears_changes_and_begins_anew_when_its_stream_ends() {
+    let stub = modern(|seen| {
+        let filter = &seen.json()["params"]["notifications"];
+        assert_eq!(
+            *filter,
+            json!({"toolsListChanged": true, "resourceSubscriptions": ["a:b"]})
+        );
+        let note = |method: &str, params: Value| {
+            let message = json!({"jsonrpc": "2.0", "method": method, "params": params});
+            format!("data: {message}\n\n")
+        };
+        let pieces = [
+            note("notifications/subscriptions/acknowledged", json!({})),
+            note("notifications/tools/list_changed", json!({})),
+            note("notifications/resources/updated", json!({"uri": "a:b"})),
+        ];
+        Replay::stream(&pieces.each_ref().map(String::as_str)).cut()
+    })
+    .await;
+    let (options, stopper) = options(stub.url("/mcp"), EraChoice::Auto);
+    let client = soon("a client", Client::connect(Env::system(), options))
+        .await
+        .unwrap();
+    let mut ear = Counting {
+        ear: Ear::new(),
+        stopper,
+    };
+    let filter = Filter {
+        uris: vec!["a:b".to_owned()],
+    };
+    let heard = soon("the end", client.listen(&filter, &mut ear)).await;
+    assert_eq!(heard, Err(Error::Stopped));
+    let once = [
+        Notice::Listening,
+        Notice::Changed(ListKind::Tools),
+        Notice::Updated {
+            uri: "a:b".to_owned(),
+        },
+    ];
+    assert_eq!(ear.ear.notices, [once.clone(), once].concat());
+}
+
+/// Has enough after six notices.
+struct Counting {
+    ear: Ear,
+    stopper: ostler_client::Stopper,
+}
+
+impl ostler_client::Host for Counting {
+    fn notice(&mut self, notice: Notice) {
+        if self.ear.notices.len() < 6 {
+            self.ear.notices.push(notice);
+        }
+        if self.ear.notices.len() == 6 {
+            self.stopper.stop();
+        }
+    }
+
+    fn answer(&mut self, ask: ostler_client::Ask) -> ostler_client::Answering<'_> {
+        self.ear.answer(ask)
+    }
+}
+
+#[tokio::test]
+async fn numbers_pass_as_they_are() {
+    let stub = modern(|seen| {
+        let body = seen.json();
+        assert!(String::from_utf8_lossy(&seen.body).contains("12345678901234567890123.5"));
+        let text = format!(
+            r#"{{"jsonrpc":"2.0","id":{},"result":{{"resultType":"complete","n":1.000000000000000000001}}}}"#,
+            body["id"]
+        );
+        Replay::stream(&[&format!("data: {text}\n\n")])
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let number = parse("12345678901234567890123.5").unwrap();
+    let request = Request::Call {
+        name: "t".to_owned(),
+        arguments: object([("n", number)]),
+        tool: None,
+    };
+    let result = soon("a result", client.run(&request, &mut Ear::new()))
+        .await
+        .unwrap();
+    assert!(result.as_str().contains("1.000000000000000000001"));
+}
+
+#[tokio::test]
+async fn ids_and_priming_events_of_a_confused_server_do_no_harm() {
+    let stub = modern(|seen| {
+        let result = event("9", &result(seen, done("yes")));
+        Replay::stream(&["id: 1\ndata: \n\n", &result])
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    assert_eq!(
+        run(&client, &call("t"), &mut Ear::new()).await.unwrap(),
+        done("yes")
+    );
+}

@@ -1,0 +1,167 @@
+//! A client with a host that remembers, and the messages of servers.
+
+use std::time::Duration;
+
+use ostler_client::{
+    Abilities, Answer, Answering, Ask, Client, Endpoint, EraChoice, Error, Host, Limits, Notice,
+    Options, Request, Stopper, object, parse, stopper,
+};
+use ostler_env::Env;
+use ostler_protocol::Raw;
+use ostler_testkit::{Replay, Seen, Stub, soon};
+use ostler_types::Secret;
+use serde_json::{Value, json};
+
+/// Remembers what it heard, and gives the same answer to every ask.
+pub struct Ear {
+    pub notices: Vec<Notice>,
+    pub asks: Vec<Ask>,
+    pub answer: Answer,
+}
+
+impl Ear {
+    pub fn new() -> Self {
+        let name = Raw::from_static(r#"{"name":"Ada"}"#);
+        Self {
+            notices: Vec::new(),
+            asks: Vec::new(),
+            answer: Answer::accepted(Some(name)),
+        }
+    }
+}
+
+impl Host for Ear {
+    fn notice(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    fn answer(&mut self, ask: Ask) -> Answering<'_> {
+        self.asks.push(ask);
+        let answer = self.answer.clone();
+        Box::pin(async move { answer })
+    }
+}
+
+/// Able to fill forms; everything happens fast.
+pub fn options(url: String, choice: EraChoice) -> (Options, Stopper) {
+    let (stopper, stop) = stopper();
+    let ms = Duration::from_millis;
+    let options = Options {
+        endpoint: Endpoint {
+            url,
+            token: Some(Secret::new("secret")),
+            headers: Vec::new(),
+        },
+        choice,
+        abilities: Abilities {
+            form: true,
+            ..Abilities::default()
+        },
+        log_level: None,
+        limits: Limits {
+            message_bytes_max: 64 << 10,
+            retry: ms(1),
+            poll: ms(1),
+            resumptions_max: 3,
+            ..Limits::default()
+        },
+        stop,
+    };
+    (options, stopper)
+}
+
+pub async fn connect(stub: &Stub, choice: EraChoice) -> Result<Client, Error> {
+    let (options, _) = options(stub.url("/mcp"), choice);
+    soon("a connection", Client::connect(Env::system(), options)).await
+}
+
+pub fn call(name: &str) -> Request {
+    Request::Call {
+        name: name.to_owned(),
+        arguments: object::<&str>([]),
+        tool: None,
+    }
+}
+
+/// A call of a tool with this entry in its list.
+pub fn call_of(tool: &Value) -> Request {
+    Request::Call {
+        name: tool["name"].as_str().expect("a name").to_owned(),
+        arguments: object::<&str>([]),
+        tool: Some(parse(&tool.to_string()).expect("it is JSON")),
+    }
+}
+
+pub async fn run(client: &Client, request: &Request, ear: &mut Ear) -> Result<Value, Error> {
+    let result = soon("a result", client.run(request, ear)).await?;
+    Ok(result.to().expect("a result is JSON"))
+}
+
+/// The response to a request.
+pub fn result(seen: &Seen, result: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": result})
+}
+
+pub fn ok(seen: &Seen, body: Value) -> Replay {
+    Replay::json(200, &result(seen, body))
+}
+
+pub fn error(seen: &Seen, status: u16, code: i64, data: Value) -> Replay {
+    let error = json!({"code": code, "message": "no", "data": data});
+    let body = json!({"jsonrpc": "2.0", "id": seen.json()["id"], "error": error});
+    Replay::json(status, &body)
+}
+
+/// An event with an id.
+pub fn event(id: &str, message: &Value) -> String {
+    format!("id: {id}\ndata: {message}\n\n")
+}
+
+/// A modern server: `server/discover` and whatever `rest` says.
+pub async fn modern(rest: impl Fn(&Seen) -> Replay + Send + Sync + 'static) -> Stub {
+    Stub::start(move |seen| match seen.about().as_str() {
+        "server/discover" => ok(
+            seen,
+            json!({"resultType": "complete", "supportedVersions": ["2026-07-28"], "ttlMs": 0,
+                "cacheScope": "private", "capabilities": capabilities()}),
+        ),
+        _ => rest(seen),
+    })
+    .await
+}
+
+/// A session at a server of this revision, and whatever `rest` says.
+pub async fn legacy(
+    date: &'static str,
+    rest: impl Fn(&Seen) -> Replay + Send + Sync + 'static,
+) -> Stub {
+    Stub::start(move |seen| match seen.about().as_str() {
+        "server/discover" => error(seen, 400, -32600, Value::Null),
+        "initialize" => ok(seen, initialized(date)).header("Mcp-Session-Id", "s-1"),
+        "notifications/initialized" | "response" => Replay::status(202),
+        "DELETE" => Replay::status(204),
+        _ => rest(seen),
+    })
+    .await
+}
+
+/// Everything; changes are announced of tools alone.
+fn capabilities() -> Value {
+    json!({"tools": {"listChanged": true}, "prompts": {}, "resources": {"subscribe": true},
+        "completions": {}, "logging": {}})
+}
+
+pub fn initialized(date: &str) -> Value {
+    let mut capabilities = capabilities();
+    capabilities["tasks"] = json!({"requests": {"tools": {"call": {}}}, "cancel": {}});
+    json!({
+        "protocolVersion": date,
+        "capabilities": capabilities,
+        "serverInfo": {"name": "stub", "version": "1"},
+    })
+}
+
+/// The form that servers here ask.
+pub fn form() -> Value {
+    json!({"message": "who?", "requestedSchema": {"type": "object", "properties": {"name": {"type": "string"}}}})
+}

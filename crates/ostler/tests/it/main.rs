@@ -1,0 +1,9 @@
+//! The real binary, as people and scripts run it.
+
+mod world;
+mod commands;
+mod asks;
+mod refusals;
+mod broken;
+mod doctor;
+mod tls;
