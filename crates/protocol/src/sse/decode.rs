@@ -178,7 +178,10 @@ mod tests {
         Ok(frames)
     }
 
-    fn check(stream: &[u8], expected: &[(Option<&str>, Option<&str>, Option<u64>, &str)]) {
+    /// Name, id, retry and data of an event.
+    type Expected<'a> = (Option<&'a str>, Option<&'a str>, Option<u64>, &'a str);
+
+    fn check(stream: &[u8], expected: &[Expected]) {
         let events = expected.iter().map(|(name, id, retry_ms, data)| {
             Frame::Event(Event {
                 name: name.map(str::to_owned),
