@@ -10,7 +10,7 @@ use crate::{
     actor::{Actor, Adopt, AdoptedCall, Control, Data, Join, Port, Told, sources::Wake},
     lifetime::Lifetime,
     resources::{Updates, Watch},
-    state::{Adopted, Adoption, CallFacts, Effects, Input, Notice},
+    state::{Act, Adopted, Adoption, CallFacts, Effects, Input, Notice},
     stream::{StreamId, Writer},
 };
 
@@ -47,6 +47,12 @@ impl<W: Workers> Turn<W> {
             alarm: false,
             stop: None,
         }
+    }
+
+    /// Whether a reader came that is not among the readers yet.
+    fn has_join(&self) -> bool {
+        let is_join = |act: &Act| matches!(act, Act::Listen { .. } | Act::Replay { .. });
+        self.effects.acts.iter().any(is_join)
     }
 
     /// The index under which an arrival will be found.
@@ -286,6 +292,10 @@ impl<W: Workers> Actor<W> {
 
     /// Forgets readers whose connection is gone.
     fn readers_left(&mut self, turn: &mut Turn<W>) {
+        if turn.has_join() {
+            // Who comes as another leaves must not be taken for gone: to be looked at after it.
+            return self.sources.departures.tell();
+        }
         let standalone = self.readers.get(&StreamId::STANDALONE);
         let taken = standalone.and_then(Writer::taken);
         self.readers.retain(|_, writer| !writer.is_done());

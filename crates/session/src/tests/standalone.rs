@@ -15,6 +15,24 @@ async fn the_newest_listener_wins_and_the_older_is_told_to_come_back() {
     silent(&mut newer).await;
 }
 
+/// In one turn of the session, that is.
+#[tokio::test(start_paused = true)]
+async fn a_listener_that_comes_as_another_reader_leaves_is_heard_of() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (other, _attempt, _) = world.adopt_kept(&held, 1).await;
+    drop(other);
+    let mut reader = held.listen().await.expect("listening");
+    assert_eq!(shown(&next(&mut reader).await), "priming");
+    world
+        .catalogs
+        .register(&server(), &worker(), offer(&["echo", "a"]));
+    assert_eq!(
+        shown(&next(&mut reader).await),
+        "notifications/tools/list_changed"
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn event_ids_differ_in_all_streams_of_a_session() {
     let world = World::new();
