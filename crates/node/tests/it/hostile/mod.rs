@@ -5,6 +5,7 @@ mod http;
 mod h2;
 mod headers;
 mod jsonrpc;
+mod sse;
 
 use std::collections::BTreeSet;
 
@@ -64,6 +65,30 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "gating::a_modern_client_is_told_what_it_would_have_to_declare",
     ),
     ("RPC-058", "strangers::a_foreign_task_is_an_unknown_one"),
+    (
+        "SSE-002",
+        "resume::each_of_three_calls_is_resumed_with_its_own_events_only",
+    ),
+    (
+        "SSE-007",
+        "resume::each_of_three_calls_is_resumed_with_its_own_events_only",
+    ),
+    (
+        "SSE-008",
+        "disconnect::a_legacy_call_runs_on_and_its_result_is_resumed",
+    ),
+    (
+        "SSE-018",
+        "disconnect::a_modern_call_is_cancelled_when_its_client_leaves_the_stream",
+    ),
+    (
+        "SSE-025",
+        "modern::a_listen_tells_of_lists_resources_and_tasks_it_asked_for",
+    ),
+    (
+        "SSE-026",
+        "modern::a_listen_tells_of_lists_resources_and_tasks_it_asked_for",
+    ),
 ];
 
 /// Entries that are not run, and why.
@@ -85,9 +110,10 @@ fn no_entry_of_the_corpus_is_forgotten() {
         http::table(&nowhere),
         headers::table(&nowhere),
         jsonrpc::table(&nowhere),
+        sse::table(&nowhere),
     ];
     let tables = tables.iter().flatten().map(|(entry, ..)| *entry);
-    let singles = [http::SINGLE, h2::SINGLE, jsonrpc::SINGLE].concat();
+    let singles = [http::SINGLE, h2::SINGLE, jsonrpc::SINGLE, sse::SINGLE].concat();
     let elsewhere = ELSEWHERE.iter().chain(SKIPPED).map(|(entry, _)| *entry);
     let run: BTreeSet<String> = tables
         .chain(singles)
