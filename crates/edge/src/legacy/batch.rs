@@ -8,7 +8,7 @@ use ostler_session::HeldSession;
 use super::{
     begin,
     call::Begun,
-    failed, notify,
+    count, failed, notify,
     post::{self, Form, Post},
 };
 use crate::routes::Exchange;
@@ -27,6 +27,9 @@ pub async fn deliver(
             revision.as_str()
         );
         return failed(&exchange, None, Fault::InvalidRequest(reason));
+    }
+    if let Err(fault) = count(&exchange, &messages) {
+        return failed(&exchange, None, fault);
     }
     let (mut post, mut lost) = (Post::new(held.clone()), None);
     for message in messages {

@@ -165,6 +165,12 @@ async fn notify(held: &HeldSession, notification: LegacyNotification) -> Result<
     }
 }
 
+/// Each message of a batch counts as a request [BAT-8]; the first was counted at the door.
+fn count(exchange: &Exchange, messages: &[LegacyMessage]) -> Result<(), Fault> {
+    let mut more = messages.iter().skip(1);
+    more.try_for_each(|_| exchange.edge.rates.check(&exchange.caller))
+}
+
 /// The response to what gets no reply [SH-3].
 fn taken(exchange: &Exchange, result: Result<(), SessionError>) -> Response {
     match result {

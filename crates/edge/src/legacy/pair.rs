@@ -271,6 +271,7 @@ async fn deliver(
             return Err((None, Fault::InvalidRequest(reason)));
         }
     };
+    super::count(exchange, &messages).map_err(|fault| (None, fault))?;
     for message in messages {
         let id = super::id_of(&message).cloned();
         let done = perform(exchange, headers, held, message).await;

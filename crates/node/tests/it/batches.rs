@@ -284,6 +284,18 @@ async fn an_id_counts_once_in_a_batch() {
     world.end(session).await;
 }
 
+/// [BAT-8]: nobody sends more by sending it together.
+#[tokio::test]
+async fn each_message_of_a_batch_counts_for_the_rate() {
+    let world = World::with(|config| config.edge.limits.requests_per_second_max = 20).await;
+    let session = Session::open_as(B, &world.door(), json!({})).await;
+    let pings: Vec<Value> = (0..40).map(ping).collect();
+    let refused = session.door.send(&session.batch(&pings)).await;
+    assert_eq!((refused.status, refused.code()), (429, -31001));
+    assert!(refused.header("retry-after").is_some());
+    world.stop().await;
+}
+
 /// [BAT-6].
 #[tokio::test]
 async fn no_other_revision_has_batches() {
