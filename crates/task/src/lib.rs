@@ -36,4 +36,4 @@ pub use follow::TaskUpdates;
 pub use known::{KnownAnswers, Split, split};
 pub use requested::{Listener, News, TaskResult};
 pub use round::{End, InputRequired, Resumed, RoundEvent, RoundStream};
-pub use tasks::Tasks;
+pub use tasks::{Reserved, Tasks};

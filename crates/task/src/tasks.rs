@@ -25,6 +25,7 @@ use crate::{
     follow::TaskUpdates,
     known::KnownAnswers,
     live::{Inner, NewCall},
+    quota::Place,
     round::{self, End, Resumed},
     state::{Birth, Resume},
     token::{BadState, Token},
@@ -34,6 +35,12 @@ use crate::{
 /// All calls of this node that outlive their requests. Cheap to clone.
 #[derive(Clone)]
 pub struct Tasks(pub(crate) Arc<Inner>);
+
+/// The right of a caller to one more unfinished call. Dropped unused, it is free again.
+pub struct Reserved {
+    owner: Owner,
+    place: Place,
+}
 
 /// A call that is not kept yet.
 struct Handover {
@@ -72,6 +79,15 @@ impl Tasks {
         Self(Inner::new(env, store, source, keys, config))
     }
 
+    /// Room for one more. A call that its client has not begun yet is begun after this, so that
+    /// what is refused never ran.
+    pub fn reserve(&self, caller: &Caller, server: &ServerId) -> Result<Reserved, TaskError> {
+        self.0.check_running()?;
+        let owner = Owner::new(caller, server);
+        let place = self.0.quota.take(&owner).ok_or(TaskError::Quota)?;
+        Ok(Reserved { owner, place })
+    }
+
     /// Parks a call at its first question that has no answer yet. Returns the questions with a
     /// `requestState`, once both the row is stored and the worker keeps the call; or the
     /// outcome, if that is faster.
@@ -89,8 +105,10 @@ impl Tasks {
             known,
             ..Birth::default()
         };
+        // Before the call is kept: refused, it is dropped, which cancels it.
+        let reserved = self.reserve(caller, server)?;
         let handover = Handover::new(call, facts, birth, Vec::new());
-        self.take_over(caller, server, handover).await
+        self.take_over(reserved, handover).await
     }
 
     /// Makes a task of a call; `backlog` is what it said so far and the client was not told.
@@ -98,8 +116,7 @@ impl Tasks {
     /// faster outcome is returned as such [TK-9].
     pub async fn create(
         &self,
-        caller: &Caller,
-        server: &ServerId,
+        reserved: Reserved,
         call: CallStream,
         facts: CallFacts,
         known: KnownAnswers,
@@ -111,27 +128,18 @@ impl Tasks {
             ..Birth::default()
         };
         let handover = Handover::new(call, facts, birth, backlog);
-        self.take_over(caller, server, handover).await
+        self.take_over(reserved, handover).await
     }
 
-    async fn take_over(
-        &self,
-        caller: &Caller,
-        server: &ServerId,
-        handover: Handover,
-    ) -> Result<End, TaskError> {
-        self.0.check_running()?;
-        let owner = Owner::new(caller, server);
-        // Before the call is kept: refused, it is dropped, which cancels it.
-        let place = self.0.quota.take(&owner).ok_or(TaskError::Quota)?;
+    async fn take_over(&self, reserved: Reserved, handover: Handover) -> Result<End, TaskError> {
         let new = NewCall {
-            owner,
+            owner: reserved.owner,
             call: handover.call,
             work: (handover.keep)(),
             facts: handover.facts,
             birth: handover.birth,
             backlog: handover.backlog,
-            place,
+            place: reserved.place,
         };
         self.0.begin(new).await
     }

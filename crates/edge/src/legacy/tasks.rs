@@ -129,11 +129,13 @@ async fn start(
         answers: Vec::new(),
     };
     let control = CallControl::new();
+    // First: a call that starts is at its worker at once.
+    let reserved = edge.tasks.reserve(caller, server)?;
     let call = edge.dispatcher.start(caller, admitted, call, control);
     let known = KnownAnswers::default();
     let created = edge
         .tasks
-        .create(caller, server, call, facts, known, Vec::new());
+        .create(reserved, call, facts, known, Vec::new());
     match created.await? {
         End::Task(view) => Ok(view),
         End::Outcome(_) | End::InputRequired(_) | End::Rerun(_) => {

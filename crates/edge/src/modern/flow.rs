@@ -262,7 +262,9 @@ impl Flow {
             _ => return Some(internal("only a call becomes a task")),
         };
         self.hand_over(|tasks, caller, server, facts, known| async move {
-            let created = tasks.create(&caller, &server, call, facts, known, Vec::new());
+            // The worker wants it, so it runs already. Refused, it is dropped, which cancels it.
+            let reserved = tasks.reserve(&caller, &server)?;
+            let created = tasks.create(reserved, call, facts, known, Vec::new());
             created.await
         });
         None

@@ -133,6 +133,28 @@ async fn a_task_is_created_polled_and_gives_its_result() {
 }
 
 #[tokio::test]
+async fn a_task_that_is_one_too_many_never_runs() {
+    let world = World::with(|config| config.task.unfinished_per_principal_max = 1).await;
+    let session = Session::open(&world.door(), json!({})).await;
+    let task = create(&session, "job", json!({"gate": "g"})).await;
+    let second = wanted("job", json!({"gate": "h"}), json!({}));
+    let found = refused(&session, "tools/call", second).await;
+    assert_eq!(found, (429, -31012));
+    // What came to the worker later has ended.
+    session
+        .result(
+            1,
+            "tools/call",
+            json!({"name": "echo", "arguments": {"text": "hi"}}),
+        )
+        .await;
+    assert_eq!(world.script.count("started:h"), 0);
+    world.script.open("g");
+    until_status(&session, &task, "completed").await;
+    world.end(session).await;
+}
+
+#[tokio::test]
 async fn tools_and_clients_must_agree_on_tasks() {
     let world = world().await;
     let session = Session::open(&world.door(), json!({})).await;

@@ -105,6 +105,12 @@ impl Node {
         (script, handover)
     }
 
+    /// As ann's, at the bank.
+    async fn take_over(&self, handover: Handover) -> Result<End, TaskError> {
+        let reserved = self.tasks.reserve(&self.ann(), &bank())?;
+        self.tasks.take_over(reserved, handover).await
+    }
+
     async fn park(&self, id: u128, keys: &[&str]) -> (Script, InputRequired) {
         self.park_as(id, facts(), keys).await
     }
@@ -112,7 +118,7 @@ impl Node {
     async fn park_as(&self, id: u128, facts: CallFacts, keys: &[&str]) -> (Script, InputRequired) {
         let (script, handover) = self.handover(id, facts, asking(keys));
         script.say(CallEvent::Kept);
-        let end = self.tasks.take_over(&self.ann(), &bank(), handover).await;
+        let end = self.take_over(handover).await;
         match end {
             Ok(End::InputRequired(asked)) => (script, asked),
             other => panic!("questions expected: {other:?}"),
@@ -122,7 +128,7 @@ impl Node {
     async fn create(&self, id: u128) -> (Script, TaskView) {
         let (script, handover) = self.handover(id, facts(), becoming_task());
         script.say(CallEvent::Kept);
-        let end = self.tasks.take_over(&self.ann(), &bank(), handover).await;
+        let end = self.take_over(handover).await;
         match end {
             Ok(End::Task(view)) => (script, view),
             other => panic!("a task expected: {other:?}"),

@@ -8,8 +8,7 @@ async fn nothing_is_shown_before_it_is_stored() {
     node.store.pause();
     let (script, handover) = node.handover(1, facts(), asking(&["a"]));
     script.say(CallEvent::Kept);
-    let (ann, bank) = (node.ann(), bank());
-    let mut park = Box::pin(node.tasks.take_over(&ann, &bank, handover));
+    let mut park = Box::pin(node.take_over(handover));
     let second = || node.env.now() + Duration::from_secs(1);
     assert!(node.env.until(second(), &mut park).await.is_none());
     node.store.resume();
@@ -38,7 +37,7 @@ async fn a_call_that_cannot_be_stored_is_refused_and_stopped() {
     for (id, birth) in [(1, asking(&["a"])), (2, becoming_task())] {
         let (script, handover) = node.handover(id, facts(), birth);
         script.say(CallEvent::Kept);
-        let end = node.tasks.take_over(&node.ann(), &bank(), handover).await;
+        let end = node.take_over(handover).await;
         assert_eq!(end, Err(TaskError::Storage));
         node.settle().await;
         assert_eq!(script.told(), [Said::Cancel]);

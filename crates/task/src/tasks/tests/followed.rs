@@ -134,7 +134,7 @@ async fn what_a_call_said_before_it_became_a_task_is_not_lost() {
     let node = Node::new();
     let (script, mut handover) = node.handover(1, facts(), becoming_task());
     handover.backlog = vec![CallEvent::Kept, asks(&["a"]), CallEvent::Outcome(result())];
-    let end = node.tasks.take_over(&node.ann(), &bank(), handover).await;
+    let end = node.take_over(handover).await;
     let Ok(End::Task(created)) = end else {
         panic!("a task expected: {end:?}");
     };

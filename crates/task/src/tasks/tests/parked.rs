@@ -89,8 +89,7 @@ async fn a_closed_request_cancels_the_call_and_nothing_stays_running() {
 async fn a_request_closed_before_its_answer_cancels_the_call_and_stores_nothing() {
     let node = Node::new();
     let (script, handover) = node.handover(1, facts(), asking(&["a"]));
-    let (ann, bank) = (node.ann(), bank());
-    let park = node.tasks.take_over(&ann, &bank, handover);
+    let park = node.take_over(handover);
     assert!(
         node.env
             .until(node.env.now() + Duration::from_secs(1), park)
@@ -216,9 +215,8 @@ async fn unfinished_calls_of_one_principal_are_bounded() {
         ..Config::default()
     });
     let (script, _) = node.park(1, &["a"]).await;
-    let (_, handover) = node.handover(2, facts(), becoming_task());
-    let refused = node.tasks.take_over(&node.ann(), &bank(), handover).await;
-    assert_eq!(refused, Err(TaskError::Quota));
+    let refused = node.tasks.reserve(&node.ann(), &bank()).map(|_| ());
+    assert_eq!(refused, Err(TaskError::Quota), "before anything runs");
     script.say(CallEvent::Outcome(result()));
     node.settle().await;
     node.park(3, &["a"]).await;

@@ -53,7 +53,7 @@ impl Node {
         };
         let (script, handover) = self.handover(id, facts, becoming_task());
         script.say(CallEvent::Kept);
-        let end = self.tasks.take_over(&self.ann(), &bank(), handover).await;
+        let end = self.take_over(handover).await;
         match end {
             Ok(End::Task(view)) => (script, view),
             other => panic!("a task expected: {other:?}"),

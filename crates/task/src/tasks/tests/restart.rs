@@ -37,7 +37,7 @@ async fn nothing_wakes_in_a_node_that_stops() {
         Some(TaskError::Draining)
     );
     let (late, handover) = node.handover(2, facts(), asking(&["a"]));
-    let refused = node.tasks.take_over(&node.ann(), &bank(), handover).await;
+    let refused = node.take_over(handover).await;
     assert_eq!(
         (refused, late.told()),
         (Err(TaskError::Draining), vec![Said::Detached])
