@@ -24,4 +24,4 @@ pub use control::CallControl;
 pub use dispatcher::{Claim, Dispatcher, NewCall};
 pub use refusal::Refusal;
 pub use resolve::Admitted;
-pub use source::{CallSource, SourcedCall};
+pub use source::{CallSource, FollowedBy, SourcedCall};

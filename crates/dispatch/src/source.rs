@@ -4,10 +4,23 @@
 
 use std::task::{Context, Poll};
 
-use ostler_protocol::call::{Answer, CallEvent, Failure};
-use ostler_types::{CallId, Principal, ServerId};
+use ostler_protocol::{
+    Revision,
+    call::{Answer, CallEvent, Failure},
+    facet::ClientFacet,
+};
+use ostler_types::{CallId, Principal, ServerId, Timestamp};
 
 use crate::control::CallControl;
+
+/// On whose behalf a call is followed. Its owner asks the newest request whose client can be asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FollowedBy {
+    pub revision: Revision,
+    pub facet: ClientFacet,
+    /// When the request came first; it may have lost the call and found it again since.
+    pub since: Timestamp,
+}
 
 /// Whoever owns calls that others may follow.
 pub trait CallSource: Send + Sync {
@@ -18,6 +31,7 @@ pub trait CallSource: Send + Sync {
         server: &ServerId,
         principal: &Principal,
         handle: &str,
+        by: FollowedBy,
     ) -> Box<dyn SourcedCall>;
 }
 

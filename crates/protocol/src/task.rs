@@ -8,7 +8,7 @@ use ostler_types::{CallKind, Timestamp};
 
 use crate::{
     ask,
-    call::{Failure, Outcome, Question},
+    call::{Failure, Question},
     fault::Fault,
     id::RequestId,
     json::Raw,
@@ -55,7 +55,7 @@ pub enum TaskState {
     Working,
     /// All outstanding questions; answered ones are gone [TK-6].
     InputRequired(Vec<Question>),
-    /// The worker's result, era-neutral and sound ([`TaskState::of_outcome`]). One with
+    /// The worker's result, era-neutral and sound ([`reply::check_result`]). One with
     /// `isError` is completed too.
     Completed(Raw),
     Failed(Failure),
@@ -63,19 +63,6 @@ pub enum TaskState {
 }
 
 impl TaskState {
-    /// How a task ends whose call ended so. A result that breaks the protocol is a failure.
-    pub fn of_outcome(outcome: Outcome) -> TaskState {
-        let checked = outcome.and_then(|result| {
-            reply::check_result(CallKind::Tool, &result)?;
-            Ok(result)
-        });
-        match checked {
-            Ok(result) => TaskState::Completed(result),
-            Err(Failure::Cancelled) => TaskState::Cancelled,
-            Err(failure) => TaskState::Failed(failure),
-        }
-    }
-
     pub fn status(&self) -> TaskStatus {
         match self {
             TaskState::Working => TaskStatus::Working,

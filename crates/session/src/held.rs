@@ -53,6 +53,8 @@ pub struct TaskRef {
     pub handle: String,
     /// When the task goes: until then the request may wait.
     pub deadline: Timestamp,
+    /// When the request came.
+    pub since: Timestamp,
 }
 
 /// A booked request. Dropping it is `finish`: the id is free again.

@@ -283,9 +283,9 @@ impl Actor {
                 self.apply(Input::CancelNow(ticket), fx);
             }
             Command::Wait(waiter) => {
-                let ticket = waiter.ticket;
+                let input = Input::Wait(waiter.ticket, waiter.by);
                 self.waiters.push(waiter);
-                self.apply(Input::Wait(ticket), fx);
+                self.apply(input, fx);
             }
         }
     }

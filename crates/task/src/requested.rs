@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ostler_dispatch::{CallSource, SourcedCall};
+use ostler_dispatch::{CallSource, FollowedBy, SourcedCall};
 use ostler_protocol::{Raw, task::TaskView};
 use ostler_types::{Caller, Principal, ServerId, SessionId, TenantId, Timestamp};
 
@@ -44,6 +44,7 @@ impl Tasks {
         caller: &Caller,
         server: &ServerId,
         task: &str,
+        by: FollowedBy,
     ) -> Result<TaskResult, TaskError> {
         let view = self.get(caller, server, task).await?;
         let owner = Owner::new(caller, server);
@@ -51,7 +52,7 @@ impl Tasks {
         let kept = view.ttl.map(|ttl| view.created_at + ttl);
         Ok(TaskResult {
             progress_token: held.progress_token.clone(),
-            call: Box::new(Waiting::new(self.0.clone(), owner, task)),
+            call: Box::new(Waiting::new(self.0.clone(), owner, task, by)),
             deadline: kept.unwrap_or(Timestamp(u64::MAX)),
         })
     }
@@ -77,8 +78,9 @@ impl CallSource for Tasks {
         server: &ServerId,
         principal: &Principal,
         task: &str,
+        by: FollowedBy,
     ) -> Box<dyn SourcedCall> {
         let owner = Owner::of(&server.tenant, principal, server);
-        Box::new(Waiting::new(self.0.clone(), owner, task))
+        Box::new(Waiting::new(self.0.clone(), owner, task, by))
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ostler_actor::{Held, NotSent};
-use ostler_dispatch::SourcedCall;
+use ostler_dispatch::{FollowedBy, SourcedCall};
 use ostler_protocol::{
     call::{Answer, CallEvent},
     fault::Fault,
@@ -29,6 +29,7 @@ use crate::{
 /// The actor's side. The actor sees when the other side is dropped.
 pub(crate) struct Waiter {
     pub ticket: Ticket,
+    pub by: FollowedBy,
     pub answers: mpsc::Receiver<Answer>,
     /// `None` once it was cut off.
     events: Option<mpsc::Sender<CallEvent>>,
@@ -67,6 +68,7 @@ pub(crate) struct Waiting {
     owner: Owner,
     /// The handle, as the client has it.
     task: Arc<str>,
+    by: FollowedBy,
     tie: Tie,
     /// All that was answered: nobody knows which of it an actor that is gone had stored. Bounded
     /// by the questions of one task.
@@ -87,13 +89,14 @@ struct Line {
 }
 
 impl Waiting {
-    pub fn new(inner: Arc<Inner>, owner: Owner, task: &str) -> Self {
+    pub fn new(inner: Arc<Inner>, owner: Owner, task: &str, by: FollowedBy) -> Self {
         let task: Arc<str> = task.into();
         Self {
-            tie: reaching(&inner, &owner, &task),
+            tie: reaching(&inner, &owner, &task, by),
             inner,
             owner,
             task,
+            by,
             given: Mutex::default(),
         }
     }
@@ -127,7 +130,7 @@ impl SourcedCall for Waiting {
                     }
                     Some(event) => return Poll::Ready(event),
                     // The actor is gone or has cut us off: there is another, or none.
-                    None => self.tie = reaching(&self.inner, &self.owner, &self.task),
+                    None => self.tie = reaching(&self.inner, &self.owner, &self.task, self.by),
                 },
             }
         }
@@ -151,16 +154,22 @@ impl Line {
     }
 }
 
-fn reaching(inner: &Arc<Inner>, owner: &Owner, task: &Arc<str>) -> Tie {
-    Tie::Reaching(Box::pin(reach(inner.clone(), owner.clone(), task.clone())))
+fn reaching(inner: &Arc<Inner>, owner: &Owner, task: &Arc<str>, by: FollowedBy) -> Tie {
+    let (inner, owner, task) = (inner.clone(), owner.clone(), task.clone());
+    Tie::Reaching(Box::pin(reach(inner, owner, task, by)))
 }
 
 /// Finds the actor of a task. What may pass is waited for, since whoever waits for a result has
 /// time.
-async fn reach(inner: Arc<Inner>, owner: Owner, task: Arc<str>) -> Result<Line, TaskError> {
+async fn reach(
+    inner: Arc<Inner>,
+    owner: Owner,
+    task: Arc<str>,
+    by: FollowedBy,
+) -> Result<Line, TaskError> {
     let id = inner.read_id(&task)?;
     loop {
-        match tie(&inner, &owner, id).await {
+        match tie(&inner, &owner, id, by).await {
             Err(TaskError::Storage | TaskError::Overloaded | TaskError::Draining) => {
                 inner.env.sleep(inner.config.store_retry).await;
             }
@@ -169,12 +178,18 @@ async fn reach(inner: Arc<Inner>, owner: Owner, task: Arc<str>) -> Result<Line, 
     }
 }
 
-async fn tie(inner: &Arc<Inner>, owner: &Owner, id: TaskId) -> Result<Line, TaskError> {
+async fn tie(
+    inner: &Arc<Inner>,
+    owner: &Owner,
+    id: TaskId,
+    by: FollowedBy,
+) -> Result<Line, TaskError> {
     let held = inner.hold(owner, id).await?;
     let (events_tx, events) = mpsc::channel(EVENTS_LEN_MAX);
     let (answers, answers_rx) = mpsc::channel(inner.config.questions_per_task_max);
     let waiter = Waiter {
         ticket: inner.ticket(),
+        by,
         answers: answers_rx,
         events: Some(events_tx),
     };

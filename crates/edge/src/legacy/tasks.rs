@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ostler_dispatch::{Admitted, CallControl, CallStream, NewCall};
+use ostler_dispatch::{Admitted, CallControl, CallStream, FollowedBy, NewCall};
 use ostler_protocol::{
     RequestId, Revision,
     fault::Fault,
@@ -51,7 +51,7 @@ pub fn manner(
 }
 
 /// A call that its client wants to follow: answered with the handle, once it is stored [TK-1].
-/// A client that is gone before that has no way to the task, so its call is cancelled with it.
+/// A client that is gone before that has a task all the same [CAN-2].
 pub async fn create(
     exchange: &Exchange,
     held: &HeldSession,
@@ -133,9 +133,7 @@ async fn start(
     let reserved = edge.tasks.reserve(caller, server)?;
     let call = edge.dispatcher.start(caller, admitted, call, control);
     let known = KnownAnswers::default();
-    let created = edge
-        .tasks
-        .create(reserved, call, facts, known, Vec::new());
+    let created = edge.tasks.create(reserved, call, facts, known, Vec::new());
     match created.await? {
         End::Task(view) => Ok(view),
         End::Outcome(_) | End::InputRequired(_) | End::Rerun(_) => {
@@ -204,7 +202,16 @@ async fn follow(
         caller,
         server,
     } = exchange;
-    let found = edge.tasks.result(caller, server, task).await;
+    if edge.is_draining() {
+        return Err(Fault::Draining);
+    }
+    let session = held.facts();
+    let by = FollowedBy {
+        revision: session.revision,
+        facet: session.facet,
+        since: edge.env.wall(),
+    };
+    let found = edge.tasks.result(caller, server, task, by).await;
     let found = found.map_err(|error| refusal(exchange, "tasks/result", error))?;
     let control = CallControl::new();
     let request = NewRequest {
@@ -216,6 +223,7 @@ async fn follow(
         task: Some(TaskRef {
             handle: task.to_owned(),
             deadline: found.deadline,
+            since: by.since,
         }),
     };
     let ticket = held.begin(request)?;

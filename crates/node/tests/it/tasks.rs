@@ -154,6 +154,27 @@ async fn a_task_that_is_one_too_many_never_runs() {
     world.end(session).await;
 }
 
+/// Who cannot be asked waits as others do, and answers nothing for them.
+#[tokio::test]
+async fn a_question_finds_the_client_that_can_be_asked() {
+    let world = world().await;
+    let asked = Session::open(&world.door(), json!({"elicitation": {}})).await;
+    let deaf = Session::open(&world.door(), json!({})).await;
+    let task = create(&asked, "job_asks", json!({"amount": 5})).await;
+    let mut waits = wait(&deaf, "r", &task).await;
+    until_status(&asked, &task, "input_required").await;
+    let mut answers = wait(&asked, "r", &task).await;
+    let question = answers.message().await;
+    let yes = json!({"action": "accept", "content": {"ok": true}});
+    assert_eq!(asked.answer(&question, yes).await.status, 202);
+    for live in [&mut waits, &mut answers] {
+        let last = live.message().await;
+        assert_eq!(text(&last["result"]), r#"5: accept {"ok":true}"#, "{last}");
+    }
+    assert_eq!(deaf.delete().await.status, 204);
+    world.end(asked).await;
+}
+
 #[tokio::test]
 async fn tools_and_clients_must_agree_on_tasks() {
     let world = world().await;

@@ -12,7 +12,7 @@ use crate::{
     fault::Fault,
     id::RequestId,
     json::{Raw, walk},
-    reply::{ResultType, Shape, check_result, response, tool_error_text},
+    reply::{ResultType, Shape, response, tool_error_text},
     revision::{Era, Revision},
     write::{Writer, close_message, notification},
 };
@@ -99,7 +99,10 @@ fn write_related(writer: &mut Writer, body: &str, task: &str) {
 
 /// Where a task stands, in this dialect: a result with `isError` is a failed task.
 pub fn status_of(state: &TaskState) -> TaskStatus {
-    failed_with(state).map_or(state.status(), |_| TaskStatus::Failed)
+    match state {
+        TaskState::Completed(result) if is_error(result) => TaskStatus::Failed,
+        state => state.status(),
+    }
 }
 
 fn write_standing(writer: &mut Writer, task: &TaskView) {
@@ -128,10 +131,7 @@ fn write_task(writer: &mut Writer, task: &TaskView, status: TaskStatus, message:
 /// What went wrong, if something did.
 fn failed_with(state: &TaskState) -> Option<Cow<'_, str>> {
     match state {
-        TaskState::Completed(result) => match check_result(CallKind::Tool, result) {
-            Ok(()) => is_error(result).then(|| error_text(result)),
-            Err(failure) => Some(reason(&failure).into()),
-        },
+        TaskState::Completed(result) => is_error(result).then(|| error_text(result)),
         TaskState::Failed(failure) => Some(reason(failure).into()),
         TaskState::Working | TaskState::InputRequired(_) | TaskState::Cancelled => None,
     }

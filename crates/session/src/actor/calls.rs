@@ -7,7 +7,7 @@ use ostler_types::CallId;
 use crate::{
     SessionError,
     actor::{Actor, turn::Turn},
-    state::{CallFacts, Input},
+    state::{CallFacts, FollowedTask, Input},
 };
 
 impl<W: Workers> Actor<W> {
@@ -59,9 +59,11 @@ impl<W: Workers> Actor<W> {
     }
 
     /// The call of a task is its task's, wherever that is.
-    fn follow(&self, id: CallId, task: &str) -> KeptCall<W> {
+    fn follow(&self, id: CallId, task: &FollowedTask) -> KeptCall<W> {
         let (server, principal) = (&self.facts.server, self.row.principal());
-        let call = self.shared.tasks.call_of(server, &principal, task);
+        let by = self.state.followed_by(task.since);
+        let tasks = &self.shared.tasks;
+        let call = tasks.call_of(server, &principal, &task.handle, by);
         CallStream::followed(id, call, CallControl::new()).keep()
     }
 

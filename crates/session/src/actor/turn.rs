@@ -10,7 +10,7 @@ use crate::{
     actor::{Actor, Adopt, AdoptedCall, Control, Data, Join, Port, Told, sources::Wake},
     lifetime::Lifetime,
     resources::{Updates, Watch},
-    state::{Act, Adopted, Adoption, CallFacts, Effects, Input, Notice},
+    state::{Act, Adopted, Adoption, CallFacts, Effects, FollowedTask, Input, Notice},
     stream::{StreamId, Writer},
 };
 
@@ -274,7 +274,10 @@ impl<W: Workers> Actor<W> {
             progress_token,
             placement: call.placement(),
             deadline: task.as_ref().map_or(own_deadline, |task| task.deadline),
-            task: task.map(|task| task.handle),
+            task: task.map(|task| FollowedTask {
+                handle: task.handle,
+                since: task.since,
+            }),
         };
         let adopted = Adopted {
             facts,

@@ -7,7 +7,7 @@ use ostler_types::{CallId, CallKind, InstanceEpoch, Timestamp, WorkerId};
 
 use crate::{
     record::{Kind, Row},
-    state::{CallFacts, CallProgress},
+    state::{CallFacts, CallProgress, FollowedTask},
     stream::StreamId,
 };
 
@@ -39,6 +39,9 @@ pub(crate) struct CallRow {
     /// The handle of the task whose call it is.
     #[n(10)]
     task: Option<String>,
+    /// When the request for its result came. Older rows do not say: such a request is the oldest.
+    #[n(11)]
+    since_ms: Option<u64>,
 }
 
 impl Row for CallRow {
@@ -59,7 +62,8 @@ impl CallRow {
             attempt: placement.map_or(0, |placement| placement.attempt),
             open: progress == CallProgress::Open,
             deadline_ms: facts.deadline.0,
-            task: facts.task.clone(),
+            task: facts.task.as_ref().map(|task| task.handle.clone()),
+            since_ms: facts.task.as_ref().map(|task| task.since.0),
         }
     }
 
@@ -84,7 +88,10 @@ impl CallRow {
             progress_token: token.and_then(|token| Raw::parse(token.into(), 1).ok()),
             placement: placement.flatten(),
             deadline: Timestamp(self.deadline_ms),
-            task: self.task.clone(),
+            task: self.task.clone().map(|handle| FollowedTask {
+                handle,
+                since: Timestamp(self.since_ms.unwrap_or_default()),
+            }),
         })
     }
 }
@@ -120,7 +127,7 @@ mod tests {
         fn a_call_comes_back_with_its_facts(
             call: u128, stream: u64, kind in 1..=4u8, target: String, token: Option<u32>,
             place: Option<(u64, u32)>, open: bool, request: u64, deadline: u64,
-            task: Option<String>,
+            task: Option<(String, u64)>,
         ) {
             let facts = CallFacts {
                 call: CallId(call),
@@ -134,7 +141,10 @@ mod tests {
                     attempt,
                 }),
                 deadline: Timestamp(deadline),
-                task,
+                task: task.map(|(handle, since)| FollowedTask {
+                    handle,
+                    since: Timestamp(since),
+                }),
             };
             let progress = if open { CallProgress::Open } else { CallProgress::Finished };
             let row = CallRow::new(StreamId(stream), &facts, progress);

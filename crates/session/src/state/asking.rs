@@ -42,7 +42,7 @@ impl SessionState {
         let refused = call.cancelled || call.ask_rounds > self.terms.config.ask_rounds_max;
         for (index, question) in new.into_iter().enumerate() {
             match (refused || index >= BATCH_LEN_MAX, self.phase) {
-                (true, _) => fail(id, question.key, AnswerFailure::Refused, effects),
+                (true, _) => self.fail(id, question.key, AnswerFailure::Refused, effects),
                 (false, Phase::Opening { .. }) => self.held_back.push((id, question)),
                 (false, Phase::Presumed | Phase::Open | Phase::Ended) => {
                     self.ask_client(now, id, question, effects);
@@ -75,16 +75,16 @@ impl SessionState {
         question: Asking,
         effects: &mut Effects,
     ) {
-        let Some(call) = self.calls.get_mut(&call_id) else {
-            return;
-        };
         if ask::check_question(&question).is_err() {
-            return fail(call_id, question.key, AnswerFailure::Invalid, effects);
+            return self.fail(call_id, question.key, AnswerFailure::Invalid, effects);
         }
         if ask::gate(self.terms.revision, &self.terms.facet, &question).is_err() {
             effects.act(Act::Count(Counted::QuestionUnsupported));
-            return fail(call_id, question.key, AnswerFailure::Unsupported, effects);
+            return self.fail(call_id, question.key, AnswerFailure::Unsupported, effects);
         }
+        let Some(call) = self.calls.get_mut(&call_id) else {
+            return;
+        };
         self.questions_asked += 1;
         let id = AskId {
             epoch: self.terms.epoch,
@@ -222,13 +222,17 @@ impl SessionState {
             answer,
         });
     }
-}
 
-/// Answered at once, without the client.
-fn fail(call: CallId, key: String, failure: AnswerFailure, effects: &mut Effects) {
-    let value = Err(failure);
-    let answer = Answer { key, value };
-    effects.act(Act::Answer { call, answer });
+    /// Answered at once, without the client. The questions of a task are everybody's who waits for
+    /// it: whom it asks in the place of this client, it knows itself.
+    fn fail(&self, call: CallId, key: String, failure: AnswerFailure, effects: &mut Effects) {
+        let of = self.calls.get(&call);
+        if of.is_some_and(|of| of.facts.task.is_none()) {
+            let value = Err(failure);
+            let answer = Answer { key, value };
+            effects.act(Act::Answer { call, answer });
+        }
+    }
 }
 
 /// The same check as for answers of the modern era [TR-7].

@@ -37,8 +37,17 @@ pub(crate) struct CallFacts {
     pub placement: Option<Placement>,
     /// When it ends by itself, unless it waits for a person.
     pub deadline: Timestamp,
-    /// The handle of the task whose call this is: then the session only follows it.
-    pub task: Option<String>,
+    /// The task whose call this is: then the session only follows it.
+    pub task: Option<FollowedTask>,
+}
+
+/// The task whose result a request waits for.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FollowedTask {
+    /// The handle, as the client has it.
+    pub handle: String,
+    /// When the request came.
+    pub since: Timestamp,
 }
 
 /// A call with a stream.
@@ -61,7 +70,7 @@ impl CallFacts {
     /// All that is said of a task names it.
     pub fn related(&self, message: Bytes) -> Bytes {
         match &self.task {
-            Some(task) => legacy::relate(&message, task),
+            Some(task) => legacy::relate(&message, &task.handle),
             None => message,
         }
     }

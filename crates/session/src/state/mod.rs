@@ -23,6 +23,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use ostler_dispatch::FollowedBy;
 use ostler_protocol::{RequestId, Revision, call::LogLevel, facet::ClientFacet};
 use ostler_types::{CallId, Instant, Timestamp};
 
@@ -32,7 +33,7 @@ use crate::{
     stream::{Place, StreamId},
 };
 
-pub(crate) use call::CallFacts;
+pub(crate) use call::{CallFacts, FollowedTask};
 pub(crate) use effects::{Act, CallProgress, Counted, Effects, Write};
 pub(crate) use input::{Adopted, Adoption, Input};
 pub(crate) use question::{AskId, Asked};
@@ -146,6 +147,15 @@ impl SessionState {
     /// Nothing here needs memory: the rest is in the store.
     pub fn is_idle(&self) -> bool {
         self.calls.is_empty() && !self.standalone.is_heard()
+    }
+
+    /// On whose behalf this session follows calls of tasks.
+    pub fn followed_by(&self, since: Timestamp) -> FollowedBy {
+        FollowedBy {
+            revision: self.terms.revision,
+            facet: self.terms.facet,
+            since,
+        }
     }
 
     pub fn log_level(&self) -> LogLevel {

@@ -28,6 +28,7 @@ impl World {
             task: Some(TaskRef {
                 handle: TASK.into(),
                 deadline: self.env.wall() + Duration::from_secs(3_600),
+                since: self.env.wall(),
             }),
         });
         let (call, followed) = self.tasks.start(TASK);
@@ -127,6 +128,7 @@ async fn a_session_that_wakes_follows_its_task_again() {
     let mut world = World::new();
     let id = world.open().await;
     let held = world.hold(&id).await;
+    let came = world.env.wall();
     let (mut reader, task, primed) = world.wait_for_task(&held, 1).await;
     task.say(ask("name"));
     let asked = next(&mut reader).await;
@@ -136,6 +138,11 @@ async fn a_session_that_wakes_follows_its_task_again() {
 
     let held = world.hold(&id).await;
     let mut reader = held.resume(&primed).await.expect("resumed");
+    assert_eq!(
+        world.tasks.last().since(),
+        Some(came),
+        "no newer than it was"
+    );
     assert_eq!(
         (world.tasks.len(), world.tasks.last().task()),
         (2, TASK.to_owned())

@@ -6,9 +6,9 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use ostler_dispatch::{CallSource, SourcedCall};
+use ostler_dispatch::{CallSource, FollowedBy, SourcedCall};
 use ostler_protocol::call::{Answer, CallEvent};
-use ostler_types::{Principal, ServerId};
+use ostler_types::{Principal, ServerId, Timestamp};
 use parking_lot::Mutex;
 
 /// Every following, in the order in which they began.
@@ -21,6 +21,8 @@ pub(super) struct Followed(Arc<Mutex<State>>);
 
 struct State {
     task: String,
+    /// Told only where a session woke.
+    since: Option<Timestamp>,
     events: VecDeque<CallEvent>,
     waker: Option<Waker>,
     heard: Vec<String>,
@@ -34,6 +36,7 @@ impl ScriptedTasks {
     pub fn start(&self, task: &str) -> (Box<dyn SourcedCall>, Followed) {
         let followed = Followed(Arc::new(Mutex::new(State {
             task: task.to_owned(),
+            since: None,
             events: VecDeque::new(),
             waker: None,
             heard: Vec::new(),
@@ -58,12 +61,15 @@ impl CallSource for ScriptedTasks {
         server: &ServerId,
         principal: &Principal,
         task: &str,
+        by: FollowedBy,
     ) -> Box<dyn SourcedCall> {
         assert_eq!(
             (server.name.as_str(), &*principal.subject),
             ("tools", "ann")
         );
-        self.start(task).0
+        let (call, followed) = self.start(task);
+        followed.0.lock().since = Some(by.since);
+        call
     }
 }
 
@@ -76,6 +82,10 @@ impl Followed {
 
     pub fn task(&self) -> String {
         self.0.lock().task.clone()
+    }
+
+    pub fn since(&self) -> Option<Timestamp> {
+        self.0.lock().since
     }
 
     /// What it was told, in order.

@@ -1,6 +1,6 @@
 //! The row of one call that outlives its request: all that its actor needs to wake.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use minicbor::{Decode, Encode, bytes::ByteVec};
 use ostler_protocol::Revision;
@@ -11,7 +11,7 @@ use super::{BadRecord, parts::*, unreadable};
 use crate::{
     digest::{self, Digest},
     facts::{Binding, Facts, Owner, TaskRequest},
-    state::{Ended, Ending, Phase, TaskPart, TaskState},
+    state::{Ended, Ending, Phase, TaskPart, TaskState, Waiters},
 };
 
 pub(crate) const KIND: u16 = 201;
@@ -226,7 +226,8 @@ pub(crate) fn decode(id: TaskId, record: &Record) -> Result<TaskState, BadRecord
         asks: row.asks,
         questions: questions.collect::<Result<_, _>>()?,
         known: decode_known(row.known, row.known_complete)?,
-        waiters: Vec::new(),
+        waiters: Waiters::default(),
+        renamed: BTreeMap::new(),
         wants_task: row.wants_task,
         updated_at: Timestamp(row.updated_ms),
         deadline: Timestamp(row.deadline_ms),

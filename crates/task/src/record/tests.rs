@@ -1,6 +1,6 @@
 //! What is written can be read: for any state, and for the rows of any version so far.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ostler_hub::Placement;
 use ostler_protocol::{
@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     facts::{Binding, Facts, Owner, TaskRequest},
     known::{Known, KnownAnswers},
-    state::{Asked, Ended, Ending, Phase, TaskPart, TaskState},
+    state::{Asked, Ended, Ending, Phase, TaskPart, TaskState, Waiters},
 };
 
 fn raw() -> impl Strategy<Value = Raw> {
@@ -170,7 +170,8 @@ fn state() -> impl Strategy<Value = TaskState> {
         asks: counts.1,
         questions: asked.0,
         known: asked.1,
-        waiters: Vec::new(),
+        waiters: Waiters::default(),
+        renamed: BTreeMap::new(),
         wants_task: counts.2,
         updated_at: times.0,
         deadline: times.1,

@@ -23,10 +23,11 @@ use std::{
     time::Duration,
 };
 
+use ostler_dispatch::FollowedBy;
 use ostler_hub::Placement;
 use ostler_protocol::{
     Raw,
-    call::{Answer, CallEvent, Outcome},
+    call::{Answer, CallEvent, Failure, Outcome},
     facet::ClientFacet,
     fault::Fault,
 };
@@ -36,6 +37,7 @@ use crate::{config::Config, error::TaskError, facts::Facts, known::KnownAnswers}
 
 pub(crate) use effects::{Asking, Chatter, Effect, Effects, Keep, Reply, View};
 pub(crate) use questions::Asked;
+pub(crate) use waiters::Waiters;
 
 /// Names a request that waits for this actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,7 +69,7 @@ pub(crate) enum Input {
     /// The same, and it is over with that: in the dialect of 2025-11-25.
     CancelNow(Ticket),
     /// A request waits for the result, and is asked meanwhile what the client must answer.
-    Wait(Ticket),
+    Wait(Ticket, FollowedBy),
     /// A waiter's client answered, by the keys it was shown.
     Answers(Ticket, Vec<Answer>),
     /// The time that [`TaskState::next_tick`] named has come, or any other.
@@ -150,8 +152,11 @@ pub(crate) struct TaskState {
     pub asks: u32,
     pub questions: Vec<Asked>,
     pub known: KnownAnswers,
-    /// Requests that wait for the result; open questions are shown on the last. Not stored.
-    pub waiters: Vec<Ticket>,
+    /// Requests that wait for the result.
+    pub waiters: Waiters,
+    /// How the client knows questions, open or not, by the worker's keys that it cannot use
+    /// again. Not stored but with what is open: after a restart such a key stands for itself.
+    pub renamed: BTreeMap<String, String>,
     /// The worker or a follower wants it to be a task.
     pub wants_task: bool,
     pub updated_at: Timestamp,
@@ -209,7 +214,8 @@ impl TaskState {
             asks: 1,
             questions: Vec::new(),
             known: birth.known,
-            waiters: Vec::new(),
+            waiters: Waiters::default(),
+            renamed: BTreeMap::new(),
             wants_task: birth.wants_task,
             updated_at: now,
             deadline: now + config.park_timeout,
@@ -243,18 +249,19 @@ impl TaskState {
             Input::Resume(resume) => self.on_resume(config, now, resume, fx),
             Input::WantsTask(ticket) => self.on_wants_task(ticket),
             Input::Left(ticket) => {
-                self.on_waiter_left(ticket, fx);
+                self.on_waiter_left(ticket);
                 self.on_left(config, now, ticket, fx);
             }
             Input::Get(ticket) => self.on_get(ticket, fx),
             Input::Update(ticket, answers) => self.on_update(now, ticket, answers, fx),
             Input::Cancel(ticket) => self.on_cancel(config, now, ticket, fx),
             Input::CancelNow(ticket) => self.on_cancel_now(config, now, ticket, fx),
-            Input::Wait(ticket) => self.on_wait(config, ticket, fx),
+            Input::Wait(ticket, by) => self.on_wait(config, ticket, by, fx),
             Input::Answers(ticket, answers) => self.on_answers(now, ticket, answers, fx),
             Input::Tick => self.on_tick(config, now, fx),
         }
         self.settle(config, now, fx);
+        self.show_waiters(fx);
     }
 
     /// When to be woken by [`Input::Tick`].
@@ -290,6 +297,12 @@ impl TaskState {
         if ending != Ending::Abandoned {
             self.become_requested_task(config, now, fx);
         }
+        // A task whose worker stopped is cancelled, whoever told it to. Nor is that of the requests
+        // that wait for it, which are answered [TK-8].
+        let ending = match (&self.phase, ending) {
+            (Phase::Task(_), Ending::Outcome(Err(Failure::Cancelled))) => Ending::Cancelled,
+            (_, ending) => ending,
+        };
         let before = std::mem::replace(&mut self.phase, Phase::Gone);
         let (followers, task) = match before {
             Phase::Parked => (Vec::new(), None),
@@ -307,7 +320,7 @@ impl TaskState {
         for ticket in followers {
             fx.reply(ticket, self.end_reply(&ending));
         }
-        self.tell_waiters_the_end(ending.to_outcome(), fx);
+        self.tell_waiters_the_end(&ending.to_outcome(), fx);
         if !self.stored {
             return;
         }
@@ -358,7 +371,7 @@ impl TaskState {
                 fx.erase();
                 // As if it never was [TK-3].
                 let unknown = Fault::from(TaskError::Unknown);
-                self.tell_waiters_the_end(Err(unknown.to_failure()), fx);
+                self.tell_waiters_the_end(&Err(unknown.to_failure()), fx);
             }
             Phase::Ended(_) => {
                 self.phase = Phase::Gone;

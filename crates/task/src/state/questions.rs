@@ -38,11 +38,26 @@ impl TaskState {
         if let Phase::Task(part) = &mut self.phase {
             part.used.insert(shown.clone());
         }
+        if shown != question.key {
+            self.renamed.insert(question.key.clone(), shown.clone());
+        }
         let params = question.params.detached();
         self.questions.push(Asked {
             shown,
             question: Question { params, ..question },
         });
+    }
+
+    /// How the client knows the latest question of the worker under this key.
+    pub(super) fn shown_as<'a>(&'a self, key: &'a str) -> &'a str {
+        let open = self
+            .questions
+            .iter()
+            .find(|asked| asked.question.key == key);
+        match open {
+            Some(asked) => &asked.shown,
+            None => self.renamed.get(key).map_or(key, String::as_str),
+        }
     }
 
     /// Whether the same is asked already: a call that was sent to another worker asks again.

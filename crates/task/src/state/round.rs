@@ -112,6 +112,8 @@ impl TaskState {
     }
 
     // Followed => Ended: nobody waits any more, and a closed request means cancel.
+    // Followed stays: the client asked for a task, in a dialect where a closed request means
+    // nothing [CAN-2] [TK-13]. It will be one, for as long as it is kept.
     pub(super) fn on_left(
         &mut self,
         config: &Config,
@@ -123,7 +125,7 @@ impl TaskState {
             return;
         };
         followers.retain(|follower| *follower != ticket);
-        if followers.is_empty() {
+        if followers.is_empty() && self.facts.request.is_none() {
             self.cancel_call(config, now, fx);
             self.end(config, now, Ending::Abandoned, fx);
         }

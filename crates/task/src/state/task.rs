@@ -108,11 +108,9 @@ impl TaskState {
             }
         }
         let bad = take_bad(&self.questions, &mut answers);
-        let keys: Vec<_> = answers.keys().cloned().collect();
         let taken = self.take_answers(answers);
         if !taken.is_empty() {
             self.updated_at = now;
-            self.withdraw(keys, None, fx);
             fx.feed(taken);
             fx.save();
             fx.publish(self);
@@ -135,7 +133,6 @@ impl TaskState {
         match self.phase {
             Phase::Task(_) if self.cancel_by.is_none() => {
                 self.cancel_call(config, now, fx);
-                self.withdraw_all(fx);
                 self.questions.clear();
                 self.updated_at = now;
                 fx.save();

@@ -66,6 +66,15 @@ fn able() -> ClientFacet {
     }
 }
 
+/// Somebody who waits since this time, with a client that can be asked.
+fn followed_by(since: u64) -> FollowedBy {
+    FollowedBy {
+        revision: Revision::LATEST_LEGACY,
+        facet: able(),
+        since: Timestamp(since),
+    }
+}
+
 fn facts(replay_safe: bool) -> Facts {
     Facts {
         id: TaskId([7; 24]),

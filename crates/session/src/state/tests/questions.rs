@@ -257,6 +257,35 @@ fn visiting(revision: Revision) -> Script {
 
 const CONSENT: &str = r#"{"action":"accept"}"#;
 
+/// A request that waits for the result of a task.
+fn waits() -> Adopted {
+    let mut adopted = adopted(1, vec![CallEvent::Ask(vec![form("k")])]);
+    adopted.facts.task = Some(FollowedTask {
+        handle: "task".into(),
+        since: Timestamp(0),
+    });
+    adopted
+}
+
+/// Others wait for the same task, and may be asked in its place.
+#[test]
+fn what_a_task_asks_is_never_answered_but_by_a_client() {
+    let unable = || {
+        let mut script = Script::new();
+        script.state.terms.facet = ClientFacet::default();
+        script
+    };
+    let cancelled = Adopted {
+        cancelled: true,
+        ..waits()
+    };
+    for (mut script, waits) in [(unable(), waits()), (Script::new(), cancelled)] {
+        let effects = script.apply(adopt_all(vec![], vec![waits]));
+        let is_answer = |effect: &String| effect.starts_with("answer");
+        assert!(!effects.iter().any(is_answer), "{effects:?}");
+    }
+}
+
 /// [SP-5]
 #[test]
 fn the_end_of_a_visit_is_told_once_to_the_client_that_agreed_to_it() {

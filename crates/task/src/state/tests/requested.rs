@@ -26,7 +26,7 @@ fn task() -> Driven {
 }
 
 fn wait(driven: &mut Driven, ticket: u64) -> Effects {
-    driven.step(Input::Wait(Ticket(ticket)))
+    driven.step(Input::Wait(Ticket(ticket), followed_by(ticket)))
 }
 
 fn gives(
@@ -94,12 +94,13 @@ fn a_call_that_ends_at_once_was_a_task_all_the_same() {
 }
 
 #[test]
-fn a_client_that_is_gone_before_the_handle_leaves_no_task_behind() {
-    // [TK-13]
+fn a_client_that_is_gone_before_the_handle_has_its_task_all_the_same() {
+    // [CAN-2] [TK-13]
     let mut driven = wanted(None);
-    let fx = driven.step(Input::Left(Ticket(1)));
-    assert!(fx.cancel_call);
-    assert_eq!((fx.keep, driven.state.view()), (Keep::Unchanged, None));
+    check_silent(&driven.step(Input::Left(Ticket(1))));
+    let fx = driven.call(CallEvent::Kept);
+    assert_eq!((fx.keep, replies(&fx)), (Keep::Save, vec![]));
+    assert_eq!(driven.standing(), Standing::Working);
 }
 
 #[test]
@@ -141,11 +142,45 @@ fn only_tasks_have_results_to_wait_for() {
         let fx = wait(&mut driven, 7);
         assert_eq!(reply(&fx), &Reply::Refused(TaskError::Unknown));
     }
+}
+
+#[test]
+fn the_oldest_gives_way_where_too_many_wait() {
     let mut driven = task();
     driven.config.waiters_max = 1;
+    driven.ask(["a"]);
     wait(&mut driven, 7);
     let fx = wait(&mut driven, 8);
-    assert_eq!(reply(&fx), &Reply::Refused(TaskError::Overloaded));
+    let refused = Reply::Refused(TaskError::Overloaded);
+    assert_eq!(replies(&fx), [(7, &refused)]);
+    check_told(&fx, &[(8, "ask a")]);
+}
+
+#[test]
+fn who_comes_back_is_as_old_as_its_request() {
+    let mut driven = task();
+    driven.ask(["a"]);
+    wait(&mut driven, 7);
+    wait(&mut driven, 8);
+    driven.step(Input::Left(Ticket(7)));
+    // The one that left, by a new name.
+    check_silent(&driven.step(Input::Wait(Ticket(9), followed_by(7))));
+    check_told(&driven.step(Input::Left(Ticket(8))), &[(9, "ask a")]);
+}
+
+#[test]
+fn a_question_is_for_the_newest_whose_client_can_be_asked() {
+    let mut driven = task();
+    let unable = FollowedBy {
+        facet: ClientFacet::default(),
+        ..followed_by(9)
+    };
+    driven.step(Input::Wait(Ticket(9), unable));
+    let fx = driven.ask(["a"]);
+    check_told(&fx, &[]);
+    assert_eq!(fed(&fx), [], "it waits for somebody who can");
+    check_told(&wait(&mut driven, 7), &[(7, "ask a")]);
+    check_silent(&driven.step(Input::Left(Ticket(9))));
 }
 
 #[test]
@@ -202,7 +237,7 @@ fn an_answer_from_elsewhere_takes_the_question_back() {
     // On its way when the question moved.
     let fx = gives(&mut driven, 7, "a", Ok(answer()));
     check_told(&fx, &[(8, "withdrawn a")]);
-    let fx = driven.step(Input::Update(Ticket(9), answers(["b"])));
+    let fx = driven.step(Input::Update(Ticket(9), answers(["b", "unknown"])));
     check_told(&fx, &[(8, "withdrawn b")]);
 }
 
@@ -220,11 +255,34 @@ fn what_the_client_does_not_answer_fails_that_question() {
 #[test]
 fn who_waits_hears_of_the_end_of_a_visit() {
     let mut driven = task();
+    driven.ask(["a"]);
+    gives(&mut driven, 7, "a", Ok(answer()));
     let visited = || CallEvent::Visited { key: "a".into() };
     check_silent(&driven.call(visited()));
     wait(&mut driven, 7);
     check_told(&driven.call(visited()), &[(7, "visited a")]);
+    // Asked again, its key has another name for the client, and keeps it [TK-6].
+    check_told(&driven.ask(["a"]), &[(7, "ask a-2")]);
+    check_told(&driven.call(visited()), &[(7, "visited a-2")]);
+    gives(&mut driven, 7, "a-2", Ok(answer()));
+    check_told(&driven.call(visited()), &[(7, "visited a-2")]);
     check_silent(&Driven::task().call(visited()));
+}
+
+#[test]
+fn a_worker_that_stops_by_itself_cancels_its_task_and_who_waits_is_answered() {
+    // Whether it is told to or not: after a restart nobody knows any more.
+    for mut driven in [task(), task().restarted()] {
+        wait(&mut driven, 7);
+        let fx = driven.ends(Err(Failure::Cancelled));
+        let told = "failed: error -32603 of the worker: \"the call was cancelled\"";
+        check_told(&fx, &[(7, told)]);
+        assert_eq!(driven.standing(), Standing::Cancelled);
+        check_told(&wait(&mut driven, 8), &[(8, told)]);
+    }
+    let mut driven = wanted(None);
+    driven.ends(Err(Failure::Cancelled));
+    assert_eq!(driven.standing(), Standing::Cancelled, "before its handle");
 }
 
 #[test]

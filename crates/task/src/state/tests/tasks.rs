@@ -172,10 +172,7 @@ fn a_task_ends_as_its_call_does() {
         (Ok(result()), Standing::Completed(result())),
         (Ok(is_error.clone()), Standing::Completed(is_error)),
         (Err(lost()), Standing::Failed(lost())),
-        (
-            Err(Failure::Cancelled),
-            Standing::Failed(Failure::Cancelled),
-        ),
+        (Err(Failure::Cancelled), Standing::Cancelled),
     ];
     for (outcome, expected) in cases {
         let mut driven = Driven::task();
@@ -190,6 +187,16 @@ fn a_task_ends_as_its_call_does() {
         assert!(matches!(reply(&fx), Reply::Task(view) if view.standing == expected));
         assert_eq!(driven.state.rest(), Rest::Idle);
     }
+}
+
+#[test]
+fn a_result_that_breaks_the_protocol_is_a_failure() {
+    let mut driven = Driven::task();
+    driven.ends(Ok(Raw::empty_object()));
+    assert!(matches!(
+        driven.standing(),
+        Standing::Failed(Failure::BadResult(_))
+    ));
 }
 
 #[test]

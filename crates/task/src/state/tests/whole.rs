@@ -11,11 +11,13 @@ use crate::facts::TaskRequest;
 /// What happens, with small numbers that mean whoever or whatever is there.
 #[derive(Debug, Clone)]
 enum Step {
-    Wait,
+    /// Of a client that can be asked or not, since then.
+    Wait(bool, u64),
     Left(usize),
     Ask(Vec<&'static str>),
     Answer(usize, usize),
     Update(usize),
+    Cancel,
     CancelNow,
     End(bool),
     Pass(u64),
@@ -25,11 +27,12 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let keys = proptest::sample::subsequence(vec!["a", "b", "c"], 1..=3);
     prop_oneof![
-        4 => Just(Step::Wait),
+        4 => (any::<bool>(), 0..4u64).prop_map(|(able, since)| Step::Wait(able, since)),
         3 => (0..4usize).prop_map(Step::Left),
         4 => keys.prop_map(Step::Ask),
         4 => (0..4usize, 0..6usize).prop_map(|(who, what)| Step::Answer(who, what)),
         2 => (0..6usize).prop_map(Step::Update),
+        1 => Just(Step::Cancel),
         1 => Just(Step::CancelNow),
         1 => any::<bool>().prop_map(Step::End),
         2 => (0..1_000u64).prop_map(Step::Pass),
@@ -41,8 +44,10 @@ fn step() -> impl Strategy<Value = Step> {
 struct Model {
     driven: Driven,
     tickets: u64,
-    /// Those who wait, oldest first, with the questions they were shown.
+    /// Those who wait, with the questions they were shown.
     waiters: Vec<(Ticket, BTreeSet<String>)>,
+    /// Of those: who can be asked, and since when it waits.
+    able: BTreeMap<Ticket, u64>,
     cancelled: bool,
 }
 
@@ -59,17 +64,14 @@ impl Model {
             driven,
             tickets: 1,
             waiters: Vec::new(),
+            able: BTreeMap::new(),
             cancelled: false,
         }
     }
 
     fn run(&mut self, step: Step) {
         match step {
-            Step::Wait => {
-                let ticket = self.ticket();
-                self.waiters.push((ticket, BTreeSet::new()));
-                self.apply(Input::Wait(ticket));
-            }
+            Step::Wait(able, since) => self.wait(able, since),
             Step::Left(who) => {
                 if let Some(ticket) = self.waiter(who) {
                     self.waiters.retain(|(waiter, _)| *waiter != ticket);
@@ -86,6 +88,10 @@ impl Model {
                 let answers = self.open(what).into_iter().map(|key| (key, answer()));
                 self.apply(Input::Update(ticket, answers.collect()));
             }
+            Step::Cancel => {
+                let ticket = self.ticket();
+                self.apply(Input::Cancel(ticket));
+            }
             Step::CancelNow => {
                 let ticket = self.ticket();
                 self.apply(Input::CancelNow(ticket));
@@ -100,6 +106,17 @@ impl Model {
             }
             Step::Restart => self.restart(),
         }
+    }
+
+    fn wait(&mut self, able: bool, since: u64) {
+        let ticket = self.ticket();
+        self.waiters.push((ticket, BTreeSet::new()));
+        let mut by = followed_by(since);
+        match able {
+            true => drop(self.able.insert(ticket, since)),
+            false => by.facet = ClientFacet::default(),
+        }
+        self.apply(Input::Wait(ticket, by));
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -169,7 +186,8 @@ impl Model {
         }
     }
 
-    /// Each open question is shown once, on the newest; an end reaches all who wait.
+    /// Each open question is shown once, on the newest that can be asked; an end reaches all who
+    /// wait.
     fn check(&mut self) {
         let open: BTreeSet<String> = self
             .driven
@@ -177,9 +195,12 @@ impl Model {
             .into_iter()
             .map(String::from)
             .collect();
-        if let Some(((_, newest), others)) = self.waiters.split_last() {
-            assert_eq!(*newest, open);
-            assert!(others.iter().all(|(_, shown)| shown.is_empty()));
+        let can = |ticket: &Ticket| self.able.get(ticket).map(|since| (*since, *ticket));
+        let newest = self.waiters.iter().filter_map(|(t, _)| can(t)).max();
+        for (ticket, shown) in &self.waiters {
+            let is_asked = newest.is_some_and(|(_, newest)| newest == *ticket);
+            let expected = if is_asked { &open } else { &BTreeSet::new() };
+            assert_eq!(shown, expected);
         }
         let standing = self.driven.state.view().map(|view| view.standing.status());
         let ended = standing.is_none_or(|status| status.is_terminal());

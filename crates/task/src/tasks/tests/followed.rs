@@ -148,7 +148,8 @@ async fn what_a_call_said_before_it_became_a_task_is_not_lost() {
 async fn a_large_result_comes_back_whole() {
     let node = Node::new();
     let (script, task) = node.create(1).await;
-    let text = Raw::from_value(&serde_json::json!({"content": ["x".repeat(4 << 20)]}));
+    let block = serde_json::json!({"type": "text", "text": "x".repeat(4 << 20)});
+    let text = Raw::from_value(&serde_json::json!({"content": [block]}));
     script.say(CallEvent::Outcome(Ok(text.clone())));
     node.env.sleep(Duration::from_secs(2)).await;
     assert_eq!(

@@ -2,7 +2,7 @@
 
 use std::{future::poll_fn, task::Poll};
 
-use ostler_dispatch::{CallSource, SourcedCall};
+use ostler_dispatch::{CallSource, FollowedBy, SourcedCall};
 use ostler_protocol::{
     call::{Answer, AnswerFailure, Progress},
     task::TaskStatus,
@@ -11,7 +11,7 @@ use ostler_types::SessionId;
 use parking_lot::Mutex;
 
 use super::*;
-use crate::{Listener, News, TaskRequest};
+use crate::{Listener, News, TaskRequest, TaskResult};
 
 const SESSION: SessionId = SessionId([5; 24]);
 
@@ -62,10 +62,29 @@ impl Node {
 
     /// Waits for the result, as somebody who is there already.
     async fn waits(&self, task: &TaskView) -> Box<dyn SourcedCall> {
-        let found = self.tasks.result(&self.ann(), &bank(), &task.id).await;
+        let found = self.result(&self.ann(), &bank(), &task.id).await;
         let mut call = found.expect("the task is ann's").call;
         self.reach(&mut call).await;
         call
+    }
+
+    async fn result(
+        &self,
+        caller: &Caller,
+        server: &ServerId,
+        task: &str,
+    ) -> Result<TaskResult, TaskError> {
+        let by = self.followed_by();
+        self.tasks.result(caller, server, task, by).await
+    }
+
+    /// A client that can be asked, and comes now.
+    fn followed_by(&self) -> FollowedBy {
+        FollowedBy {
+            revision: Revision::LATEST_LEGACY,
+            facet: facts().facet,
+            since: self.env.wall(),
+        }
     }
 
     /// Lets the task hear that somebody waits; nothing is said yet that would be missed.
@@ -203,7 +222,9 @@ async fn a_requested_task_survives_a_restart_with_its_question() {
     let heard = node.hears();
     // As a session that woke does it: by the handle alone.
     let ann = node.ann();
-    let mut call = node.tasks.call_of(&bank(), ann.principal(), &task.id);
+    let mut call = node
+        .tasks
+        .call_of(&bank(), ann.principal(), &task.id, node.followed_by());
     assert_eq!(next(&mut call).await, asks(&["a"]));
     call.answer(gives("a", Ok(answer())));
     node.settle().await;
@@ -231,11 +252,13 @@ async fn what_is_unknown_has_an_outcome_that_says_so() {
         (&ann, server("acme", "shop"), task.id.as_str()),
         (&ann, bank(), "guess"),
     ] {
-        let refused = node.tasks.result(caller, &server, id).await.map(|_| ());
+        let refused = node.result(caller, &server, id).await.map(|_| ());
         assert_eq!(refused, Err(TaskError::Unknown));
         let cancelled = node.tasks.cancel_now(caller, &server, id).await.map(|_| ());
         assert_eq!(cancelled, Err(TaskError::Unknown));
-        let mut call = node.tasks.call_of(&server, caller.principal(), id);
+        let mut call = node
+            .tasks
+            .call_of(&server, caller.principal(), id, node.followed_by());
         let CallEvent::Outcome(Err(Failure::Protocol { code, .. })) = next(&mut call).await else {
             panic!("{id} is known");
         };
