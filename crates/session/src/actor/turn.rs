@@ -51,7 +51,12 @@ impl<W: Workers> Turn<W> {
 
     /// Whether a reader came that is not among the readers yet.
     fn has_join(&self) -> bool {
-        let is_join = |act: &Act| matches!(act, Act::Listen { .. } | Act::Replay { .. });
+        let is_join = |act: &Act| {
+            matches!(
+                act,
+                Act::Keep { .. } | Act::Listen { .. } | Act::Replay { .. }
+            )
+        };
         self.effects.acts.iter().any(is_join)
     }
 
@@ -302,6 +307,8 @@ impl<W: Workers> Actor<W> {
         let standalone = self.readers.get(&StreamId::STANDALONE);
         let taken = standalone.and_then(Writer::taken);
         self.readers.retain(|_, writer| !writer.is_done());
+        let read = self.readers.keys().copied().collect();
+        self.apply(Input::Read(read), turn);
         if !self.readers.contains_key(&StreamId::STANDALONE) {
             self.apply(Input::ListenerGone { taken }, turn);
         }

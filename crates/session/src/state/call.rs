@@ -57,6 +57,8 @@ pub(super) struct Call {
     pub stream: StreamId,
     pub relay: Relay,
     pub cancelled: bool,
+    /// Until when a task is followed though nobody reads the stream.
+    pub unread_until: Option<Instant>,
     /// Asked and not yet forgotten; their rows go with the call.
     pub asked: Vec<AskId>,
     pub ask_rounds: u32,
@@ -75,6 +77,11 @@ impl CallFacts {
         }
     }
 }
+
+/// How long a client may be gone before the result of a task is no longer waited for on its stream.
+/// It may have asked anew instead of coming back; then its streams would be used up, and its user be
+/// asked where nobody looks.
+pub(super) const UNREAD_MAX: Duration = Duration::from_secs(60);
 
 /// What the worker of a cancelled call is told.
 pub(super) const CANCELLED: &str = "cancelled by the client";
@@ -151,6 +158,7 @@ impl SessionState {
             relay: Relay::new(self.terms.revision, token, Some(self.log_level)),
             facts,
             cancelled: false,
+            unread_until: None,
             asked: Vec::new(),
             ask_rounds: 0,
             settled: Vec::new(),
@@ -266,6 +274,25 @@ impl SessionState {
         effects.act(Act::Release { request });
         effects.act(Act::Recorded { call: id });
         self.end_if_drained(effects);
+    }
+
+    pub(super) fn read(&mut self, now: Instant, streams: &[StreamId]) {
+        let followed = |call: &&mut Call| call.facts.task.is_some();
+        for call in self.calls.values_mut().filter(followed) {
+            match streams.contains(&call.stream) {
+                true => call.unread_until = None,
+                false => drop(call.unread_until.get_or_insert(now + UNREAD_MAX)),
+            }
+        }
+    }
+
+    // Followed => finished: the task goes on, and its client may ask for the result again.
+    pub(super) fn end_unread(&mut self, now: Instant, effects: &mut Effects) {
+        let is_unread = |call: &&Call| call.unread_until.is_some_and(|until| until <= now);
+        let unread = self.calls.values().filter(is_unread);
+        for id in unread.map(|call| call.facts.call).collect::<Vec<_>>() {
+            self.finish(id, Err(Fault::Deadline.to_failure()), effects);
+        }
     }
 
     /// The last word on a call, if there is one to say; whether the stream ends with it.

@@ -14,7 +14,7 @@ use ostler_types::CallId;
 
 use crate::{
     state::{CallFacts, News, Notice},
-    stream::{Cursor, Place},
+    stream::{Cursor, Place, StreamId},
 };
 
 /// `arrival` is what came along and the machine cannot hold (a call, a reader): its index among
@@ -47,6 +47,8 @@ pub(crate) enum Input {
     Listen {
         arrival: usize,
     },
+    /// The streams that are read now; of all others, no longer or not yet.
+    Read(Vec<StreamId>),
     /// Nobody reads the standalone stream; up to where it was read, as far as is known.
     ListenerGone {
         taken: Option<Place>,

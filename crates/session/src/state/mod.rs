@@ -116,6 +116,7 @@ impl SessionState {
             Input::Answered { id, result } => self.answered(&id, result, effects),
             Input::Cancelled { id } => self.cancelled(&id, effects),
             Input::Listen { arrival } => self.listen(arrival, effects),
+            Input::Read(streams) => self.read(now, &streams),
             Input::ListenerGone { taken } => self.listener_gone(taken, effects),
             Input::Say(message) => self.say(message, effects),
             Input::Resume { arrival, cursor } => self.resume(arrival, cursor, effects),
@@ -127,7 +128,10 @@ impl SessionState {
             }
             Input::Subscribe { arrival, uri } => self.subscribe(arrival, uri, effects)?,
             Input::Unsubscribe(uri) => self.unsubscribe(&uri, effects),
-            Input::Tick => self.expire_questions(now, effects),
+            Input::Tick => {
+                self.expire_questions(now, effects);
+                self.end_unread(now, effects);
+            }
             Input::Drain => self.drain(effects),
             Input::End => self.end(effects),
         }
@@ -137,11 +141,12 @@ impl SessionState {
     /// When `Tick` is due.
     pub fn alarm(&self) -> Option<Instant> {
         let answers = self.questions.values().map(|question| question.expires);
+        let unread = self.calls.values().filter_map(|call| call.unread_until);
         let opening = match self.phase {
             Phase::Opening { until } if self.holds_back() => Some(until),
             Phase::Opening { .. } | Phase::Presumed | Phase::Open | Phase::Ended => None,
         };
-        answers.chain(opening).min()
+        answers.chain(unread).chain(opening).min()
     }
 
     /// Nothing here needs memory: the rest is in the store.
@@ -305,8 +310,10 @@ impl SessionState {
         }
     }
 
+    /// What it only follows runs on without it.
     fn end_if_drained(&mut self, effects: &mut Effects) {
-        if self.draining && self.calls.is_empty() {
+        let runs = |call: &Call| call.facts.task.is_none();
+        if self.draining && !self.calls.values().any(runs) {
             self.end(effects);
         }
     }

@@ -8,7 +8,10 @@ use ostler_types::{CallId, Instant};
 use crate::{
     state::{
         Act, AskId, Asked, CallFacts, Effects, ListKinds, Phase, SessionState, Terms,
-        call::CANCELLED, question::Question, standalone::Standalone, stream::Streams,
+        call::{CANCELLED, UNREAD_MAX},
+        question::Question,
+        standalone::Standalone,
+        stream::Streams,
     },
     stream::StreamId,
 };
@@ -62,7 +65,10 @@ impl SessionState {
         } = restored;
         let id = facts.call;
         self.streams.reopen(stream);
+        let followed = facts.task.is_some();
         let call = self.enter(now, stream, facts);
+        // Nobody reads in a session that has just woken.
+        call.unread_until = followed.then(|| now + UNREAD_MAX);
         let mut open = Vec::new();
         for (ask, asked) in questions {
             call.asked.push(ask);

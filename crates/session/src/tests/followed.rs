@@ -187,6 +187,39 @@ async fn a_result_may_be_waited_for_longer_than_any_call_runs() {
     assert_eq!(all_shown(&rest(reader).await), ["done"]);
 }
 
+/// A client may ask again and again instead of coming back to its streams.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_nobody_reads_ends_by_itself() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (mut stays, task, _) = world.wait_for_task(&held, 0).await;
+    let mut left = Vec::new();
+    for request in 1..16 {
+        let (reader, task, primed) = world.wait_for_task(&held, request).await;
+        drop(reader);
+        left.push((task, primed));
+    }
+    world.pass(Duration::from_secs(50)).await;
+    let (returned, primed) = left.pop().expect("there are many");
+    let back = held.resume(&primed).await.expect("resumed");
+    world.pass(Duration::from_secs(20)).await;
+    for (task, _) in &left {
+        assert_eq!(task.heard(), ["let go"]);
+    }
+    let (reader, _, _) = world.wait_for_task(&held, 16).await;
+    drop(reader);
+    let (_, primed) = &left[0];
+    let late = held.resume(primed).await.expect("resumed");
+    let rest = rest(late).await;
+    assert_eq!(all_shown(&rest), ["error -31004"], "it may ask again");
+    // Who reads is not concerned, nor who came back.
+    assert_eq!(returned.heard(), Vec::<String>::new());
+    task.say(outcome());
+    assert_eq!(shown(&next(&mut stays).await), "done");
+    assert_eq!(world.tasks.last().heard(), Vec::<String>::new());
+    drop(back);
+}
+
 fn news(method: &'static str) -> Bytes {
     Bytes::from(format!(
         r#"{{"jsonrpc":"2.0","method":"{method}","params":{{}}}}"#

@@ -286,6 +286,15 @@ fn what_a_task_asks_is_never_answered_but_by_a_client() {
     }
 }
 
+/// Its task runs on; there would be nothing to wait for but the end of the task.
+#[test]
+fn a_session_of_one_stream_that_only_follows_a_task_ends_when_it_is_drained() {
+    let mut script = Script::new();
+    script.state.terms.lifetime = Lifetime::Stream;
+    script.apply(adopt_all(vec![], vec![waits()]));
+    script.check(Input::Drain, &["cancel 1", "release 1"]);
+}
+
 /// [SP-5]
 #[test]
 fn the_end_of_a_visit_is_told_once_to_the_client_that_agreed_to_it() {
