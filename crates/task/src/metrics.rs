@@ -21,6 +21,11 @@ pub(crate) struct Metrics {
     pub store_failures: Counter,
     /// Followers of tasks that were too slow and were cut off.
     pub followers_cut: Counter,
+    /// Requests that wait for the result of a task, each time they find it.
+    pub waits_started: Counter,
+    pub waits_ended: Counter,
+    /// Of these: too slow, and cut off.
+    pub waiters_cut: Counter,
     states_refused: Vec<Counter>,
 }
 
@@ -52,6 +57,12 @@ impl Metrics {
             ),
             store_failures: count("ostler_task_store_failures_total", "turns not stored"),
             followers_cut: count("ostler_task_followers_cut_total", "slow followers cut off"),
+            waits_started: count(
+                "ostler_task_waits_started_total",
+                "waits for the result of a task that began, or began again",
+            ),
+            waits_ended: count("ostler_task_waits_ended_total", "of these: ended"),
+            waiters_cut: count("ostler_task_waiters_cut_total", "slow waiters cut off"),
             states_refused: BadState::ALL.iter().map(refused).collect(),
         }
     }

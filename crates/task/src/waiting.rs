@@ -16,7 +16,7 @@ use ostler_protocol::{
 };
 use ostler_types::TaskId;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use crate::{
     actor::{Command, Handle},
@@ -33,6 +33,7 @@ pub(crate) struct Waiter {
     pub answers: mpsc::Receiver<Answer>,
     /// `None` once it was cut off.
     events: Option<mpsc::Sender<CallEvent>>,
+    inner: Arc<Inner>,
 }
 
 /// What is said to one waiter and not taken yet. Chatter leaves room for the rest.
@@ -43,10 +44,31 @@ const CHATTER_ROOM_MIN: usize = 32;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Waiter {
+    fn new(
+        inner: &Arc<Inner>,
+        by: FollowedBy,
+        events: mpsc::Sender<CallEvent>,
+        answers: mpsc::Receiver<Answer>,
+    ) -> Self {
+        inner.metrics.waits_started.increment(1);
+        Self {
+            ticket: inner.ticket(),
+            by,
+            answers,
+            events: Some(events),
+            inner: inner.clone(),
+        }
+    }
+
     /// One that has no room is cut off: it comes back by itself, and is told anew.
     pub fn tell(&mut self, event: CallEvent) {
-        let told = self.events.as_ref().map(|events| events.try_send(event));
-        if !matches!(told, Some(Ok(()))) {
+        let Some(events) = &self.events else {
+            return;
+        };
+        if let Err(error) = events.try_send(event) {
+            let is_slow = matches!(error, TrySendError::Full(_));
+            let cut = &self.inner.metrics.waiters_cut;
+            cut.increment(u64::from(is_slow));
             self.events = None;
             self.answers.close();
         }
@@ -59,6 +81,12 @@ impl Waiter {
         {
             drop(events.try_send(event));
         }
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        self.inner.metrics.waits_ended.increment(1);
     }
 }
 
@@ -187,12 +215,7 @@ async fn tie(
     let held = inner.hold(owner, id).await?;
     let (events_tx, events) = mpsc::channel(EVENTS_LEN_MAX);
     let (answers, answers_rx) = mpsc::channel(inner.config.questions_per_task_max);
-    let waiter = Waiter {
-        ticket: inner.ticket(),
-        by,
-        answers: answers_rx,
-        events: Some(events_tx),
-    };
+    let waiter = Waiter::new(inner, by, events_tx, answers_rx);
     let deadline = inner.env.now() + PATIENCE;
     let sent = held
         .address

@@ -184,6 +184,8 @@ impl Node {
         assert_eq!(self.env.tasks_alive_by_name(), []);
         let started = self.metric("ostler_task_started_total");
         assert_eq!(started, self.metric("ostler_task_ended_total"));
+        let waits = self.metric("ostler_task_waits_started_total");
+        assert_eq!(waits, self.metric("ostler_task_waits_ended_total"));
     }
 }
 

@@ -164,6 +164,33 @@ async fn questions_are_answered_through_whoever_waits() {
     assert_eq!(next(&mut first).await, outcome());
     assert_eq!(next(&mut second).await, outcome());
     drop((first, second));
+    assert_eq!(node.metric("ostler_task_waits_started_total"), 2.0);
+    node.down().await;
+}
+
+/// It is told all that is open when it is back, and the end.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_too_slow_is_cut_off_and_comes_back() {
+    let node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    let mut slow = node.waits(&task).await;
+    script.say(asks(&["a"]));
+    for _ in 0..64 {
+        script.say(CallEvent::Visited { key: "a".into() });
+        node.settle().await;
+    }
+    assert_eq!(node.metric("ostler_task_waiters_cut_total"), 1.0);
+    assert_eq!(next(&mut slow).await, asks(&["a"]));
+    let back = loop {
+        match next(&mut slow).await {
+            CallEvent::Visited { .. } => {}
+            event => break event,
+        }
+    };
+    assert_eq!(back, asks(&["a"]));
+    script.say(outcome());
+    assert_eq!(next(&mut slow).await, outcome());
+    drop(slow);
     node.down().await;
 }
 
