@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode, bytes::ByteVec};
 use ostler_hub::Placement;
 use ostler_protocol::{
     Raw,
-    call::{Executed, Failure, Outcome, Question, QuestionKind},
+    call::{AnswerFailure, Executed, Failure, Outcome, Question, QuestionKind},
     facet::{Capability, ClientFacet},
 };
 use ostler_types::{CallKind, InstanceEpoch, WorkerId};
@@ -16,7 +16,7 @@ use super::{BadRecord, unreadable};
 use crate::{
     digest::Digest,
     known::{Known, KnownAnswers},
-    state::Asked,
+    state::{Asked, FailedAnswer},
 };
 
 /// What was checked when it came in is nested no deeper.
@@ -71,6 +71,43 @@ pub(crate) fn decode_known(
     Ok(KnownAnswers {
         entries: entries.collect::<Result<_, BadRecord>>()?,
         complete,
+    })
+}
+
+#[derive(Encode, Decode)]
+pub(crate) struct StoredFailedAnswer {
+    #[n(0)]
+    key: String,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    question: Digest,
+    #[n(2)]
+    failure: u8,
+}
+
+pub(crate) fn encode_failed(failed: &FailedAnswer) -> StoredFailedAnswer {
+    StoredFailedAnswer {
+        key: failed.key.clone(),
+        question: failed.question,
+        failure: match failed.failure {
+            AnswerFailure::Unsupported => 1,
+            AnswerFailure::Refused => 2,
+            AnswerFailure::TimedOut => 3,
+            AnswerFailure::Invalid => 4,
+        },
+    }
+}
+
+pub(crate) fn decode_failed(stored: StoredFailedAnswer) -> Result<FailedAnswer, BadRecord> {
+    Ok(FailedAnswer {
+        key: stored.key,
+        question: stored.question,
+        failure: match stored.failure {
+            1 => AnswerFailure::Unsupported,
+            2 => AnswerFailure::Refused,
+            3 => AnswerFailure::TimedOut,
+            4 => AnswerFailure::Invalid,
+            _ => return Err(unreadable("why an answer failed")),
+        },
     })
 }
 

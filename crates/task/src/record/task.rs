@@ -75,6 +75,8 @@ struct Row {
     /// Set when its client asked for a task.
     #[n(23)]
     request: Option<StoredRequest>,
+    #[n(24)]
+    failed: Option<Vec<StoredFailedAnswer>>,
 }
 
 #[derive(Encode, Decode)]
@@ -153,6 +155,7 @@ fn row(state: &TaskState) -> Row {
         task: task.map(store_task),
         ending: ending.map(store_ending),
         request: facts.request.as_ref().map(store_request),
+        failed: Some(state.failed.iter().map(encode_failed).collect()),
     }
 }
 
@@ -197,6 +200,7 @@ pub(crate) fn decode(id: TaskId, record: &Record) -> Result<TaskState, BadRecord
     let row: Row = minicbor::decode(&record.payload)?;
     let phase = decode_phase(row.task, row.ending)?;
     let questions = row.questions.into_iter().map(decode_asked);
+    let failed = row.failed.into_iter().flatten().map(decode_failed);
     let facts = Facts {
         id,
         call: CallId(u128::from_be_bytes(row.call)),
@@ -226,6 +230,7 @@ pub(crate) fn decode(id: TaskId, record: &Record) -> Result<TaskState, BadRecord
         asks: row.asks,
         questions: questions.collect::<Result<_, _>>()?,
         known: decode_known(row.known, row.known_complete)?,
+        failed: failed.collect::<Result<_, _>>()?,
         waiters: Waiters::default(),
         renamed: BTreeMap::new(),
         wants_task: row.wants_task,

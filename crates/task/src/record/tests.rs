@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use ostler_hub::Placement;
 use ostler_protocol::{
     Raw, Revision,
-    call::{Question, QuestionKind},
+    call::{AnswerFailure, Question, QuestionKind},
     facet::{Capability, ClientFacet},
 };
 use ostler_types::{
@@ -17,7 +17,7 @@ use super::*;
 use crate::{
     facts::{Binding, Facts, Owner, TaskRequest},
     known::{Known, KnownAnswers},
-    state::{Asked, Ended, Ending, Phase, TaskPart, TaskState, Waiters},
+    state::{Asked, Ended, Ending, FailedAnswer, Phase, TaskPart, TaskState, Waiters},
 };
 
 fn raw() -> impl Strategy<Value = Raw> {
@@ -157,10 +157,25 @@ fn facts() -> impl Strategy<Value = Facts> {
     )
 }
 
+fn failed() -> impl Strategy<Value = FailedAnswer> {
+    let failures = vec![
+        AnswerFailure::Unsupported,
+        AnswerFailure::Refused,
+        AnswerFailure::TimedOut,
+        AnswerFailure::Invalid,
+    ];
+    let parts = (any::<String>(), any::<[u8; 32]>(), select(failures));
+    parts.prop_map(|(key, question, failure)| FailedAnswer {
+        key,
+        question,
+        failure,
+    })
+}
+
 fn state() -> impl Strategy<Value = TaskState> {
     let held = (facts(), facet(), phase(), option::of(place()));
     let counts = (any::<u32>(), any::<u32>(), any::<bool>());
-    let asked = (vec(asked(), 0..4), known());
+    let asked = (vec(asked(), 0..4), known(), vec(failed(), 0..4));
     let times = (time(), time(), option::of(time()));
     (held, counts, asked, times).prop_map(|(held, counts, asked, times)| TaskState {
         facts: held.0,
@@ -170,6 +185,7 @@ fn state() -> impl Strategy<Value = TaskState> {
         asks: counts.1,
         questions: asked.0,
         known: asked.1,
+        failed: asked.2,
         waiters: Waiters::default(),
         renamed: BTreeMap::new(),
         wants_task: counts.2,

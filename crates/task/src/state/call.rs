@@ -151,10 +151,10 @@ impl TaskState {
         let mut answers = Vec::new();
         let mut rest = Vec::new();
         for question in questions {
-            match self.known.spent_on(&question) {
+            match self.settled(&question) {
                 Some(value) => answers.push(Answer {
                     key: question.key,
-                    value: Ok(value),
+                    value,
                 }),
                 None => rest.push(question),
             }

@@ -36,7 +36,7 @@ use ostler_types::Timestamp;
 use crate::{config::Config, error::TaskError, facts::Facts, known::KnownAnswers};
 
 pub(crate) use effects::{Asking, Chatter, Effect, Effects, Keep, Reply, View};
-pub(crate) use questions::Asked;
+pub(crate) use questions::{Asked, FailedAnswer};
 pub(crate) use waiters::Waiters;
 
 /// Names a request that waits for this actor.
@@ -152,6 +152,9 @@ pub(crate) struct TaskState {
     pub asks: u32,
     pub questions: Vec<Asked>,
     pub known: KnownAnswers,
+    /// Questions that are over without an answer: a worker that is found again hears so again.
+    /// Bounded by the questions of one task.
+    pub failed: Vec<FailedAnswer>,
     /// Requests that wait for the result.
     pub waiters: Waiters,
     /// How the client knows questions, open or not, by the worker's keys that it cannot use
@@ -214,6 +217,7 @@ impl TaskState {
             asks: 1,
             questions: Vec::new(),
             known: birth.known,
+            failed: Vec::new(),
             waiters: Waiters::default(),
             renamed: BTreeMap::new(),
             wants_task: birth.wants_task,

@@ -1,6 +1,9 @@
 //! Questions that wait for a client.
 
-use ostler_protocol::call::{Answer, AnswerFailure, Question};
+use ostler_protocol::{
+    Raw,
+    call::{Answer, AnswerFailure, Question},
+};
 
 use super::{Phase, TaskState};
 use crate::{
@@ -15,6 +18,15 @@ pub(crate) struct Asked {
     /// The key the client sees; differs from the worker's when that was used before.
     pub shown: String,
     pub question: Question,
+}
+
+/// A question that failed, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct FailedAnswer {
+    /// As the worker knows it.
+    pub key: String,
+    pub question: Digest,
+    pub failure: AnswerFailure,
 }
 
 impl Asked {
@@ -82,6 +94,16 @@ impl TaskState {
         let mut suffixed = (2..).map(|n: u32| format!("{key}-{n}"));
         let free = suffixed.find(|key| !taken(key));
         free.expect("finitely many keys are taken")
+    }
+
+    /// How the latest question like this one was settled, if one was.
+    pub(super) fn settled(&self, question: &Question) -> Option<Result<Raw, AnswerFailure>> {
+        let digest = question_digest(question);
+        let same = |failed: &&FailedAnswer| failed.key == question.key && failed.question == digest;
+        match self.failed.iter().find(same) {
+            Some(failed) => Some(Err(failed.failure)),
+            None => self.known.spent_on(question).map(Ok),
+        }
     }
 
     /// Why a question cannot be opened now, if so.

@@ -10,7 +10,7 @@ use ostler_protocol::{
 };
 use ostler_types::Timestamp;
 
-use super::{Asked, Effects, Ended, Phase, TaskState, Ticket};
+use super::{Asked, Effects, Ended, FailedAnswer, Phase, TaskState, Ticket};
 use crate::{config::Config, error::TaskError};
 
 /// Those who wait, and what they are shown. Not stored: who waits comes back.
@@ -103,11 +103,17 @@ impl TaskState {
         let at = self.questions.iter().position(open)?;
         let asked = self.questions.remove(at);
         let (key, digest) = (asked.question.key.clone(), asked.digest());
-        if let Ok(value) = &answer.value {
-            let value = value.clone();
-            self.known.push(key.clone(), Some(digest), value, true);
-        }
+        self.failed
+            .retain(|failed| failed.key != key || failed.question != digest);
         let value = answer.value.clone();
+        match value.clone() {
+            Ok(value) => self.known.push(key.clone(), Some(digest), value, true),
+            Err(failure) => self.failed.push(FailedAnswer {
+                key: key.clone(),
+                question: digest,
+                failure,
+            }),
+        }
         Some(Answer { key, value })
     }
 

@@ -250,6 +250,11 @@ fn what_the_client_does_not_answer_fails_that_question() {
     let fx = gives(&mut driven, 7, "a", failure.clone());
     assert_eq!(fed(&fx), [("a", &failure)]);
     assert_eq!(driven.standing(), Standing::Working);
+    // Found again, the worker asks again; the client is not.
+    let mut driven = driven.restarted();
+    driven.step(Input::Attached);
+    assert_eq!(fed(&driven.ask(["a"])), [("a", &failure)]);
+    assert_eq!(driven.standing(), Standing::Working);
 }
 
 #[test]
