@@ -126,6 +126,11 @@ impl<W: Workers> KeptCall<W> {
         self.run.id()
     }
 
+    /// Somebody else owns it.
+    pub fn is_followed(&self) -> bool {
+        matches!(self.run, Run::Followed(_))
+    }
+
     /// Where it runs; `None` while no worker has it, and for a call that is followed.
     pub fn placement(&self) -> Option<Placement> {
         self.run.placement()

@@ -51,7 +51,8 @@ impl<W: Workers> Actor<W> {
             return false;
         };
         let call = facts.call;
-        self.shared.metrics.calls_rebound.increment(1);
+        let own = u64::from(!held.is_followed());
+        self.shared.metrics.calls_rebound.increment(own);
         self.unbound.remove(&call);
         self.sources.calls.insert(call, held);
         self.apply(Input::Claimed { call }, turn);

@@ -101,8 +101,11 @@ impl<W: Workers> Actor<W> {
         for call in arrival.calls.drain(..) {
             let key = self.facts.key.clone();
             self.shared.open_calls.insert(call.id(), key);
-            self.sources.calls.insert(call.id(), call.keep());
-            self.shared.metrics.calls_adopted.increment(1);
+            let call = call.keep();
+            // What is only followed counts where it is run.
+            let own = u64::from(!call.is_followed());
+            self.shared.metrics.calls_adopted.increment(own);
+            self.sources.calls.insert(call.id(), call);
         }
         if let Some(writer) = arrival.writer.take() {
             self.readers.insert(stream, writer);
@@ -192,7 +195,8 @@ impl<W: Workers> Actor<W> {
         if let Some(call) = self.sources.calls.remove(&call) {
             call.recorded();
             self.shared.open_calls.remove(call.id());
-            self.shared.metrics.calls_recorded.increment(1);
+            let own = u64::from(!call.is_followed());
+            self.shared.metrics.calls_recorded.increment(own);
         }
     }
 

@@ -170,6 +170,10 @@ async fn a_session_that_wakes_follows_its_task_again() {
     let rest = rest(reader).await;
     assert_eq!(all_shown(&rest), ["elicitation/create", "done"]);
     rest.iter().for_each(check_related);
+    for step in ["adopted", "rebound", "recorded"] {
+        let counted = world.metric("ostler_session_calls_total", &[("step", step)]);
+        assert_eq!(counted, 0.0, "{step}: it is the task's call");
+    }
 }
 
 #[tokio::test(start_paused = true)]
