@@ -122,6 +122,35 @@ mod tests {
     use super::*;
     use crate::record::testing::check;
 
+    /// The task, if the row says one, of a row as it was written.
+    fn task_of(row: &str) -> Option<FollowedTask> {
+        let byte = |at| u8::from_str_radix(&row[at..at + 2], 16).expect("it is hexadecimal");
+        let row: Vec<u8> = (0..row.len()).step_by(2).map(byte).collect();
+        let row: CallRow = minicbor::decode(&row).expect("rows of every version can be read");
+        let facts = row.facts(CallId(1)).expect("it is a good row");
+        assert_eq!(
+            (facts.target, facts.deadline),
+            ("echo".into(), Timestamp(1_000))
+        );
+        facts.task
+    }
+
+    #[test]
+    fn rows_of_before_are_read() {
+        let plain = "0001016137020103646563686f04632270220563772d310603070108f5091903e8";
+        assert_eq!(
+            task_of(&format!("aa{plain}")),
+            None,
+            "before calls were followed"
+        );
+        let followed = FollowedTask {
+            handle: "task".into(),
+            since: Timestamp(0),
+        };
+        let row = format!("ab{plain}0a647461736b");
+        assert_eq!(task_of(&row), Some(followed), "before it said since when");
+    }
+
     proptest! {
         #[test]
         fn a_call_comes_back_with_its_facts(

@@ -234,6 +234,26 @@ proptest! {
     }
 }
 
+/// From before a client could ask for a task, and before failures were kept.
+const ROW_BEFORE_REQUESTS: &str = "97500909090909090909090909090909090964\
+    62616e6b01687472616e7366657258200505050505050505050505050505050505050505\
+    0505050505050505050505056a323032362d30372d3238f4f5f61903e84001018080f5f5\
+    1907d0190bb8f6831903e81907d0816161f6f6";
+
+#[test]
+fn a_row_of_before_is_read() {
+    let row = ROW_BEFORE_REQUESTS;
+    let byte = |at| u8::from_str_radix(&row[at..at + 2], 16).unwrap();
+    let payload: Vec<u8> = (0..row.len()).step_by(2).map(byte).collect();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut record = task::encode(&state().new_tree(&mut runner).unwrap().current());
+    record.payload = payload.into();
+    let state = task::decode(TaskId([1; 24]), &record).unwrap();
+    assert!(matches!(state.phase, Phase::Task(part) if part.used.contains("a")));
+    assert_eq!((state.facts.request, state.failed), (None, vec![]));
+    assert_eq!(state.deadline, Timestamp(3_000));
+}
+
 #[test]
 fn a_row_of_another_kind_or_of_a_far_version_is_not_read() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();

@@ -239,6 +239,51 @@ async fn who_waits_outlives_the_actor_and_its_answers_count_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_asked_last_is_asked_after_a_crash_too() {
+    let node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    let mut first = node.waits(&task).await;
+    node.env.sleep(Duration::from_millis(10)).await;
+    let mut second = node.waits(&task).await;
+    script.say(asks(&["a"]));
+    assert_eq!(next(&mut second).await, asks(&["a"]));
+    script.panic_once();
+    node.settle().await;
+    assert_eq!(next(&mut second).await, asks(&["a"]), "told anew");
+    // It comes back later, and is no newer by that.
+    node.reach(&mut first).await;
+    node.reach(&mut second).await;
+    script.say(outcome());
+    assert_eq!(next(&mut first).await, outcome());
+    assert_eq!(next(&mut second).await, outcome());
+    drop((first, second));
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_hears_nothing_that_is_not_stored() {
+    let node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    let mut call = node.waits(&task).await;
+    node.faults.set(Fault::Full);
+    script.say(asks(&["a"]));
+    node.reach(&mut call).await;
+    let (ann, by) = (node.ann(), node.followed_by());
+    let mut late = node.tasks.call_of(&bank(), ann.principal(), &task.id, by);
+    node.reach(&mut late).await;
+    script.say(outcome());
+    node.settle().await;
+    node.reach(&mut call).await;
+    node.reach(&mut late).await;
+    node.faults.set(Fault::None);
+    for call in [&mut call, &mut late] {
+        while next(call).await != outcome() {}
+    }
+    drop((call, late));
+    node.down().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_requested_task_survives_a_restart_with_its_question() {
     let mut node = Node::new();
     let (script, task) = node.requested(1, None).await;
