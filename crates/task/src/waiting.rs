@@ -36,7 +36,9 @@ pub(crate) struct Waiter {
     inner: Arc<Inner>,
 }
 
-/// What is said to one waiter and not taken yet. Chatter leaves room for the rest.
+/// What is said to one waiter and not taken yet. Chatter leaves room for the rest. Questions and
+/// outcomes share their bytes with the task, so the worst case is half of these in chatter, each as
+/// large as a message of a worker may be.
 const EVENTS_LEN_MAX: usize = 64;
 const CHATTER_ROOM_MIN: usize = 32;
 
@@ -188,7 +190,7 @@ fn reaching(inner: &Arc<Inner>, owner: &Owner, task: &Arc<str>, by: FollowedBy) 
 }
 
 /// Finds the actor of a task. What may pass is waited for, since whoever waits for a result has
-/// time.
+/// time: as long as its request is there, which ends with its stream or when nobody reads that.
 async fn reach(
     inner: Arc<Inner>,
     owner: Owner,

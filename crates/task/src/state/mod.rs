@@ -132,9 +132,11 @@ impl Ending {
     /// What a request gets that waits for the result.
     pub fn to_outcome(&self) -> Outcome {
         match self {
+            // Not `Cancelled`: that would be this request, which would get no answer.
+            Ending::Outcome(Err(Failure::Cancelled)) | Ending::Cancelled | Ending::Abandoned => {
+                Err(Fault::Cancelled.to_failure())
+            }
             Ending::Outcome(outcome) => outcome.clone(),
-            // Not `Cancelled`: that would be this request.
-            Ending::Cancelled | Ending::Abandoned => Err(Fault::Cancelled.to_failure()),
         }
     }
 }
@@ -301,8 +303,7 @@ impl TaskState {
         if ending != Ending::Abandoned {
             self.become_requested_task(config, now, fx);
         }
-        // A task whose worker stopped is cancelled, whoever told it to. Nor is that of the requests
-        // that wait for it, which are answered [TK-8].
+        // A task whose worker stopped is cancelled, whoever told it to [TK-8].
         let ending = match (&self.phase, ending) {
             (Phase::Task(_), Ending::Outcome(Err(Failure::Cancelled))) => Ending::Cancelled,
             (_, ending) => ending,

@@ -41,17 +41,7 @@ impl Listener for Heard {
 impl Node {
     /// A task that ann's session asked for, without a word of the worker but that it keeps it.
     async fn requested(&self, id: u128, ttl: Option<Duration>) -> (Script, TaskView) {
-        let request = Some(TaskRequest {
-            ttl,
-            progress_token: Some(Raw::from_static("\"p\"")),
-            session: SESSION,
-        });
-        let facts = CallFacts {
-            revision: Revision::LATEST_LEGACY,
-            request,
-            ..facts()
-        };
-        let (script, handover) = self.handover(id, facts, becoming_task());
+        let (script, handover) = self.handover(id, wanted(ttl), becoming_task());
         script.say(CallEvent::Kept);
         let end = self.take_over(handover).await;
         match end {
@@ -105,6 +95,20 @@ impl Node {
     }
 }
 
+/// A call that ann's session wants to be a task.
+fn wanted(ttl: Option<Duration>) -> CallFacts {
+    let request = Some(TaskRequest {
+        ttl,
+        progress_token: Some(Raw::from_static("\"p\"")),
+        session: SESSION,
+    });
+    CallFacts {
+        revision: Revision::LATEST_LEGACY,
+        request,
+        ..facts()
+    }
+}
+
 async fn next(call: &mut Box<dyn SourcedCall>) -> CallEvent {
     let event = poll_fn(|cx| call.poll_next(cx));
     let event = tokio::time::timeout(Duration::from_secs(3_600), event).await;
@@ -126,6 +130,21 @@ fn progress(progress: f64) -> CallEvent {
         total: None,
         message: None,
     })
+}
+
+/// [CAN-2]
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_gone_before_its_handle_has_its_task_all_the_same() {
+    let node = Node::new();
+    let (script, handover) = node.handover(1, wanted(None), becoming_task());
+    let second = node.env.now() + Duration::from_secs(1);
+    let created = node.env.until(second, node.take_over(handover)).await;
+    assert!(created.is_none(), "its worker does not keep it yet");
+    node.settle().await;
+    script.say(CallEvent::Kept);
+    node.settle().await;
+    assert_eq!((script.told(), node.rows(Table::Tasks).await), (vec![], 1));
+    node.down().await;
 }
 
 #[tokio::test(start_paused = true)]
