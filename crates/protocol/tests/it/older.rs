@@ -24,6 +24,14 @@ use crate::{
 const NEWER: &[(CallKind, &str)] = &[
     (
         CallKind::Tool,
+        r#"{"structuredContent":{"n":1},"content":[{"type":"image","data":"aGk=","mimeType":"image/png"}],"isError":false}"#,
+    ),
+    (
+        CallKind::Tool,
+        r#"{"content":[{"type":"audio","data":"aGk=","mimeType":"audio/wav","annotations":{"priority":1,"lastModified":"x"}}],"structuredContent":[2]}"#,
+    ),
+    (
+        CallKind::Tool,
         r#"{"content":[{"type":"resource_link","uri":"test://c","name":"c","title":"C","icons":[{"src":"https://x.example/i.png"}],"annotations":{"lastModified":"2026-01-01T00:00:00Z","priority":1}}]}"#,
     ),
     (
