@@ -183,9 +183,8 @@ impl SessionState {
         let chat = match event {
             CallEvent::Started => None,
             CallEvent::Kept => {
-                if let Some(stream) = self.streams.get_mut(call.stream) {
-                    stream.promised(id, effects);
-                }
+                let stream = call.stream;
+                self.promised(now, id, stream, effects);
                 None
             }
             CallEvent::Progress(progress) => {
@@ -198,7 +197,7 @@ impl SessionState {
             CallEvent::Visited { key } => return self.visited(id, &key, effects),
             // A client of this revision has no handle to follow: the call stays open.
             CallEvent::BecomeTask => None,
-            CallEvent::Outcome(outcome) => return self.finish(id, outcome, effects),
+            CallEvent::Outcome(outcome) => return self.finish(now, id, outcome, effects),
         };
         if let Some((chatter, message)) = chat {
             self.chat(now, id, chatter, message, effects);
@@ -227,13 +226,14 @@ impl SessionState {
 
     // Running => finished: the final event is stored once, then shown, then the worker may
     // forget the outcome. A cancelled call gets no answer [CAN-1]. A stream ends with its last call.
-    fn finish(&mut self, id: CallId, outcome: Outcome, effects: &mut Effects) {
+    fn finish(&mut self, now: Instant, id: CallId, outcome: Outcome, effects: &mut Effects) {
         self.withdraw_questions(id, effects);
         let Some(call) = self.calls.remove(&id) else {
             return;
         };
         let message = (!call.cancelled).then(|| final_message(&self.terms, &call.facts, &outcome));
-        let is_last = self.leave(id, call.stream, message, effects);
+        let is_last = self.leave(call.stream, message, effects);
+        self.promised(now, id, call.stream, effects);
         let Call {
             facts,
             asked,
@@ -260,13 +260,7 @@ impl SessionState {
     }
 
     /// The last word on a call, if there is one to say; whether the stream ends with it.
-    fn leave(
-        &mut self,
-        call: CallId,
-        stream: StreamId,
-        message: Option<Bytes>,
-        effects: &mut Effects,
-    ) -> bool {
+    fn leave(&mut self, stream: StreamId, message: Option<Bytes>, effects: &mut Effects) -> bool {
         let Some(stream) = self.streams.get_mut(stream) else {
             return false;
         };
@@ -276,8 +270,15 @@ impl SessionState {
             None if is_last => stream.store_end(effects),
             None => {}
         }
-        stream.promised(call, effects);
         is_last
+    }
+
+    /// This call is safe; if it was the last, its stream is shown from now on.
+    fn promised(&mut self, now: Instant, call: CallId, stream: StreamId, effects: &mut Effects) {
+        let found = self.streams.get_mut(stream);
+        if found.is_some_and(|stream| stream.promised(call, effects)) {
+            self.questions_shown(now, stream);
+        }
     }
 
     /// `notifications/cancelled` of a request whose call is here. A late one is ignored [CAN-5].

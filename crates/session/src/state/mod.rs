@@ -135,7 +135,8 @@ impl SessionState {
 
     /// When `Tick` is due.
     pub fn alarm(&self) -> Option<Instant> {
-        let answers = self.questions.values().map(|question| question.expires);
+        let answers = self.questions.values();
+        let answers = answers.filter_map(|question| question.expires);
         let opening = match self.phase {
             Phase::Opening { until } if self.holds_back() => Some(until),
             Phase::Opening { .. } | Phase::Presumed | Phase::Open | Phase::Ended => None,

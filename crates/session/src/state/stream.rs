@@ -172,7 +172,10 @@ impl Stream {
     /// Shows what is not stored, unless too much of it waits; whether it does so.
     pub fn chat(&mut self, chatter: Chatter, data: Bytes, effects: &mut Effects) -> bool {
         let is_crowded = match &self.gate {
-            Gate::Closed { held, .. } => held.len() >= HELD_CHATTER_MAX,
+            Gate::Closed { held, .. } => {
+                let chatter = held.iter().filter(|act| matches!(act, Act::Chat { .. }));
+                chatter.count() >= HELD_CHATTER_MAX
+            }
             Gate::Open => false,
         };
         if !is_crowded {
@@ -196,13 +199,19 @@ impl Stream {
         }
     }
 
-    // Closed => Open: the workers run all calls on, or they have ended already.
-    pub fn promised(&mut self, call: CallId, effects: &mut Effects) {
+    /// What is put on it is shown at once.
+    pub fn is_open(&self) -> bool {
+        matches!(self.gate, Gate::Open)
+    }
+
+    // Closed => Open: the workers run all calls on, or they have ended already. Whether it is so now.
+    pub fn promised(&mut self, call: CallId, effects: &mut Effects) -> bool {
         let Gate::Closed { promises, held } = &mut self.gate else {
-            return;
+            return false;
         };
         promises.remove(&call);
-        if promises.is_empty() {
+        let opens = promises.is_empty();
+        if opens {
             effects.acts.append(held);
             self.gate = Gate::Open;
         }
