@@ -125,6 +125,36 @@ async fn a_lost_socket_is_no_cancel_and_a_notification_is() {
     world.stop().await;
 }
 
+/// [SSE-12], [SSE-4]: a client without a priming event has nothing to come back with.
+#[tokio::test]
+async fn a_draining_node_breaks_no_answer_off_that_cannot_be_resumed() {
+    let world = World::with(|config| config.edge.stream_after = Duration::from_millis(20)).await;
+    let mut streams = Vec::new();
+    for version in OLDER.into_iter().chain(["2025-11-25"]) {
+        let session = Session::open_as(version, &world.door(), json!({})).await;
+        let hold = session.call(1, "hold", json!({"gate": version}));
+        let live = session.door.open(&hold).await;
+        world.script.seen(&format!("started:{version}")).await;
+        streams.push((version, live));
+    }
+    let script = world.script.clone();
+    let (_, mut newest) = streams.pop().expect("the last");
+    assert!(newest.event().await.expect("a priming event").is_priming());
+    let clients = async {
+        // It is sent away, with a cursor: the node drains from then on.
+        let told = newest.event().await.expect("a last word");
+        assert!(told.retry_ms.is_some(), "{told:?}");
+        assert_eq!(newest.event().await, None);
+        for (version, live) in streams {
+            script.open(version);
+            let answers = live.finish().await.messages();
+            assert_eq!(answers.len(), 1, "{version}");
+            assert_eq!(text(&answers[0]["result"]), format!("passed {version}"));
+        }
+    };
+    tokio::join!(world.node.end(), clients);
+}
+
 /// [LIF-5]: the session's own revision holds, whichever of those with sessions the header names.
 #[tokio::test]
 async fn a_version_header_changes_no_session() {

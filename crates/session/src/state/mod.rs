@@ -287,7 +287,9 @@ impl SessionState {
         match self.terms.lifetime {
             Lifetime::Rows => {
                 self.standalone.listener_gone(None);
-                effects.act(Act::CloseReaders);
+                for stream in self.streams.with_way_back(&self.terms) {
+                    effects.act(Act::ComeBack { stream });
+                }
             }
             Lifetime::Stream => {
                 self.draining = true;

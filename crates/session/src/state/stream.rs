@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ostler_types::CallId;
 
 use crate::{
-    state::{Act, Effects, Write},
+    state::{Act, Effects, Terms, Write},
     stream::{Chatter, Place, StreamId},
 };
 
@@ -89,6 +89,15 @@ impl Streams {
     pub fn reopen(&mut self, id: StreamId) {
         let reopened = || Stream::open(id, self.epoch);
         self.posts.entry(id).or_insert_with(reopened);
+    }
+
+    /// Those whose readers may be sent away, and come back for the rest. An answer to a POST has a
+    /// way back only if it began with one that was shown; without, it must not be broken off
+    /// [SSE-2], [SSE-12].
+    pub fn with_way_back(&self, terms: &Terms) -> impl Iterator<Item = StreamId> {
+        let primed = |stream: &&Stream| terms.primes_streams() && stream.is_open();
+        let posts = self.posts.values().filter(primed);
+        std::iter::once(StreamId::STANDALONE).chain(posts.map(Stream::id))
     }
 
     pub fn remove(&mut self, id: StreamId) {
@@ -215,5 +224,6 @@ impl Stream {
             effects.acts.append(held);
             self.gate = Gate::Open;
         }
+        opens
     }
 }
