@@ -30,12 +30,14 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// Live and sleeping sessions of one principal. Each stores about 1 KiB.
     pub sessions_per_principal_max: usize,
-    /// Streams that answer requests, open at once in one session; each buffers ≤ `stream_buffer_bytes_max`.
+    /// Streams that answer requests, open at once in one session; each buffers ≤ `stream_buffer_bytes_max`
+    /// and two outcomes.
     pub streams_per_session_max: usize,
-    /// Bytes waiting for one slow reader before its stream is cut.
+    /// Bytes waiting for one reader of a session before it is behind: it gets no more progress or logs,
+    /// and is cut if it takes nothing for a minute. Beyond this and `outcome_bytes_max` it is cut at once.
     pub stream_buffer_bytes_max: usize,
     /// Streams of `subscriptions/listen` and of HTTP+SSE open at once for one principal. One of the
-    /// latter is a session too, and buffers ≤ `stream_buffer_bytes_max`.
+    /// latter is a session too, and buffers ≤ `stream_buffer_bytes_max` and one outcome.
     pub listens_per_principal_max: usize,
     /// Resources one session or one listen may subscribe to.
     pub subscriptions_max: usize,

@@ -428,6 +428,25 @@ async fn open_streams_of_a_principal_are_bounded() {
     world.node.end().await;
 }
 
+/// Far more than what may wait for a reader, and than what the sockets hold.
+#[tokio::test]
+async fn a_burst_of_large_results_ends_no_session() {
+    let world = World::open().await;
+    let mut pair = Pair::open(A, &world.door(), json!({})).await;
+    for id in 1..=30 {
+        pair.call(id, "big", json!({"count": 900_000})).await;
+    }
+    let mut ids = Vec::new();
+    for _ in 1..=30 {
+        ids.extend(pair.message().await["id"].as_i64());
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=30).collect::<Vec<_>>());
+    assert_eq!(pair.result(31, "ping", json!({})).await, json!({}));
+    drop(pair);
+    world.stop().await;
+}
+
 /// A node that stops lets what runs end, then closes the streams.
 #[tokio::test]
 async fn a_draining_node_ends_the_streams_with_their_calls() {

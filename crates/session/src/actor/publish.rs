@@ -156,7 +156,7 @@ impl<W: Workers> Actor<W> {
         let pushed = writer.event(place, frame);
         if pushed == Pushed::Cut {
             self.shared.metrics.streams_cut.increment(1);
-            self.sources.departures.tell();
+            self.sources.nudge.give();
         }
         pushed
     }
@@ -232,7 +232,7 @@ impl<W: Workers> Actor<W> {
             }
         }
         // The machine believes that somebody reads now; if not, it is told in the next turn.
-        self.sources.departures.tell();
+        self.sources.nudge.give();
     }
 
     async fn read_after(&mut self, cursor: Cursor, live: bool) -> Result<Replay, SessionError> {
