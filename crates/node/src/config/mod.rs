@@ -260,6 +260,12 @@ fn read_edge<'t>(edge: &mut ostler_edge::Config, reader: &mut Reader<'t>, top: &
         seconds,
     );
     s.set_with(reader, "body_timeout_s", &mut edge.body_timeout, seconds);
+    s.set_with(
+        reader,
+        "initialize_timeout_s",
+        &mut edge.initialize_timeout,
+        seconds,
+    );
     section.finish(reader);
 }
 

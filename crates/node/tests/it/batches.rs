@@ -125,6 +125,51 @@ async fn a_batch_that_streams_is_one_stream_with_all_answers() {
     world.end(session).await;
 }
 
+/// Answers that are ready wait for the others only while they are few bytes.
+#[tokio::test]
+async fn many_bytes_of_answers_are_not_gathered() {
+    let world = World::with(|config| config.edge.limits.outcome_bytes_max = 10_000).await;
+    let session = Session::open_as(B, &world.door(), json!({})).await;
+    let big = |id: i32| call(id, "big", json!({"count": 6_000}));
+    let messages = [big(1), big(2), call(3, "hold", json!({"gate": "g"}))];
+    let mut live = session.door.open(&session.batch(&messages)).await;
+    let mut answers = vec![live.message().await, live.message().await];
+    world.script.open("g");
+    answers.extend(live.finish().await.messages());
+    assert_eq!(ids(&answers), (1..=3).collect());
+    // Nor is a list asked for again and again.
+    let lists: Vec<_> = (0..100)
+        .map(|id| request(id, "tools/list", json!({})))
+        .collect();
+    let answers = array(&session.door.send(&session.batch(&lists)).await);
+    let bytes = Value::from(answers.clone()).to_string().len();
+    assert!(bytes < 100_000, "{bytes}");
+    assert_eq!(ids(&answers), (0..100).collect());
+    assert!(answers[0]["result"]["tools"].is_array());
+    assert_eq!(answers[99]["error"]["code"], -31012);
+    world.end(session).await;
+}
+
+/// [SSE-14]: large answers are no slow reader.
+#[tokio::test]
+async fn large_answers_come_on_one_stream() {
+    let world = streaming_soon().await;
+    let session = Session::open_as(B, &world.door(), json!({})).await;
+    let big = |id: i32| call(id, "big", json!({"count": 200_000}));
+    let messages = [
+        big(1),
+        big(2),
+        big(3),
+        call(4, "hold", json!({"gate": "g"})),
+    ];
+    let live = session.door.open(&session.batch(&messages)).await;
+    world.script.seen("started:g").await;
+    world.script.open("g");
+    let answers = live.finish().await.messages();
+    assert_eq!(ids(&answers), (1..=4).collect());
+    world.end(session).await;
+}
+
 /// [CAN-2]: and what was answered before the socket broke is not told again.
 #[tokio::test]
 async fn a_broken_batch_runs_on_and_is_resumed_from_its_last_event() {

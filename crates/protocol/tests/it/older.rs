@@ -224,7 +224,7 @@ fn a_batch_is_answered_in_one_array() {
     let revision = Revision::V2025_03_26;
     let one = shaped(revision, |shape| reply::empty(shape, &id()));
     let two = reply::error(revision, Some(&id()), &faults()[2]);
-    sheet.batch("one", revision, &reply::batch(std::slice::from_ref(&one)));
-    sheet.batch("two", revision, &reply::batch(&[one, two]));
+    sheet.batch("one", revision, &reply::batch([one.clone()].into_iter()));
+    sheet.batch("two", revision, &reply::batch([one, two].into_iter()));
     insta::assert_snapshot!(sheet.text());
 }
