@@ -292,7 +292,7 @@ async fn deliver(
     }
     match (taken, failed.pop()) {
         (_, None) => Ok(()),
-        (0, Some(last)) => Err(last),
+        (0, Some((id, fault))) => Err((id.filter(|_| failed.is_empty()), fault)),
         // The rest was taken, so what failed is answered as that is.
         (_, Some(last)) => {
             for (id, fault) in failed.into_iter().chain([last]) {

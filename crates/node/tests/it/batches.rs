@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use ostler_testkit::{Request, Response, Session, m_ok};
+use ostler_testkit::{Request, Response, Script, Session, TestNode, m_ok};
 use serde_json::{Value, json};
 
 use crate::world::{World, text};
@@ -327,6 +327,60 @@ async fn an_id_counts_once_in_a_batch() {
         .collect();
     assert_eq!(codes, [None, Some(-32600)].into());
     world.end(session).await;
+}
+
+/// If all of it should be sent again, its status says so too.
+#[tokio::test]
+async fn a_batch_that_is_refused_altogether_has_the_status_of_that() {
+    let world = World::with(|config| config.limits.calls_max = 1).await;
+    let session = Session::open_as(B, &world.door(), json!({})).await;
+    let hold = session.call(9, "hold", json!({"gate": "g"}));
+    let held = session.door.begin(&hold).await;
+    world.script.seen("started:g").await;
+    let refused = session.door.send(&session.batch(&[echo(1), echo(2)])).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    let codes = refused.json();
+    assert_eq!(
+        [&codes[0]["error"]["code"], &codes[1]["error"]["code"]],
+        [-31002, -31002]
+    );
+    let busy = [("reason", "busy")];
+    assert_eq!(world.node.metric("ostler_edge_refused_total", &busy), 2.0);
+    let mixed = array(&session.door.send(&session.batch(&[echo(1), ping(2)])).await);
+    assert_eq!(ids(&mixed), [1, 2].into());
+    world.script.open("g");
+    held.head().await.finish().await;
+    world.end(session).await;
+}
+
+/// The calls of a batch may run at several workers; one that is lost takes only its own with it.
+#[tokio::test]
+async fn a_lost_worker_answers_for_its_calls_of_a_batch() {
+    let change = |config: &mut ostler_node::Config| {
+        config.edge.stream_after = Duration::from_millis(20);
+    };
+    let node = TestNode::with(change).await;
+    let (stays, goes) = (Script::new(), Script::new());
+    let _stays = node.worker_of("stays", "default", "default", &stays).await;
+    let lost = node.worker_of("goes", "default", "default", &goes).await;
+    let session = Session::open_as(B, &node.door(), json!({})).await;
+    let hold = |id: i32| call(id, "hold", json!({"gate": format!("g{id}")}));
+    let messages: Vec<_> = (0..12).map(hold).collect();
+    let live = session.door.open(&session.batch(&messages)).await;
+    node.reaches("ostler_hub_calls_started_total", &[], 12.0)
+        .await;
+    lost.kill().await;
+    (0..12).for_each(|id| stays.open(&format!("g{id}")));
+    let answers = live.finish().await.messages();
+    assert_eq!(ids(&answers), (0..12).collect());
+    let failed = answers
+        .iter()
+        .filter(|answer| answer["error"]["code"] == -31003);
+    let failed = failed.count();
+    assert!((1..12).contains(&failed), "both had some: {failed}");
+    assert_eq!(session.delete().await.status, 204);
+    node.stop().await;
 }
 
 /// [BAT-8]: nobody sends more by sending it together.

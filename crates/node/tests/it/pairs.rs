@@ -322,6 +322,42 @@ async fn initialize_comes_first_and_once() {
     world.stop().await;
 }
 
+#[tokio::test]
+async fn of_several_initializes_one_opens_the_session() {
+    let world = World::open().await;
+    let mut pair = Pair::connect(&world.door()).await;
+    let hello = initialize(A);
+    let sent = tokio::join!(pair.send(&hello), pair.send(&hello), pair.send(&hello));
+    let mut statuses: Vec<_> = [sent.0, sent.1, sent.2].map(|sent| sent.status).into();
+    statuses.sort_unstable();
+    assert_eq!(statuses[0], 202);
+    assert!(
+        statuses[1..].iter().all(|late| [400, 404].contains(late)),
+        "{statuses:?}"
+    );
+    assert_eq!(pair.message().await["result"]["protocolVersion"], A);
+    assert_eq!(pair.result(1, "ping", json!({})).await, json!({}));
+    drop(pair);
+    world.stop().await;
+}
+
+/// What is taken as the stream ends is cancelled with it; what comes later finds nothing.
+#[tokio::test]
+async fn a_message_that_meets_the_end_of_its_stream_leaves_nothing_behind() {
+    let world = World::open().await;
+    let door = world.door();
+    for round in 0..10 {
+        let pair = Pair::open(A, &door, json!({})).await;
+        let hold = json!({"name": "hold", "arguments": {"gate": format!("g{round}")}});
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": hold});
+        let post = pair.post(&call);
+        let (sent, ()) = tokio::join!(door.send(&post), async { drop(pair) });
+        assert!([202, 404, 503].contains(&sent.status), "{}", sent.text());
+    }
+    world.node.calls_close().await;
+    world.stop().await;
+}
+
 /// [LIF-2] over this transport.
 #[tokio::test]
 async fn a_version_nobody_serves_so_becomes_the_newest_legacy_one() {
