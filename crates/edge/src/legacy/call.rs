@@ -227,8 +227,8 @@ fn needs_stream(event: &CallEvent, ticket: &Ticket) -> bool {
         CallEvent::Progress(_) => ticket.progress_token().is_some(),
         CallEvent::Log(log) => log.level >= ticket.log_level(),
         CallEvent::Ask(_) => true,
-        // Nothing was asked yet that could be withdrawn or visited. A client that did not ask for a task gets
-        // the result of what would be one.
+        // Nothing was asked yet that could be withdrawn or visited. A client that did not ask for a
+        // task gets the result of what would be one.
         CallEvent::Started
         | CallEvent::Kept
         | CallEvent::Withdrawn(_)

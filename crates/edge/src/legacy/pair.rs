@@ -46,19 +46,19 @@ struct Guest {
 }
 
 /// Leaves the doorstep with its stream.
-struct Place {
+struct Waiting {
     doorstep: Doorstep,
     token: String,
 }
 
-impl Drop for Place {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.doorstep.0.lock().remove(&self.token);
     }
 }
 
 impl Doorstep {
-    fn enter(&self, exchange: &Exchange, token: &str) -> (Place, oneshot::Receiver<Opened>) {
+    fn enter(&self, exchange: &Exchange, token: &str) -> (Waiting, oneshot::Receiver<Opened>) {
         let (opened, told) = oneshot::channel();
         let guest = Guest {
             server: exchange.server.clone(),
@@ -66,11 +66,11 @@ impl Doorstep {
             opened,
         };
         self.0.lock().insert(token.to_owned(), guest);
-        let place = Place {
+        let waiting = Waiting {
             doorstep: self.clone(),
             token: token.to_owned(),
         };
-        (place, told)
+        (waiting, told)
     }
 
     /// A stranger's is as unknown as none.
@@ -126,10 +126,10 @@ pub async fn stream(
 /// What the session says once it is there; nothing if the node drains before, or its client is silent
 /// for too long.
 fn said(exchange: &Exchange, token: &str) -> impl Stream<Item = Bytes> + Send + use<> {
-    let (place, told) = exchange.edge.doorstep.enter(exchange, token);
+    let (waiting, told) = exchange.edge.doorstep.enter(exchange, token);
     let edge = exchange.edge.clone();
     let opened = async move {
-        let _waiting = place;
+        let _waiting = waiting;
         tokio::select! {
             opened = told => opened.ok(),
             () = edge.drained.cancelled() => None,

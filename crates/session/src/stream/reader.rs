@@ -76,8 +76,8 @@ pub(crate) struct Bounds {
     pub bytes_max: usize,
 }
 
-/// A reader that is behind is cut off when it takes nothing for so long, twice so at most. Generous: one large answer
-/// takes a slow line a while, and it is taken as a whole.
+/// A reader that is behind is cut off when it takes nothing for so long, twice so at most.
+/// Generous: one large answer takes a slow line a while, and it is taken as a whole.
 pub(crate) const STALL_MAX: Duration = Duration::from_secs(60);
 
 /// Tells the actor to look at its readers: some reader left, or is behind no longer.
