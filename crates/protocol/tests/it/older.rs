@@ -207,7 +207,7 @@ fn questions_have_the_form_of_each_revision() {
                 params: Raw::from_static(params),
             };
             if ask::gate(revision, &facet, &question).is_ok() {
-                let message = ask::to_request(revision, "s-1", "e-1", &question);
+                let message = ask::to_request(revision, "s-1", || "e-1".to_owned(), &question);
                 sheet.message(definition, revision, definition, &message);
             }
         }
