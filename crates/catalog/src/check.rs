@@ -51,7 +51,7 @@ pub(crate) fn check(
         refusals.push(refusal(EntryKind::Server, "server_info", reason));
         return None;
     }
-    let resources = check_list(
+    let mut resources = check_list(
         EntryKind::Resource,
         offer.resources,
         refusals,
@@ -67,6 +67,7 @@ pub(crate) fn check(
     let skills = check_list(EntryKind::Skill, offer.skills, refusals, |_, value| {
         skill::parts(value, &served)
     });
+    skill::bind(&skills, &mut resources);
     Some(Checked {
         server_info: offer.server_info,
         instructions: check_instructions(offer.instructions, refusals),
@@ -303,7 +304,7 @@ fn shown_name(kind: EntryKind, definition: &Raw) -> String {
 }
 
 /// The same for values that differ only in the order of members.
-fn hash_of(values: &[Option<&Value>]) -> u64 {
+pub(crate) fn hash_of(values: &[Option<&Value>]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for value in values {
         hash_value(value.unwrap_or(&Value::Null), &mut hasher);

@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use ostler_protocol::{Raw, schema_rules::ParamRule};
+use ostler_protocol::{Raw, Revision, inbound::ListKind, listing, schema_rules::ParamRule};
 use ostler_types::WorkerId;
 
 use crate::{offer::Declarations, schema::Schema, template::Pattern};
@@ -59,8 +59,15 @@ pub struct TemplateParts {
 
 #[derive(Debug)]
 pub struct SkillParts {
-    /// The URIs of all its files; `None` for one that does not say, being made on demand.
-    pub(crate) files: Option<Vec<String>>,
+    /// All its files; `None` for one that does not say, being made on demand.
+    pub(crate) files: Option<Vec<SkillFile>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SkillFile {
+    pub(crate) uri: String,
+    /// As the worker wrote it, of which there is one way only.
+    pub(crate) digest: String,
 }
 
 /// What a `resources/read` is for.
@@ -82,6 +89,11 @@ impl<P> Entry<P> {
     /// The live workers that serve this entry; none while all of them are gone for a moment.
     pub fn workers(&self) -> &Arc<[WorkerId]> {
         &self.workers
+    }
+
+    /// As clients of this revision see it in a list of this kind.
+    pub fn shown(&self, revision: Revision, kind: ListKind) -> Raw {
+        listing::entry(revision, kind, &self.raw, self.declarations.task)
     }
 
     /// Orders a list and names a place in it: place, then name, both comparable as bytes.

@@ -315,7 +315,7 @@ fn find_conflicts<P>(
             refusals.push(EntryRefusal {
                 kind,
                 name: definition.name.clone(),
-                reason: "another worker serves this name with other schemas or declarations; \
+                reason: "another worker serves this name with other schemas, files or declarations; \
                          this one is taken when that worker has left"
                     .to_owned(),
             });

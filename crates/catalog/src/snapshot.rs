@@ -7,11 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use ostler_protocol::{
-    Raw, Revision,
-    inbound::ListKind,
-    listing::{self, TaskSupport},
-};
+use ostler_protocol::{Raw, Revision, inbound::ListKind, listing::TaskSupport};
 use ostler_types::WorkerId;
 
 use crate::{
@@ -140,10 +136,7 @@ impl<P> List<Entry<P>> {
     ) -> Page<'_> {
         let form = self.encoded.forms[slot_of(revision)].get_or_init(|| {
             let entries = self.listed.iter();
-            let encode = |entry: &Arc<Entry<P>>| {
-                listing::entry(revision, kind, &entry.raw, entry.declarations.task)
-            };
-            entries.map(encode).collect()
+            entries.map(|entry| entry.shown(revision, kind)).collect()
         });
         let range = self.encoded.range(after, len_max);
         let last = range
@@ -247,8 +240,8 @@ impl Snapshot {
 
     /// The direct children of a directory of a skill, in order of their URIs, as MCP `Resource`
     /// objects; `None` for what is no such directory [EX-4].
-    pub fn directory(&self, uri: &str) -> Option<Vec<Raw>> {
-        directory::read(&self.skills, &self.resources, uri)
+    pub fn directory(&self, revision: Revision, uri: &str) -> Option<Vec<Raw>> {
+        directory::read(&self.skills, &self.resources, revision, uri)
     }
 
     /// The template of exactly this text, which is what `completion/complete` names.
