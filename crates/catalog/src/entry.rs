@@ -102,6 +102,12 @@ impl<P> Entry<P> {
     }
 }
 
+/// The name in a sort key, of whatever list it is.
+pub(crate) fn named_by(sort_key: &[u8]) -> Option<&str> {
+    let (_, name) = sort_key.split_at_checked(size_of::<u64>())?;
+    std::str::from_utf8(name).ok()
+}
+
 impl<P> Deref for Entry<P> {
     type Target = Definition<P>;
 

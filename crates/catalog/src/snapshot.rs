@@ -1,6 +1,7 @@
 //! One immutable view of what a Server offers.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     ops::Range,
@@ -13,7 +14,8 @@ use ostler_types::WorkerId;
 use crate::{
     change::Fingerprints,
     directory,
-    entry::{Entry, Prompt, Resource, Skill, Target, Template, Tool},
+    entry::{Entry, Prompt, Resource, Skill, Target, Template, Tool, named_by},
+    merge::Kept,
     uri,
 };
 
@@ -73,6 +75,8 @@ pub struct Page<'a> {
 pub(crate) struct List<E> {
     entries: Vec<Arc<E>>,
     by_name: HashMap<String, usize>,
+    /// What an empty list keeps for the next one, of the last that was not.
+    before: HashMap<String, Kept>,
     /// Without those that are served but not listed.
     listed: Vec<Arc<E>>,
     fingerprint: u64,
@@ -103,6 +107,8 @@ impl<P> List<Entry<P>> {
         let by_name = by_name
             .map(|(at, entry)| (entry.name.clone(), at))
             .collect();
+        let kept = before.filter(|_| entries.is_empty()).map(List::kept);
+        let kept = kept.into_iter().flatten();
         let encoded = match before.filter(same) {
             Some(before) => before.encoded.clone(),
             None => Arc::new(Encoded {
@@ -113,6 +119,7 @@ impl<P> List<Entry<P>> {
         Self {
             entries,
             by_name,
+            before: kept.map(|(name, kept)| (name.to_owned(), kept)).collect(),
             listed,
             fingerprint,
             encoded,
@@ -123,8 +130,28 @@ impl<P> List<Entry<P>> {
         &self.entries
     }
 
+    /// What the next list keeps of this one, by name.
+    pub(crate) fn kept(&self) -> HashMap<&str, Kept> {
+        let entries = self.entries.iter().map(|entry| {
+            let (contract, place) = (entry.contract, entry.place);
+            (entry.name.as_str(), Kept { contract, place })
+        });
+        let before = self.before.iter();
+        let before = before.map(|(name, kept)| (name.as_str(), *kept));
+        entries.chain(before).collect()
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<Entry<P>>> {
         self.by_name.get(name).map(|at| &self.entries[*at])
+    }
+
+    /// The key of the same entry in this list: after a restart, places are given anew. A key
+    /// whose entry is gone still names a place [P-3].
+    fn key_now<'k>(&self, key: &'k [u8]) -> Cow<'k, [u8]> {
+        match named_by(key).and_then(|name| self.find(name)) {
+            Some(entry) => Cow::Owned(entry.sort_key()),
+            None => Cow::Borrowed(key),
+        }
     }
 
     fn page(
@@ -138,7 +165,9 @@ impl<P> List<Entry<P>> {
             let entries = self.listed.iter();
             entries.map(|entry| entry.shown(revision, kind)).collect()
         });
-        let range = self.encoded.range(after, len_max);
+        let range = self
+            .encoded
+            .range(after.map(|key| self.key_now(key)), len_max);
         let last = range
             .clone()
             .next_back()
@@ -151,13 +180,11 @@ impl<P> List<Entry<P>> {
 }
 
 impl Encoded {
-    /// The entries behind `after`. A key whose entry is gone still names its place [P-3].
-    fn range(&self, after: Option<&[u8]>, len_max: usize) -> Range<usize> {
+    /// The entries behind `after`.
+    fn range(&self, after: Option<Cow<'_, [u8]>>, len_max: usize) -> Range<usize> {
         let start = match after {
             None => 0,
-            Some(after) => self
-                .sort_keys
-                .partition_point(|key| key.as_slice() <= after),
+            Some(after) => self.sort_keys.partition_point(|key| **key <= *after),
         };
         let end = start
             .saturating_add(len_max.max(1))
