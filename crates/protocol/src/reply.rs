@@ -186,7 +186,7 @@ pub fn outcome(
 pub fn tool_error_text(revision: Revision, kind: CallKind, failure: &Failure) -> Option<String> {
     match (kind, failure, revision.era()) {
         (CallKind::Tool, Failure::NeedsCapability(lacking), Era::Legacy) => Some(format!(
-            "this tool needs client capabilities that were not declared: {}",
+            "this tool needs client capabilities that were not declared, or not in its revision: {}",
             required_capabilities(lacking)
         )),
         (CallKind::Tool, Failure::NeedsScope(scopes), _) => {

@@ -86,7 +86,7 @@ impl Config {
             stream_events_max: limits.stream_events_max,
             subscriptions_max: limits.subscriptions_max,
             ask_rounds_max: limits.ask_rounds_max,
-            chatter_per_second_max: 50,
+            chatter_per_second_max: limits.chatter_per_second_max,
         }
     }
 

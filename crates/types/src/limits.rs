@@ -49,6 +49,9 @@ pub struct Limits {
     pub tasks_per_principal_max: usize,
     /// Rounds of questions one call may ask.
     pub ask_rounds_max: u32,
+    /// Progress and log messages of one call that are relayed to its client in a second; more are
+    /// dropped [P-7].
+    pub chatter_per_second_max: u32,
     /// One outcome of a worker, in bytes.
     pub outcome_bytes_max: usize,
     /// Kept events of one stream.
@@ -84,6 +87,7 @@ impl Default for Limits {
             watches_per_tenant_max: 2_500,
             tasks_per_principal_max: 1_000,
             ask_rounds_max: 16,
+            chatter_per_second_max: 50,
             outcome_bytes_max: 16 << 20,
             stream_events_max: 1_024,
             page_entries_max: 1_000,

@@ -35,6 +35,25 @@ async fn a_server_describes_itself_as_far_as_the_revision_goes() {
     world.stop().await;
 }
 
+/// [SP-3], [S2C-2]: forms are older than their modes.
+#[tokio::test]
+async fn a_client_of_the_first_forms_is_asked_in_its_words_and_answers() {
+    let world = World::open().await;
+    let session = Session::open_as("2025-06-18", &world.door(), json!({"elicitation": {}})).await;
+    let call = session.call(1, "transfer", json!({"amount": 4}));
+    let mut live = session.door.open(&call).await;
+    let asked = live.message().await;
+    let schema =
+        json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
+    let params = json!({"message": "Transfer 4?", "requestedSchema": schema});
+    assert_eq!(asked["params"], params);
+    let yes = json!({"action": "accept", "content": {"ok": true}});
+    assert_eq!(session.answer(&asked, yes).await.status, 202);
+    let last = live.message().await;
+    assert_eq!(text(&last["result"]), r#"4: accept {"ok":true}"#, "{last}");
+    world.end(session).await;
+}
+
 /// What the revision lacks becomes text, or goes [ERA-7].
 #[tokio::test]
 async fn results_are_brought_down_to_the_revision() {

@@ -184,6 +184,12 @@ fn questions_have_the_form_of_each_revision() {
             "ElicitRequest",
             r#"{"message":"Who?","requestedSchema":{"type":"object","properties":{"name":{"type":"string","minLength":1},"age":{"type":"integer","minimum":0},"ok":{"type":"boolean","default":true},"size":{"type":"string","enum":["s","m"],"enumNames":["Small","Medium"]}},"required":["name"]}}"#,
         ),
+        // What came with 2025-11-25 is brought down [SP-3].
+        (
+            QuestionKind::ElicitForm,
+            "ElicitRequest",
+            r#"{"message":"Which?","requestedSchema":{"type":"object","properties":{"name":{"type":"string","default":"x"},"color":{"type":"string","oneOf":[{"const":"r","title":"Red"}],"default":"r"}}}}"#,
+        ),
         (
             QuestionKind::ElicitUrl,
             "ElicitRequest",
@@ -209,7 +215,7 @@ fn questions_have_the_form_of_each_revision() {
                 params: Raw::from_static(params),
             };
             if ask::gate(revision, &facet, &question).is_ok() {
-                let message = ask::to_request(revision, "s-1", "e-1", &question);
+                let message = ask::to_request(revision, "s-1", || "e-1".to_owned(), &question);
                 sheet.message(definition, revision, definition, &message);
             }
         }

@@ -91,11 +91,10 @@ impl SessionState {
             epoch: self.terms.epoch,
             number: self.questions_asked,
         };
-        let elicitation_id = elicitation_id(call.facts.call, id);
         let request = ask::to_request(
             self.terms.revision,
             &id.to_text(),
-            &elicitation_id,
+            || elicitation_id(call.facts.call, id),
             &question,
         );
         let request = call.facts.related(request);

@@ -1,7 +1,5 @@
 //! A call with a stream: adopted, heard, finished.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use ostler_hub::Placement;
 use ostler_protocol::{
@@ -9,14 +7,13 @@ use ostler_protocol::{
     call::{Answer, CallEvent, Outcome, Question},
     fault::Fault,
     json::Raw,
-    relay::Relay,
+    relay::{Allowance, Relay},
     reply,
     task::legacy,
 };
 use ostler_types::{CallId, CallKind, Instant, Timestamp};
 
 use crate::{
-    Config,
     lifetime::Lifetime,
     state::{
         Act, Adopted, Adoption, AskId, Counted, Effects, SessionState, Terms, Write,
@@ -146,7 +143,7 @@ impl SessionState {
             ask_rounds: 0,
             settled: Vec::new(),
             visits: Visits::default(),
-            allowance: Allowance::new(now, &self.terms.config),
+            allowance: Allowance::new(self.terms.config.chatter_per_second_max, now),
         };
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.enter();
@@ -317,43 +314,4 @@ fn final_message(terms: &Terms, facts: &CallFacts, outcome: &Outcome) -> Bytes {
         ..
     } = facts;
     facts.related(reply::outcome(&shape, request, *kind, target, outcome))
-}
-
-/// How much chatter may still be relayed: a bucket that holds one second's worth [P-7].
-struct Allowance {
-    left: u32,
-    per_second: u32,
-    filled: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant, config: &Config) -> Self {
-        Allowance {
-            left: config.chatter_per_second_max,
-            per_second: config.chatter_per_second_max,
-            filled: now,
-        }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        self.refill(now);
-        let allowed = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        allowed
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let passed = now.since(self.filled);
-        let gained = passed.as_millis() * u128::from(self.per_second) / 1_000;
-        if gained > 0 {
-            let gained = u32::try_from(gained).unwrap_or(u32::MAX);
-            self.left = self.left.saturating_add(gained).min(self.per_second);
-            // Only what was turned into whole messages is spent.
-            let spent = Duration::from_secs(1) * gained.min(self.per_second) / self.per_second;
-            self.filled = match gained > self.per_second {
-                true => now,
-                false => self.filled + spent,
-            };
-        }
-    }
 }

@@ -55,8 +55,9 @@ impl Asks {
         }
     }
 
-    /// Opens a question, and says the key it goes under. One whose answer came with the call is answered at once, if the answer
-    /// fits; otherwise the client is asked as if there were none [MR-12].
+    /// Opens a question, and says the key it goes under. One whose answer came with the call is
+    /// answered at once, if the answer fits; otherwise the client is asked as if there were none
+    /// [MR-12].
     pub fn open(
         &mut self,
         mut question: Question,
