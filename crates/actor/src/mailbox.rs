@@ -263,6 +263,18 @@ impl<C, D> Mailbox<C, D> {
         Poll::Ready(item)
     }
 
+    /// The next of the control lane alone, while the actor can take no data; `None` once nobody
+    /// can send any more.
+    pub fn poll_control(&mut self, cx: &mut Context<'_>) -> Poll<Option<C>> {
+        let mut lanes = self.0.lanes.lock();
+        let control = lanes.control.pop_front();
+        if control.is_none() && lanes.open && self.0.addresses.load(Ordering::Acquire) > 0 {
+            lanes.rest(cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(control)
+    }
+
     /// The next item if there is one now: to drain what gathered into one turn.
     pub fn try_next(&mut self) -> Option<Item<C, D>> {
         let item = self.0.lanes.lock().pop();
@@ -315,13 +327,13 @@ impl<C, D> Lanes<C, D> {
         control.or_else(|| self.data.pop_front().map(Item::Data))
     }
 
-    /// Nothing to do: remember whom to wake, and give a burst's buffers back.
+    /// Nothing to do now: remember whom to wake, and give a burst's buffers back.
     fn rest(&mut self, waker: &Waker) {
         const KEPT_LEN: usize = 4;
         if self.control.capacity() > KEPT_LEN {
             self.control = VecDeque::new();
         }
-        if self.data.capacity() > KEPT_LEN {
+        if self.data.is_empty() && self.data.capacity() > KEPT_LEN {
             self.data = VecDeque::new();
         }
         match &mut self.waker {

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use ostler_protocol::{Raw, schema_rules};
+use ostler_protocol::{Raw, schema_rules, text};
 use serde_json::Value;
 
 use crate::{
@@ -15,7 +15,8 @@ use crate::{
     schema::{Pool, Schema},
     skill,
     template::Pattern,
-    text, uri,
+    text::{is_tool_name, shorten},
+    uri,
 };
 
 /// Entries of one kind in one offer. A compiled tool takes some tens of KiB.
@@ -50,7 +51,7 @@ pub(crate) fn check(
         refusals.push(refusal(EntryKind::Server, "server_info", reason));
         return None;
     }
-    let resources = check_list(
+    let mut resources = check_list(
         EntryKind::Resource,
         offer.resources,
         refusals,
@@ -66,6 +67,7 @@ pub(crate) fn check(
     let skills = check_list(EntryKind::Skill, offer.skills, refusals, |_, value| {
         skill::parts(value, &served)
     });
+    skill::bind(&skills, &mut resources);
     Some(Checked {
         server_info: offer.server_info,
         instructions: check_instructions(offer.instructions, refusals),
@@ -85,7 +87,7 @@ pub(crate) fn check(
 }
 
 fn refusal(kind: EntryKind, name: &str, reason: String) -> EntryRefusal {
-    let name = text::shorten(name, NAME_BYTES_MAX);
+    let name = shorten(name, NAME_BYTES_MAX);
     EntryRefusal { kind, name, reason }
 }
 
@@ -96,7 +98,7 @@ fn check_server_info(info: &Raw) -> Result<(), String> {
             return Err(format!("{member} is missing or not a string"));
         }
     }
-    check_texts(&value)
+    text::check_all(&value)
 }
 
 fn check_instructions(
@@ -104,7 +106,7 @@ fn check_instructions(
     refusals: &mut Vec<EntryRefusal>,
 ) -> Option<Arc<str>> {
     let instructions = instructions.filter(|text| !text.is_empty())?;
-    match check_text(&instructions) {
+    match text::check_shown(&instructions) {
         Ok(()) => Some(instructions.into()),
         Err(reason) => {
             refusals.push(refusal(EntryKind::Server, "instructions", reason));
@@ -157,7 +159,7 @@ fn check_entry<P>(
         return Err(format!("is longer than {DEFINITION_BYTES_MAX} bytes"));
     }
     let value = to_object(&entry.definition)?;
-    check_texts(&value)?;
+    text::check_all(&value)?;
     check_shape(&value)?;
     let parts = check(&entry.definition, &value)?;
     let mut hasher = DefaultHasher::new();
@@ -175,7 +177,7 @@ fn check_entry<P>(
 
 fn tool(raw: &Raw, value: &Value, pool: &Arc<Pool>) -> Result<Parts<ToolParts>, String> {
     let name = member(value, "name")?;
-    if !text::is_tool_name(&name) {
+    if !is_tool_name(&name) {
         return Err("name must have 1 to 128 of A-Z, a-z, 0-9, '_', '.' and '-'".to_owned());
     }
     let input = value.get("inputSchema").ok_or("inputSchema is missing")?;
@@ -301,37 +303,8 @@ fn shown_name(kind: EntryKind, definition: &Raw) -> String {
         .unwrap_or_default()
 }
 
-/// Every text in a definition may be shown to a person or a model, schemas included.
-fn check_texts(value: &Value) -> Result<(), String> {
-    match value {
-        Value::String(text) => text::check(text),
-        Value::Array(list) => list.iter().try_for_each(check_texts),
-        Value::Object(members) => members.iter().try_for_each(|(name, value)| {
-            text::check(name)?;
-            check_length(name, value)?;
-            check_texts(value)
-        }),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
-    }
-}
-
-fn check_length(name: &str, value: &Value) -> Result<(), String> {
-    let read_by_people = matches!(name, "description" | "title" | "name");
-    match value.as_str() {
-        Some(text) if read_by_people => check_text(text).map_err(|e| format!("{name} {e}")),
-        _ => Ok(()),
-    }
-}
-
-fn check_text(text: &str) -> Result<(), String> {
-    if text.len() > text::TEXT_BYTES_MAX {
-        return Err(format!("is longer than {} bytes", text::TEXT_BYTES_MAX));
-    }
-    text::check(text)
-}
-
 /// The same for values that differ only in the order of members.
-fn hash_of(values: &[Option<&Value>]) -> u64 {
+pub(crate) fn hash_of(values: &[Option<&Value>]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for value in values {
         hash_value(value.unwrap_or(&Value::Null), &mut hasher);

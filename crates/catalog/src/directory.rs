@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use ostler_protocol::Raw;
-use serde_json::{Value, json};
+use ostler_protocol::{Raw, Revision, inbound::ListKind};
+use serde_json::json;
 
 use crate::{
     entry::{Resource, Skill},
@@ -18,6 +18,7 @@ const DIRECTORY_TYPE: &str = "inode/directory";
 pub(crate) fn read(
     skills: &List<Skill>,
     resources: &List<Resource>,
+    revision: Revision,
     uri: &str,
 ) -> Option<Vec<Raw>> {
     let uri = uri.strip_suffix('/').unwrap_or(uri);
@@ -25,16 +26,18 @@ pub(crate) fn read(
     let mut children = BTreeMap::new();
     for skill in skills.entries().iter().filter(|skill| is_of(skill, uri)) {
         let files = skill.parts.files.iter().flatten();
-        for rest in files.filter_map(|file| file.strip_prefix(&inside)) {
-            let child = match rest.split_once('/') {
-                Some((name, _)) => directory(&inside, name),
-                None => file(resources, &inside, rest),
+        for rest in files.filter_map(|file| file.uri.strip_prefix(&inside)) {
+            match rest.split_once('/') {
+                Some((name, _)) => children
+                    .entry(name)
+                    .or_insert_with(|| directory(&inside, name)),
+                None => children
+                    .entry(rest)
+                    .or_insert_with(|| file(resources, revision, &inside, rest)),
             };
-            children.insert(rest.split('/').next().unwrap_or(rest), child);
         }
     }
-    let children: Vec<_> = children.values().map(Raw::from_value).collect();
-    (!children.is_empty()).then_some(children)
+    (!children.is_empty()).then(|| children.into_values().collect())
 }
 
 /// Whether `uri` is the directory of the skill or inside it. What is around skills is nobody's.
@@ -43,19 +46,16 @@ fn is_of(skill: &Skill, uri: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-fn directory(inside: &str, name: &str) -> Value {
-    json!({"uri": format!("{inside}{name}"), "name": name, "mimeType": DIRECTORY_TYPE})
+fn directory(inside: &str, name: &str) -> Raw {
+    let uri = format!("{inside}{name}");
+    Raw::from_value(&json!({"uri": uri, "name": name, "mimeType": DIRECTORY_TYPE}))
 }
 
-/// With the type of the resource, if it is one of its own and says so.
-fn file(resources: &List<Resource>, inside: &str, name: &str) -> Value {
+/// The resource itself, or what is known of a file that a template serves.
+fn file(resources: &List<Resource>, revision: Revision, inside: &str, name: &str) -> Raw {
     let uri = format!("{inside}{name}");
-    let mime_type = resources
-        .find(&uri)
-        .and_then(|entry| entry.raw.get("mimeType"));
-    let mut file = json!({"uri": uri, "name": name});
-    if let Some(mime_type) = mime_type {
-        file["mimeType"] = json!(mime_type.text());
+    match resources.find(&uri) {
+        Some(resource) => resource.shown(revision, ListKind::Resources),
+        None => Raw::from_value(&json!({"uri": uri, "name": name})),
     }
-    file
 }

@@ -2,7 +2,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use ostler_protocol::{Raw, schema_rules::ParamRule};
+use ostler_protocol::{Raw, Revision, inbound::ListKind, listing, schema_rules::ParamRule};
 use ostler_types::WorkerId;
 
 use crate::{offer::Declarations, schema::Schema, template::Pattern};
@@ -59,8 +59,15 @@ pub struct TemplateParts {
 
 #[derive(Debug)]
 pub struct SkillParts {
-    /// The URIs of all its files; `None` for one that does not say, being made on demand.
-    pub(crate) files: Option<Vec<String>>,
+    /// All its files; `None` for one that does not say, being made on demand.
+    pub(crate) files: Option<Vec<SkillFile>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct SkillFile {
+    pub(crate) uri: String,
+    /// As the worker wrote it, of which there is one way only.
+    pub(crate) digest: String,
 }
 
 /// What a `resources/read` is for.
@@ -84,10 +91,21 @@ impl<P> Entry<P> {
         &self.workers
     }
 
+    /// As clients of this revision see it in a list of this kind.
+    pub fn shown(&self, revision: Revision, kind: ListKind) -> Raw {
+        listing::entry(revision, kind, &self.raw, self.declarations.task)
+    }
+
     /// Orders a list and names a place in it: place, then name, both comparable as bytes.
     pub(crate) fn sort_key(&self) -> Vec<u8> {
         [&self.place.to_be_bytes()[..], self.name.as_bytes()].concat()
     }
+}
+
+/// The name in a sort key, of whatever list it is.
+pub(crate) fn named_by(sort_key: &[u8]) -> Option<&str> {
+    let (_, name) = sort_key.split_at_checked(size_of::<u64>())?;
+    std::str::from_utf8(name).ok()
 }
 
 impl<P> Deref for Entry<P> {

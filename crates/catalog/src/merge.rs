@@ -2,10 +2,11 @@
 //!
 //! Entries are united by name. The definition that is listed stays as long as a live worker
 //! offers it; after that the first live worker decides. Workers with another contract under the
-//! same name (other schemas, other declarations) do not serve the entry until then (GRPC-008).
+//! same name (other schemas, files, declarations) do not serve the entry until then (GRPC-008).
 //!
 //! A new entry is listed where its worker put it. From then on it keeps its place whatever comes
-//! and goes around it, because the cursors of clients name places [P-3].
+//! and goes around it, because the cursors of clients name places [P-3]. That everybody has left
+//! is no exception: whoever comes back finds the places as they were.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,13 +28,16 @@ pub(crate) struct Part<'a, P> {
     pub(crate) list: &'a [Arc<Definition<P>>],
 }
 
+/// What is kept of an entry from one list to the next.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    pub(crate) contract: u64,
+    pub(crate) place: u64,
+}
+
 /// Unites `parts`, which are in the order in which the workers came. `listed` is what was
-/// listed before.
-pub(crate) fn merge<P>(parts: &[Part<'_, P>], listed: &[Arc<Entry<P>>]) -> Vec<Arc<Entry<P>>> {
-    let listed: HashMap<&str, &Arc<Entry<P>>> = listed
-        .iter()
-        .map(|entry| (entry.name.as_str(), entry))
-        .collect();
+/// listed before, by name.
+pub(crate) fn merge<P>(parts: &[Part<'_, P>], listed: &HashMap<&str, Kept>) -> Vec<Arc<Entry<P>>> {
     let mut candidates: HashMap<&str, Vec<Candidate<'_, P>>> = HashMap::new();
     for part in parts {
         for definition in part.list {
@@ -51,14 +55,14 @@ pub(crate) fn merge<P>(parts: &[Part<'_, P>], listed: &[Arc<Entry<P>>]) -> Vec<A
         .map(|(name, of_name)| unite(&of_name, listed.get(name).map(|entry| entry.contract)));
     let mut entries: Vec<_> = united.collect();
     entries.sort_by_cached_key(|entry| (entry.index, entry.name.clone()));
-    place(&mut entries, &listed);
+    place(&mut entries, listed);
     entries.sort_by_cached_key(Entry::sort_key);
     entries.into_iter().map(Arc::new).collect()
 }
 
 /// Gives each entry its place: the one it has, or one between the entry it follows in the order
 /// of the offers and whatever stands behind that. Where there is no room left, names decide.
-fn place<P>(entries: &mut [Entry<P>], listed: &HashMap<&str, &Arc<Entry<P>>>) {
+fn place<P>(entries: &mut [Entry<P>], listed: &HashMap<&str, Kept>) {
     let kept = |entry: &Entry<P>| listed.get(entry.name.as_str()).map(|listed| listed.place);
     let mut taken: BTreeSet<u64> = entries.iter().filter_map(kept).collect();
     let mut before = 0;

@@ -1,22 +1,32 @@
 //! What a skill must be to be listed [EX-4]: clients check the same, and reject the whole of it.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+    ops::Bound,
+    sync::Arc,
+};
 
 use serde_json::Value;
 
 use crate::{
-    check::{Parts, member},
-    entry::{Definition, ResourceParts, SkillParts, TemplateParts},
+    check::{Parts, hash_of, member},
+    entry::{Definition, ResourceParts, SkillFile, SkillParts, TemplateParts},
     uri,
 };
 
 /// The file that every skill has at its root.
 const MANIFEST: &str = "/SKILL.md";
-/// Files of one skill, and how long they are together.
+/// Files of one skill, and how long they are together. A directory is read on one page, which
+/// has no more entries than that, and so than a page of a list has by default.
 const FILES_MAX: usize = 512;
 const FILES_BYTES_MAX: u64 = 16 << 20;
 /// Longest name of a skill.
 const NAME_LEN_MAX: usize = 64;
+/// Steps of matching files with templates, for all skills of an offer: some hundredths of a
+/// second, as an offer is checked where its link is served. Enough for thousands of files.
+const STEPS_MAX: usize = 8 << 20;
 
 type Reason = String;
 
@@ -24,6 +34,8 @@ type Reason = String;
 pub(crate) struct Served<'a> {
     resources: HashSet<&'a str>,
     templates: &'a [Arc<Definition<TemplateParts>>],
+    /// What is left of [`STEPS_MAX`].
+    steps: Cell<usize>,
 }
 
 impl<'a> Served<'a> {
@@ -34,14 +46,28 @@ impl<'a> Served<'a> {
         Self {
             resources: resources.iter().map(|entry| entry.name.as_str()).collect(),
             templates,
+            steps: Cell::new(STEPS_MAX),
         }
     }
 
-    fn has(&self, uri: &str) -> bool {
-        let matches = |template: &Arc<Definition<TemplateParts>>| {
-            uri::is_safe(uri) && template.parts.pattern.matches(uri)
-        };
-        self.resources.contains(uri) || self.templates.iter().any(matches)
+    /// `uri` is a path, so a template may match it.
+    fn must_have(&self, uri: &str) -> Result<(), Reason> {
+        if self.resources.contains(uri) {
+            return Ok(());
+        }
+        for template in self.templates {
+            let pattern = &template.parts.pattern;
+            let left = self.steps.get().checked_sub(pattern.cost(uri));
+            self.steps.set(left.ok_or_else(|| {
+                "the skills of this offer have too many files that only templates serve; \
+                 list them as resources, which may be unlisted"
+                    .to_owned()
+            })?);
+            if pattern.matches(uri) {
+                return Ok(());
+            }
+        }
+        Err(format!("{uri} is not among the resources"))
     }
 }
 
@@ -55,20 +81,56 @@ pub(crate) fn parts(value: &Value, served: &Served<'_>) -> Result<Parts<SkillPar
     let uri = member(value, "uri")?;
     uri::check_name(&uri).map_err(|reason| format!("uri {reason}"))?;
     check_frontmatter(&uri, &value["frontmatter"])?;
+    check_path(&uri)?;
     let files = match &value["resources"] {
         Value::String(text) if text == "dynamic" => None,
         Value::Array(files) => Some(files_of(&uri, files)?),
         _ => return Err("resources must be an array or \"dynamic\"".to_owned()),
     };
-    let all = files.iter().flatten().chain([&uri]);
-    if let Some(missing) = all.into_iter().find(|file| !served.has(file)) {
-        return Err(format!("{missing} is not among the resources"));
+    match &files {
+        Some(files) => files
+            .iter()
+            .try_for_each(|file| served.must_have(&file.uri))?,
+        None => served.must_have(&uri)?,
     }
     Ok(Parts {
         name: uri,
-        contract: 0,
+        contract: hash_of(&[Some(value)]),
         parts: SkillParts { files },
     })
+}
+
+/// A file of a skill is what its digest says, so workers whose files differ do not stand in for
+/// each other: a client would find that what it read does not fit, and reject the skill.
+pub(crate) fn bind(
+    skills: &[Arc<Definition<SkillParts>>],
+    resources: &mut [Arc<Definition<ResourceParts>>],
+) {
+    let mut digests = BTreeMap::<&str, BTreeSet<&str>>::new();
+    for file in skills
+        .iter()
+        .flat_map(|skill| skill.parts.files.iter().flatten())
+    {
+        digests.entry(&file.uri).or_default().insert(&file.digest);
+    }
+    for resource in resources {
+        if let Some(digests) = digests.get(resource.name.as_str()) {
+            let resource = Arc::get_mut(resource).expect("nobody shares it before it is offered");
+            let mut hasher = DefaultHasher::new();
+            (resource.contract, digests).hash(&mut hasher);
+            resource.contract = hasher.finish();
+        }
+    }
+}
+
+/// Clients make paths of these, of directories and files: what could lead elsewhere is refused.
+fn check_path(uri: &str) -> Result<(), Reason> {
+    match uri::is_safe(uri) && !uri.contains(['?', '#']) {
+        true => Ok(()),
+        false => Err(format!(
+            "{uri} must be a plain path, without dot segments, query and fragment"
+        )),
+    }
 }
 
 fn check_frontmatter(uri: &str, frontmatter: &Value) -> Result<(), Reason> {
@@ -99,36 +161,56 @@ fn is_skill_name(name: &str) -> bool {
         && !name.contains("--")
 }
 
-/// The URIs of a complete list of files: each once, inside the skill, SKILL.md among them.
-fn files_of(manifest: &str, files: &[Value]) -> Result<Vec<String>, Reason> {
-    if files.len() > FILES_MAX {
+/// A complete list of files: each once, inside the skill, SKILL.md among them.
+fn files_of(manifest: &str, values: &[Value]) -> Result<Vec<SkillFile>, Reason> {
+    if values.len() > FILES_MAX {
         return Err(format!("has more than {FILES_MAX} files"));
     }
     let inside = format!("{}/", directory(manifest));
-    let (mut uris, mut bytes) = (Vec::with_capacity(files.len()), 0_u64);
-    let mut seen = HashSet::new();
-    for file in files {
-        let uri = member(file, "uri").map_err(|reason| format!("resources: {reason}"))?;
-        if !uri.starts_with(&inside) || uri == inside {
-            return Err(format!("{uri} is not a file of {inside}"));
+    let (mut files, mut bytes) = (Vec::with_capacity(values.len()), 0_u64);
+    let mut seen = BTreeSet::new();
+    for value in values {
+        let file = file_of(&inside, value)?;
+        let size = value["size"].as_u64();
+        let size = size.ok_or_else(|| format!("the size of {} is missing", file.uri))?;
+        bytes = bytes.saturating_add(size);
+        if !seen.insert(file.uri.clone()) {
+            return Err(format!("{} is there twice", file.uri));
         }
-        if !file["digest"].as_str().is_some_and(is_digest) {
-            return Err(format!(
-                "the digest of {uri} must be sha256: and 64 hex digits"
-            ));
-        }
-        let size = file["size"].as_u64();
-        bytes = bytes.saturating_add(size.ok_or_else(|| format!("the size of {uri} is missing"))?);
-        if !seen.insert(uri.clone()) {
-            return Err(format!("{uri} is there twice"));
-        }
-        uris.push(uri);
+        files.push(file);
+    }
+    if let Some(both) = seen.iter().find(|uri| is_directory(uri, &seen)) {
+        return Err(format!("{both} is a file and a directory"));
     }
     match (seen.contains(manifest), bytes <= FILES_BYTES_MAX) {
-        (true, true) => Ok(uris),
+        (true, true) => Ok(files),
         (false, _) => Err(format!("resources must have {manifest} itself")),
         (true, false) => Err(format!("its files are longer than {FILES_BYTES_MAX} bytes")),
     }
+}
+
+fn file_of(inside: &str, value: &Value) -> Result<SkillFile, Reason> {
+    let uri = member(value, "uri").map_err(|reason| format!("resources: {reason}"))?;
+    let segments = uri.strip_prefix(inside).map(|rest| rest.split('/'));
+    if !segments.is_some_and(|mut segments| segments.all(|segment| !segment.is_empty())) {
+        return Err(format!("{uri} is not a file of {inside}"));
+    }
+    check_path(&uri)?;
+    match value["digest"].as_str().filter(|digest| is_digest(digest)) {
+        Some(digest) => Ok(SkillFile {
+            uri,
+            digest: digest.to_owned(),
+        }),
+        None => Err(format!(
+            "the digest of {uri} must be sha256: and 64 hex digits"
+        )),
+    }
+}
+
+fn is_directory(uri: &str, files: &BTreeSet<String>) -> bool {
+    let below = format!("{uri}/");
+    let mut behind = files.range::<str, _>((Bound::Included(below.as_str()), Bound::Unbounded));
+    behind.next().is_some_and(|file| file.starts_with(&below))
 }
 
 fn is_digest(text: &str) -> bool {

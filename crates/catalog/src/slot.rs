@@ -228,8 +228,8 @@ impl State {
             list: list_of(&offer.checked),
         });
         let parts: Vec<_> = parts.collect();
-        let listed = before.map(List::entries).unwrap_or_default();
-        List::new(merge::merge(&parts, listed), before)
+        let listed = before.map(List::kept).unwrap_or_default();
+        List::new(merge::merge(&parts, &listed), before)
     }
 
     fn live_workers(&self, is_wanted: impl Fn(&Checked) -> bool) -> Arc<[WorkerId]> {
@@ -315,9 +315,10 @@ fn find_conflicts<P>(
             refusals.push(EntryRefusal {
                 kind,
                 name: definition.name.clone(),
-                reason: "another worker serves this name with other schemas or declarations; \
+                reason:
+                    "another worker serves this name with other schemas, files or declarations; \
                          this one is taken when that worker has left"
-                    .to_owned(),
+                        .to_owned(),
             });
         }
     }

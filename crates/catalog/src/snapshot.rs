@@ -1,23 +1,21 @@
 //! One immutable view of what a Server offers.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     ops::Range,
     sync::{Arc, OnceLock},
 };
 
-use ostler_protocol::{
-    Raw, Revision,
-    inbound::ListKind,
-    listing::{self, TaskSupport},
-};
+use ostler_protocol::{Raw, Revision, inbound::ListKind, listing::TaskSupport};
 use ostler_types::WorkerId;
 
 use crate::{
     change::Fingerprints,
     directory,
-    entry::{Entry, Prompt, Resource, Skill, Target, Template, Tool},
+    entry::{Entry, Prompt, Resource, Skill, Target, Template, Tool, named_by},
+    merge::Kept,
     uri,
 };
 
@@ -77,6 +75,8 @@ pub struct Page<'a> {
 pub(crate) struct List<E> {
     entries: Vec<Arc<E>>,
     by_name: HashMap<String, usize>,
+    /// What an empty list keeps for the next one, of the last that was not.
+    before: HashMap<String, Kept>,
     /// Without those that are served but not listed.
     listed: Vec<Arc<E>>,
     fingerprint: u64,
@@ -107,6 +107,8 @@ impl<P> List<Entry<P>> {
         let by_name = by_name
             .map(|(at, entry)| (entry.name.clone(), at))
             .collect();
+        let kept = before.filter(|_| entries.is_empty()).map(List::kept);
+        let kept = kept.into_iter().flatten();
         let encoded = match before.filter(same) {
             Some(before) => before.encoded.clone(),
             None => Arc::new(Encoded {
@@ -117,6 +119,7 @@ impl<P> List<Entry<P>> {
         Self {
             entries,
             by_name,
+            before: kept.map(|(name, kept)| (name.to_owned(), kept)).collect(),
             listed,
             fingerprint,
             encoded,
@@ -127,8 +130,28 @@ impl<P> List<Entry<P>> {
         &self.entries
     }
 
+    /// What the next list keeps of this one, by name.
+    pub(crate) fn kept(&self) -> HashMap<&str, Kept> {
+        let entries = self.entries.iter().map(|entry| {
+            let (contract, place) = (entry.contract, entry.place);
+            (entry.name.as_str(), Kept { contract, place })
+        });
+        let before = self.before.iter();
+        let before = before.map(|(name, kept)| (name.as_str(), *kept));
+        entries.chain(before).collect()
+    }
+
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<Entry<P>>> {
         self.by_name.get(name).map(|at| &self.entries[*at])
+    }
+
+    /// The key of the same entry in this list: after a restart, places are given anew. A key
+    /// whose entry is gone still names a place [P-3].
+    fn key_now<'k>(&self, key: &'k [u8]) -> Cow<'k, [u8]> {
+        match named_by(key).and_then(|name| self.find(name)) {
+            Some(entry) => Cow::Owned(entry.sort_key()),
+            None => Cow::Borrowed(key),
+        }
     }
 
     fn page(
@@ -140,12 +163,11 @@ impl<P> List<Entry<P>> {
     ) -> Page<'_> {
         let form = self.encoded.forms[slot_of(revision)].get_or_init(|| {
             let entries = self.listed.iter();
-            let encode = |entry: &Arc<Entry<P>>| {
-                listing::entry(revision, kind, &entry.raw, entry.declarations.task)
-            };
-            entries.map(encode).collect()
+            entries.map(|entry| entry.shown(revision, kind)).collect()
         });
-        let range = self.encoded.range(after, len_max);
+        let range = self
+            .encoded
+            .range(after.map(|key| self.key_now(key)), len_max);
         let last = range
             .clone()
             .next_back()
@@ -158,13 +180,11 @@ impl<P> List<Entry<P>> {
 }
 
 impl Encoded {
-    /// The entries behind `after`. A key whose entry is gone still names its place [P-3].
-    fn range(&self, after: Option<&[u8]>, len_max: usize) -> Range<usize> {
+    /// The entries behind `after`.
+    fn range(&self, after: Option<Cow<'_, [u8]>>, len_max: usize) -> Range<usize> {
         let start = match after {
             None => 0,
-            Some(after) => self
-                .sort_keys
-                .partition_point(|key| key.as_slice() <= after),
+            Some(after) => self.sort_keys.partition_point(|key| **key <= *after),
         };
         let end = start
             .saturating_add(len_max.max(1))
@@ -247,8 +267,8 @@ impl Snapshot {
 
     /// The direct children of a directory of a skill, in order of their URIs, as MCP `Resource`
     /// objects; `None` for what is no such directory [EX-4].
-    pub fn directory(&self, uri: &str) -> Option<Vec<Raw>> {
-        directory::read(&self.skills, &self.resources, uri)
+    pub fn directory(&self, revision: Revision, uri: &str) -> Option<Vec<Raw>> {
+        directory::read(&self.skills, &self.resources, revision, uri)
     }
 
     /// The template of exactly this text, which is what `completion/complete` names.

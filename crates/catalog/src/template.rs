@@ -72,6 +72,14 @@ impl Pattern {
         Ok(Self { states, prefix })
     }
 
+    /// How much work [`Pattern::matches`] is at most, in states looked at.
+    pub(crate) fn cost(&self, uri: &str) -> usize {
+        match uri.starts_with(&self.prefix) {
+            true => uri.len().saturating_mul(self.states.len()).max(1),
+            false => 1,
+        }
+    }
+
     /// Whether some values of the variables give this URI.
     pub fn matches(&self, uri: &str) -> bool {
         if !uri.starts_with(&self.prefix) {

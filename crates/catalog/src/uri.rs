@@ -1,5 +1,7 @@
 //! Resource URIs: what may reach a worker.
 
+use ostler_protocol::text;
+
 /// Longest URI that is looked at, in bytes.
 pub(crate) const URI_BYTES_MAX: usize = 8 << 10;
 
@@ -14,7 +16,7 @@ pub(crate) fn check_name(uri: &str) -> Result<(), String> {
     if uri.chars().any(|c| c.is_whitespace()) {
         return Err("holds white space".to_owned());
     }
-    crate::text::check(uri)?;
+    text::check(uri)?;
     match has_scheme(uri) {
         true => Ok(()),
         false => Err("does not start with a scheme such as \"file:\"".to_owned()),

@@ -29,6 +29,8 @@ pub struct Config {
     pub header_timeout: Duration,
     /// Time for the body of a request.
     pub body_timeout: Duration,
+    /// Time for `initialize` on a stream of HTTP+SSE.
+    pub initialize_timeout: Duration,
     pub limits: Limits,
 }
 
@@ -45,6 +47,7 @@ impl Default for Config {
             first_byte_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            initialize_timeout: Duration::from_secs(30),
             limits: Limits::default(),
         }
     }

@@ -5,7 +5,7 @@
 //! holds the call decides what a lost socket means: `modern` holds a `CallStream` (lost = cancelled),
 //! `legacy` hands it to its session (lost = goes on).
 //! Must not know: gRPC, the store, how a session or a task keeps its books.
-//! Start with `routes`, then `modern::call` and `legacy::call`; refusals are in `rejection`.
+//! Start with `routes`, then `modern::call` and `legacy` (`deliver`, `pair`); refusals are in `rejection`.
 
 mod routes;
 mod origin;

@@ -119,10 +119,15 @@ pub fn skill(
         revision,
         server_info: &snapshot.server_info,
     };
-    Ok(reply::skill(&shape, id, &skill.raw))
+    Ok(reply::skill(
+        &shape,
+        id,
+        &skill.shown(revision, ListKind::Skills),
+    ))
 }
 
-/// A directory of a skill, on one page: a skill has few files [EX-4].
+/// A directory of a skill, on one page: a skill has fewer files than a page of a list may have
+/// entries, `page_entries_max`, unless that is made small [EX-4].
 pub fn directory(
     exchange: &Exchange,
     revision: Revision,
@@ -136,7 +141,7 @@ pub fn directory(
     if cursor.is_some_and(|cursor| !cursor.is_empty()) {
         return Err(Fault::InvalidParams(cursor::BadCursor.to_string()));
     }
-    let children = snapshot.directory(uri);
+    let children = snapshot.directory(revision, uri);
     let children = children.ok_or_else(|| not_there(&snapshot, "not a directory of a skill"))?;
     let shape = Shape {
         revision,

@@ -17,6 +17,8 @@ pub struct Metrics {
     pub connections_opened: Counter,
     connections_closed: [Counter; 3],
     pub accept_paused: Counter,
+    /// Of modern calls; sessions count their own.
+    pub chatter_dropped: Counter,
     pub streams: StreamMetrics,
 }
 
@@ -68,6 +70,10 @@ impl Metrics {
             accept_paused: plain(
                 "ostler_edge_accept_paused_total",
                 "Pauses of the accept loop: the system gives no more sockets.",
+            ),
+            chatter_dropped: plain(
+                "ostler_edge_chatter_dropped_total",
+                "Progress and log messages of modern calls beyond the rate that is relayed.",
             ),
             streams: StreamMetrics::register(registry),
         }

@@ -232,6 +232,28 @@ pub fn call_failed(revision: Revision, id: &RequestId, fault: &Fault) -> Respons
     }
 }
 
+/// The response to a batch that was refused altogether. If all of it should be tried again, a status
+/// says so; else the errors in the body do.
+pub fn batch(faults: &[Fault], body: Bytes) -> Response {
+    let again = |fault: &Fault| {
+        let status = status(fault, Era::Legacy);
+        matches!(
+            status,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+        )
+        .then_some(status)
+    };
+    let first = faults
+        .first()
+        .and_then(|fault| Some((fault, again(fault)?)));
+    match first {
+        Some((fault, status)) if faults.iter().all(|other| again(other) == Some(status)) => {
+            with_retry(json(status, body), fault)
+        }
+        Some(_) | None => json(StatusCode::OK, body),
+    }
+}
+
 fn with_retry(mut response: Response, fault: &Fault) -> Response {
     let after = match fault {
         Fault::RateLimited { retry_after } | Fault::Overloaded { retry_after } => *retry_after,
@@ -348,6 +370,24 @@ mod tests {
         for (fault, legacy, modern) in rows {
             assert_eq!(status(&fault, Era::Legacy), legacy, "{fault}");
             assert_eq!(status(&fault, Era::Modern), modern, "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_batch_has_the_status_that_all_its_errors_share() {
+        let (lost, full) = (Fault::Draining, Fault::Quota("x"));
+        let bad = Fault::InvalidParams("x".into());
+        for (faults, expected) in [
+            (vec![lost.clone(), Fault::NoWorker], 503),
+            (vec![full.clone()], 429),
+            (vec![full, lost.clone()], 200),
+            (vec![lost, bad.clone()], 200),
+            (vec![bad], 200),
+        ] {
+            let response = batch(&faults, Bytes::from_static(b"[]"));
+            assert_eq!(response.status(), expected, "{faults:?}");
+            let waits = response.headers().contains_key(header::RETRY_AFTER);
+            assert_eq!(waits, expected == 503, "{faults:?}");
         }
     }
 

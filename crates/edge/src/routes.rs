@@ -232,13 +232,6 @@ impl Exchange {
     pub fn trace(&mut self, body: Option<TraceContext>, headers: &HeaderMap) {
         self.caller.trace = body.or_else(|| fields::trace(headers)).map(Arc::new);
     }
-
-    /// The same for one of several messages.
-    pub fn traced(&self, body: Option<TraceContext>, headers: &HeaderMap) -> Self {
-        let mut traced = self.clone();
-        traced.trace(body, headers);
-        traced
-    }
 }
 
 /// An empty 202 [SH-3].

@@ -267,15 +267,15 @@ pub(crate) struct Credit {
     overdraft_max: i64,
     ungranted: u64,
     grant_at: u64,
-    /// Progress and logs since the last tick.
+    /// Progress, logs and visits since the last tick.
     chatter: u32,
     chatter_max: u32,
     /// Frames that cost no credit since the last tick.
     free: u32,
 }
 
-/// Frames without a cost in one tick. An honest worker sends a few, for heartbeats and for what it
-/// took in.
+/// Frames without a cost in one tick. An honest worker sends a few: for heartbeats, for what it
+/// took in, for pages that are done.
 const FREE_PER_TICK_MAX: u32 = 10_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ mod sampling;
 use bytes::Bytes;
 
 pub use answer::check_answer;
-pub use question::check_question;
+pub use question::{KEY_BYTES_MAX, check_question};
 
 use crate::{
     call::{Question, QuestionKind},
@@ -54,24 +54,26 @@ fn can_show_form(revision: Revision, question: &Question) -> bool {
     revision.has_elicitation() && has_words()
 }
 
-/// A request of ours to a legacy client [S2C-2]. `elicitation_id` is what a visit to a page is
+/// A request of ours to a legacy client [S2C-2]. `elicitation_id` makes what a visit to a page is
 /// known by where the revision wants an id, which is unique beyond the session [SP-5].
 pub fn to_request(
     revision: Revision,
     server_request_id: &str,
-    elicitation_id: &str,
+    elicitation_id: impl FnOnce() -> String,
     question: &Question,
 ) -> Bytes {
-    let ids = server_request_id.len() + elicitation_id.len();
-    let mut writer = Writer::new(160 + ids + question.params.bytes().len());
+    let is_visit = question.kind == QuestionKind::ElicitUrl && revision.has_elicitation_ids();
+    let elicitation_id = is_visit.then(elicitation_id);
+    let bytes = server_request_id.len() + question.params.bytes().len();
+    let mut writer = Writer::new(240 + bytes);
     writer.open();
     writer.raw_member("jsonrpc", "\"2.0\"");
     writer.string_member("id", server_request_id);
     writer.string_member("method", method(question.kind));
     writer.object_member("params", |writer| {
         write_params(writer, revision, question);
-        if question.kind == QuestionKind::ElicitUrl && revision.has_elicitation_ids() {
-            writer.string_member("elicitationId", elicitation_id);
+        if let Some(elicitation_id) = elicitation_id {
+            writer.string_member("elicitationId", &elicitation_id);
         }
     });
     close_message(writer)

@@ -81,11 +81,12 @@ impl ClientFacet {
     }
 
     /// `{}` means form ([MR-3]). What the revision lacks is not declared, whatever is written.
+    /// Members that it does not know are not read.
     fn read_elicitation(&mut self, value: &str, revision: Revision) -> Result<(), BadCapabilities> {
         must_be_object("capabilities.elicitation", value)?;
-        let url = has(value, "elicitation", "url")?;
-        let form = has(value, "elicitation", "form")?;
-        self.elicit_url = url && revision.has_url_elicitation();
+        let modes = revision.has_url_elicitation();
+        let form = modes && has(value, "elicitation", "form")?;
+        self.elicit_url = modes && has(value, "elicitation", "url")?;
         self.elicit_form = (form || !self.elicit_url) && revision.has_elicitation();
         Ok(())
     }
@@ -229,6 +230,7 @@ mod tests {
         check(r#"{"elicitation":{"form":{}}}"#, d, &[ElicitForm]);
         check(r#"{"elicitation":{"url":{}}}"#, d, &[ElicitUrl]);
         check(r#"{"elicitation":{"url":{}}}"#, c, &[ElicitForm]);
+        check(r#"{"elicitation":{"url":true}}"#, c, &[ElicitForm]);
         check(r#"{"elicitation":{},"roots":{}}"#, b, &[Roots]);
         check(r#"{"elicitation":{"form":{}},"sampling":{}}"#, a, &[Sample]);
         check(

@@ -133,7 +133,10 @@ impl Fault {
             Self::UnsupportedVersion { requested, .. } => unsupported_version(requested),
             Self::MissingCapability(lacking) => {
                 let required = required_capabilities(lacking);
-                format!("this request needs client capabilities that were not declared: {required}")
+                format!(
+                    "this request needs client capabilities that were not declared, \
+                     or not in its revision: {required}"
+                )
             }
             Self::Forbidden { scopes } if !scopes.is_empty() => {
                 format!("forbidden: needs the scopes {}", scopes.join(" "))

@@ -17,6 +17,7 @@ pub mod inbound;
 pub mod headers;
 pub mod trace;
 pub mod schema_rules;
+pub mod text;
 // Outbound.
 pub mod reply;
 pub mod listing;

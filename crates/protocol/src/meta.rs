@@ -2,6 +2,9 @@
 
 use crate::{json::walk, write::Writer};
 
+/// What authors of skills write themselves, though the prefix is MCP's [EX-4].
+const OF_SKILLS: &str = "io.modelcontextprotocol.skills";
+
 /// Whether a `_meta` key belongs to MCP itself: its prefix has `modelcontextprotocol` or `mcp`
 /// as second label (2025-11-25 on) or as first (before, "modelcontextprotocol.io/").
 pub(crate) fn is_reserved(key: &str) -> bool {
@@ -9,7 +12,7 @@ pub(crate) fn is_reserved(key: &str) -> bool {
         return key.starts_with("modelcontextprotocol") || key.starts_with("mcp.");
     };
     let ours = |label: &str| matches!(label, "modelcontextprotocol" | "mcp");
-    prefix.split('.').take(2).any(ours)
+    prefix != OF_SKILLS && prefix.split('.').take(2).any(ours)
 }
 
 /// Whether a `_meta` object must be rewritten before it may pass.
@@ -45,6 +48,8 @@ mod tests {
             "dev.mcp/x",
             "com.mcp.tools/x",
             "modelcontextprotocol",
+            "io.modelcontextprotocol.skills.x/y",
+            "io.modelcontextprotocol/skills",
         ] {
             assert!(is_reserved(reserved), "{reserved}");
         }
@@ -54,6 +59,7 @@ mod tests {
             "com.example.mcp/x",
             "acme/mcp",
             "mcpx/y",
+            "io.modelcontextprotocol.skills/version",
         ] {
             assert!(!is_reserved(free), "{free}");
         }

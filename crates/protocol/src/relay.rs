@@ -1,6 +1,9 @@
 //! What of a call's chatter one client request may see: a filter with a memory of one number.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use ostler_types::Instant;
 
 use crate::{
     call::{Log, LogLevel, Progress},
@@ -63,6 +66,47 @@ impl Relay {
     pub fn log(&mut self, log: &Log) -> Option<Bytes> {
         let lowest = self.log_level?;
         (log.level >= lowest).then(|| notify::log(log))
+    }
+}
+
+/// How much chatter may still be relayed: a bucket that holds one second's worth [P-7].
+#[derive(Debug, Clone)]
+pub struct Allowance {
+    left: u32,
+    per_second: u32,
+    filled: Instant,
+}
+
+impl Allowance {
+    pub fn new(per_second: u32, now: Instant) -> Self {
+        Allowance {
+            left: per_second,
+            per_second,
+            filled: now,
+        }
+    }
+
+    /// Whether one more message may be relayed; if so it is spent.
+    pub fn take(&mut self, now: Instant) -> bool {
+        self.refill(now);
+        let allowed = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        allowed
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let passed = now.since(self.filled);
+        let gained = passed.as_millis() * u128::from(self.per_second) / 1_000;
+        if gained > 0 {
+            let gained = u32::try_from(gained).unwrap_or(u32::MAX);
+            self.left = self.left.saturating_add(gained).min(self.per_second);
+            // Only what was turned into whole messages is spent.
+            let spent = Duration::from_secs(1) * gained.min(self.per_second) / self.per_second;
+            self.filled = match gained > self.per_second {
+                true => now,
+                false => self.filled + spent,
+            };
+        }
     }
 }
 

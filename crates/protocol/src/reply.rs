@@ -186,7 +186,7 @@ pub fn outcome(
 pub fn tool_error_text(revision: Revision, kind: CallKind, failure: &Failure) -> Option<String> {
     match (kind, failure, revision.era()) {
         (CallKind::Tool, Failure::NeedsCapability(lacking), Era::Legacy) => Some(format!(
-            "this tool needs client capabilities that were not declared: {}",
+            "this tool needs client capabilities that were not declared, or not in its revision: {}",
             required_capabilities(lacking)
         )),
         (CallKind::Tool, Failure::NeedsScope(scopes), _) => {
@@ -207,10 +207,14 @@ pub fn error(revision: Revision, id: Option<&RequestId>, fault: &Fault) -> Bytes
 }
 
 /// The answers to a batch, each a whole response, in one array [BAT-4].
-pub fn batch(responses: &[Bytes]) -> Bytes {
-    let mut body = Vec::with_capacity(responses.iter().map(|one| one.len() + 1).sum::<usize>() + 1);
-    body.push(b'[');
-    body.extend_from_slice(&responses.join(&b','));
+pub fn batch(responses: impl Iterator<Item = Bytes>) -> Bytes {
+    let mut body = vec![b'['];
+    for (index, response) in responses.enumerate() {
+        if index > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(&response);
+    }
     body.push(b']');
     body.into()
 }

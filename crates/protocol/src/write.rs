@@ -112,6 +112,18 @@ impl Writer {
         self.close_array();
     }
 
+    /// Where the last written `]` or `}` stands.
+    pub(crate) fn end(&self) -> usize {
+        self.out.len() - 1
+    }
+
+    /// More of what was closed at `end`: what follows it moves.
+    pub(crate) fn reopen(&mut self, end: usize, fill: impl FnOnce(&mut Writer)) {
+        let rest = self.out.split_off(end);
+        fill(self);
+        self.out.extend_from_slice(&rest);
+    }
+
     pub(crate) fn finish(self) -> Bytes {
         self.out.into()
     }

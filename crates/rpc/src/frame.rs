@@ -8,7 +8,7 @@ use crate::worker_v1::{FromWorker, Part, ToWorker, from_worker, to_worker};
 pub trait Frame: Message + Sized {
     fn of_part(part: Part) -> Self;
 
-    /// What flow control counts for this frame; 0 for frames that never wait.
+    /// What flow control counts for this frame; 0 for frames that wait for no credit.
     fn cost(&self) -> usize;
 }
 

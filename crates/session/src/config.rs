@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use ostler_types::Limits;
 
+use crate::stream::Bounds;
+
 /// `Default` is what `deploy/ostler.toml` shows under `[session]` and `[limits]`; every field has a
 /// key there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,13 +37,15 @@ pub struct Config {
     /// Live and sleeping sessions of one principal.
     pub sessions_per_principal_max: usize,
     /// Streams that answer requests, at once, in one session. Each may buffer
-    /// `stream_buffer_bytes_max`.
+    /// `stream_buffer_bytes_max` and two outcomes.
     pub streams_per_session_max: usize,
     /// Requests in flight at once in one session. Each costs about 100 bytes here, and a kept call
     /// some KiB.
     pub requests_per_session_max: usize,
-    /// Bytes that wait for one slow reader before its stream is cut.
+    /// Bytes that wait for one reader before it counts as behind.
     pub stream_buffer_bytes_max: usize,
+    /// One outcome of a worker. So much more may wait for a reader before it is cut off.
+    pub outcome_bytes_max: usize,
     /// Stored events of one stream; older ones are dropped.
     pub stream_events_max: usize,
     /// Resources one session may subscribe to.
@@ -78,10 +82,20 @@ impl Config {
             streams_per_session_max: limits.streams_per_session_max,
             requests_per_session_max: 1_024,
             stream_buffer_bytes_max: limits.stream_buffer_bytes_max,
+            outcome_bytes_max: limits.outcome_bytes_max,
             stream_events_max: limits.stream_events_max,
             subscriptions_max: limits.subscriptions_max,
             ask_rounds_max: limits.ask_rounds_max,
-            chatter_per_second_max: 50,
+            chatter_per_second_max: limits.chatter_per_second_max,
+        }
+    }
+
+    pub(crate) fn reader_bounds(&self) -> Bounds {
+        let behind_bytes = self.stream_buffer_bytes_max;
+        let bytes_max = behind_bytes + self.outcome_bytes_max;
+        Bounds {
+            behind_bytes,
+            bytes_max,
         }
     }
 

@@ -195,17 +195,19 @@ impl<W: Workers> HeldSession<W> {
         answered: Vec<Bytes>,
         reader: Reader,
     ) -> Result<Option<StreamReader>, SessionError> {
-        let (writer, stream) = self.pair();
+        let (writer, stream) = match reader {
+            Reader::Attached => Some(self.pair()).unzip(),
+            Reader::None => (None, None),
+        };
         let calls: Vec<_> = calls.into_iter().map(RunningCall::hand_over).collect();
         let requests: Vec<_> = calls.iter().map(|call| call.request.clone()).collect();
-        let is_read = reader == Reader::Attached;
         let adopt = Adopt {
             calls,
             answered,
-            writer: is_read.then_some(writer),
+            writer,
         };
         match self.handle.address.control(Control::Adopt(Box::new(adopt))) {
-            Ok(()) => Ok(is_read.then_some(stream)),
+            Ok(()) => Ok(stream),
             Err(not_sent) => {
                 let book = &self.handle.book;
                 requests.iter().for_each(|request| book.remove(request));
@@ -295,7 +297,7 @@ impl<W: Workers> HeldSession<W> {
     }
 
     fn pair(&self) -> (stream::Writer, StreamReader) {
-        stream::pair(self.handle.stream_buffer_bytes_max, &self.handle.departures)
+        stream::pair(self.handle.bounds, &self.handle.nudge)
     }
 
     async fn join(&self, join: Join) -> Result<StreamReader, SessionError> {

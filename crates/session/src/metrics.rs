@@ -54,7 +54,7 @@ impl Metrics {
             ),
             streams_cut: plain(
                 "ostler_session_streams_cut_total",
-                "Readers cut off because they were too slow for stored events.",
+                "Readers cut off because they took nothing, or far too little, of what waited for them.",
             ),
             resumed: resumes(registry, "replayed"),
             resume_gaps: resumes(registry, "gap"),

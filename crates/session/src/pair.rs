@@ -14,7 +14,6 @@ use crate::{
     HeldSession, SessionError, Sessions, StreamReader,
     actor::{self, Listener},
     record::SessionKey,
-    sessions::check_size,
     stream,
 };
 
@@ -36,13 +35,12 @@ impl<W: Workers> Sessions<W> {
         token: &str,
     ) -> Result<(HeldSession<W>, StreamReader), SessionError> {
         let shared = &self.0;
-        shared.check_takes_new()?;
-        check_size(init)?;
+        self.check_opens(init)?;
         let key = self.key_of_token(server, token)?;
         let row = self.row(caller, server, init);
-        let departures = Arc::default();
-        let (writer, reader) = stream::pair(shared.config.stream_buffer_bytes_max, &departures);
-        let listener = Listener { writer, departures };
+        let nudge = Arc::default();
+        let (writer, reader) = stream::pair(shared.config.reader_bounds(), &nudge);
+        let listener = Listener { writer, nudge };
         let activate = async |slot| actor::open_on(shared, slot, caller, row, listener);
         let held = shared.directory.hold(key, activate).await?;
         shared.metrics.created.increment(1);

@@ -121,9 +121,8 @@ impl<W: Workers> Sessions<W> {
         server: &ServerId,
         init: &Initialize,
     ) -> Result<String, SessionError> {
+        self.check_opens(init)?;
         let shared = &self.0;
-        shared.check_takes_new()?;
-        check_size(init)?;
         let owner = Owner::new(&server.tenant, caller.principal());
         shared.quota.take(shared, &owner).await?;
         let created = self.open(caller, server, init).await;
@@ -133,6 +132,12 @@ impl<W: Workers> Sessions<W> {
         let id = created?;
         shared.metrics.created.increment(1);
         Ok(encode_id(&shared.keys, Purpose::SessionId, &id.0))
+    }
+
+    /// Whether a session may be opened by this `initialize`, as far as that can be said before.
+    pub fn check_opens(&self, init: &Initialize) -> Result<(), SessionError> {
+        self.0.check_takes_new()?;
+        check_size(init)
     }
 
     async fn open(
@@ -283,7 +288,7 @@ const CAPABILITIES_BYTES_MAX: usize = 64 << 10;
 /// For people only. Beyond this (pictures, as a rule) it is not kept.
 const CLIENT_INFO_BYTES_MAX: usize = 8 << 10;
 
-pub(crate) fn check_size(init: &Initialize) -> Result<(), SessionError> {
+fn check_size(init: &Initialize) -> Result<(), SessionError> {
     match init.capabilities.bytes().len() <= CAPABILITIES_BYTES_MAX {
         true => Ok(()),
         false => {

@@ -30,12 +30,14 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// Live and sleeping sessions of one principal. Each stores about 1 KiB.
     pub sessions_per_principal_max: usize,
-    /// Streams that answer requests, open at once in one session; each buffers ≤ `stream_buffer_bytes_max`.
+    /// Streams that answer requests, open at once in one session; each buffers ≤ `stream_buffer_bytes_max`
+    /// and two outcomes.
     pub streams_per_session_max: usize,
-    /// Bytes waiting for one slow reader before its stream is cut.
+    /// Bytes waiting for one reader of a session before it is behind: it gets no more progress or logs,
+    /// and is cut if it takes nothing for a minute. Beyond this and `outcome_bytes_max` it is cut at once.
     pub stream_buffer_bytes_max: usize,
     /// Streams of `subscriptions/listen` and of HTTP+SSE open at once for one principal. One of the
-    /// latter is a session too, and buffers ≤ `stream_buffer_bytes_max`.
+    /// latter is a session too, and buffers ≤ `stream_buffer_bytes_max` and one outcome.
     pub listens_per_principal_max: usize,
     /// Resources one session or one listen may subscribe to.
     pub subscriptions_max: usize,
@@ -47,6 +49,9 @@ pub struct Limits {
     pub tasks_per_principal_max: usize,
     /// Rounds of questions one call may ask.
     pub ask_rounds_max: u32,
+    /// Progress and log messages of one call that are relayed to its client in a second; more are
+    /// dropped [P-7].
+    pub chatter_per_second_max: u32,
     /// One outcome of a worker, in bytes.
     pub outcome_bytes_max: usize,
     /// Kept events of one stream.
@@ -82,6 +87,7 @@ impl Default for Limits {
             watches_per_tenant_max: 2_500,
             tasks_per_principal_max: 1_000,
             ask_rounds_max: 16,
+            chatter_per_second_max: 50,
             outcome_bytes_max: 16 << 20,
             stream_events_max: 1_024,
             page_entries_max: 1_000,

@@ -120,7 +120,9 @@ impl Ctx {
     ///
     /// The client only says whether the user agreed to go. When nothing has come of that for
     /// [`Visit::patience`], the user is asked again, because a client holds no request open for
-    /// ever. A client that waits for the end of the visit is told of it.
+    /// ever; whatever comes of that question, a page that is done meanwhile counts. After
+    /// [`Visit::ROUNDS_MAX`] rounds it is [`AskError::TimedOut`]. A client that waits for the end
+    /// of the visit is told of it.
     ///
     /// **Whoever opens the page must be the user who was asked**, and this platform never sees
     /// them open it: links are forwarded, and a victim who opens an attacker's link would give
@@ -136,11 +138,19 @@ impl Ctx {
         done: impl Future<Output = T>,
     ) -> Result<Elicited<T>, AskError> {
         let mut done = std::pin::pin!(done);
-        let mut keys = Vec::new();
-        loop {
+        let mut agreed = Vec::new();
+        for _ in 0..Visit::ROUNDS_MAX {
             let Ask { question, needs } = visit.ask();
-            let (key, answer) = self.call.ask(question, needs).await?;
-            keys.push(key);
+            // Before anybody has agreed to go there is no visit. After that the page may be done
+            // while nobody answers whether they would go again.
+            let (key, answer) = tokio::select! {
+                biased;
+                value = &mut done, if !agreed.is_empty() => {
+                    return Ok(self.visited(&agreed, value));
+                }
+                asked = self.call.ask(question, needs) => asked?,
+            };
+            agreed.push(key);
             match ask::read_url(&answer)? {
                 Elicited::Accepted(()) => {}
                 Elicited::Declined => return Ok(Elicited::Declined),
@@ -148,13 +158,16 @@ impl Ctx {
             }
             tokio::select! {
                 biased;
-                value = &mut done => {
-                    keys.iter().for_each(|key| self.call.visited(key));
-                    return Ok(Elicited::Accepted(value));
-                }
+                value = &mut done => return Ok(self.visited(&agreed, value)),
                 () = self.sleep(visit.patience) => {}
             }
         }
+        Err(AskError::TimedOut)
+    }
+
+    fn visited<T>(&self, keys: &[String], value: T) -> Elicited<T> {
+        keys.iter().for_each(|key| self.call.visited(key));
+        Elicited::Accepted(value)
     }
 
     /// Asks the client's model.

@@ -113,7 +113,7 @@ impl<E: Error + 'static> From<E> for ToolError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// It does not declare this, or its revision has no words for the question.
-    #[error("the client cannot be asked: it does not declare {0:?}")]
+    #[error("the client cannot be asked: {0:?} is not declared, or not in its revision")]
     Unsupported(Capability),
     #[error("the client refused to answer")]
     Refused,

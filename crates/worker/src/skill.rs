@@ -1,7 +1,7 @@
 //! Skills: instructions for a client's model, with the files they need [EX-4].
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -16,12 +16,11 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Skill {
     directory: String,
-    name: String,
-    description: String,
-    /// Besides name and description, in the order of their author.
+    /// Name and description first, then in the order of their author.
     frontmatter: Vec<(String, Value)>,
     instructions: String,
     files: Vec<File>,
+    meta: Map<String, Value>,
 }
 
 #[derive(Debug, Clone)]
@@ -50,18 +49,24 @@ impl Skill {
     pub fn new(name: &str, description: &str, instructions: &str) -> Self {
         Self {
             directory: format!("skill://{name}"),
-            name: name.to_owned(),
-            description: description.to_owned(),
-            frontmatter: Vec::new(),
+            frontmatter: vec![
+                ("name".to_owned(), json!(name)),
+                ("description".to_owned(), json!(description)),
+            ],
             instructions: instructions.to_owned(),
             files: Vec::new(),
+            meta: Map::new(),
         }
     }
 
-    /// Sets any other field of the front matter: `license`, `metadata`, ...
+    /// Sets any field of the front matter: `license`, `metadata`, ... One that is there is
+    /// replaced.
     pub fn frontmatter(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.frontmatter.retain(|(known, _)| known != key);
-        self.frontmatter.push((key.to_owned(), value.into()));
+        let value = value.into();
+        match self.frontmatter.iter_mut().find(|(known, _)| known == key) {
+            Some((_, known)) => *known = value,
+            None => self.frontmatter.push((key.to_owned(), value)),
+        }
         self
     }
 
@@ -75,19 +80,28 @@ impl Skill {
         self
     }
 
-    fn fields(&self) -> impl Iterator<Item = (&str, Value)> {
-        let first = [("name", &self.name), ("description", &self.description)];
-        let first = first.into_iter().map(|(key, text)| (key, json!(text)));
-        let others = self.frontmatter.iter();
-        first.chain(others.map(|(key, value)| (key.as_str(), value.clone())))
+    /// Of its entry in lists. Keys of `io.modelcontextprotocol.skills/` may be used too.
+    pub fn meta(mut self, key: &str, value: Value) -> Self {
+        self.meta.insert(key.to_owned(), value);
+        self
     }
 
-    /// The front matter's values are JSON, which YAML reads as it is.
+    fn text(&self, field: &str) -> &str {
+        let mut fields = self.frontmatter.iter();
+        let field = fields.find(|(key, _)| key == field);
+        field
+            .and_then(|(_, value)| value.as_str())
+            .unwrap_or_default()
+    }
+
+    /// The front matter's values are JSON, which YAML reads as it is, and so are its keys where
+    /// they would be read otherwise without quotes.
     fn manifest(&self) -> File {
-        let fields = self.fields();
-        let fields: String = fields
-            .map(|(key, value)| format!("{key}: {value}\n"))
-            .collect();
+        let field = |(key, value): &(String, Value)| match is_plain(key) {
+            true => format!("{key}: {value}\n"),
+            false => format!("{}: {value}\n", json!(key)),
+        };
+        let fields: String = self.frontmatter.iter().map(field).collect();
         let text = format!("---\n{fields}---\n\n{}\n", self.instructions.trim_end());
         File {
             path: "SKILL.md".to_owned(),
@@ -100,11 +114,11 @@ impl Skill {
         let manifest = self.manifest();
         let listed = Resource::new(
             &manifest.uri(&self.directory),
-            &self.name,
+            self.text("name"),
             MARKDOWN,
             manifest.reader(),
         );
-        let listed = listed.description(&self.description);
+        let listed = listed.description(self.text("description"));
         let unlisted = self.files.iter().map(|file| {
             let uri = file.uri(&self.directory);
             let resource = Resource::new(&uri, &file.path, &file.mime_type, file.reader());
@@ -113,14 +127,28 @@ impl Skill {
         let all = [&manifest].into_iter().chain(&self.files);
         let resources: Vec<_> = all.map(|file| file.entry(&self.directory)).collect();
         let uri = manifest.uri(&self.directory);
-        let frontmatter: Value = self.fields().collect();
-        let definition = json!({"uri": uri, "frontmatter": frontmatter, "resources": resources});
+        let frontmatter: Value = self.frontmatter.iter().cloned().collect();
+        let mut definition =
+            json!({"uri": uri, "frontmatter": frontmatter, "resources": resources});
+        if !self.meta.is_empty() {
+            definition["_meta"] = self.meta.into();
+        }
         SkillItem {
             uri,
             definition: definition.to_string().into(),
             files: [listed.0].into_iter().chain(unlisted).collect(),
         }
     }
+}
+
+/// Whether YAML reads a key as this text without quotes: no number, and no punctuation at all.
+/// A word that YAML takes for something else ("null", "yes") is quoted with the rest.
+fn is_plain(key: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let words = ["null", "true", "false", "yes", "no", "on", "off", "y", "n"];
+    key.starts_with(|first: char| first.is_ascii_alphabetic())
+        && key.bytes().all(is_inner)
+        && !words.iter().any(|word| word.eq_ignore_ascii_case(key))
 }
 
 impl File {
@@ -172,6 +200,20 @@ mod tests {
         let abc = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         let file = json!({"uri": "skill://pdf/scripts/a.py", "digest": abc, "size": 3});
         assert_eq!(definition["resources"][1], file);
+    }
+
+    #[test]
+    fn each_field_of_the_front_matter_is_there_once_and_read_as_it_was_written() {
+        let skill = Skill::new("pdf", "d", "i")
+            .frontmatter("description", "better")
+            .frontmatter("a: b", 1)
+            .frontmatter("No", 2)
+            .frontmatter("allowed-tools", 3);
+        let text = "---\nname: \"pdf\"\ndescription: \"better\"\n\"a: b\": 1\n\"No\": 2\n\
+                    allowed-tools: 3\n---\n\ni\n";
+        assert_eq!(skill.manifest().content, text);
+        let definition: Value = serde_json::from_slice(&skill.into_item().definition).unwrap();
+        assert_eq!(definition["frontmatter"]["description"], "better");
     }
 
     #[test]

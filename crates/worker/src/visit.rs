@@ -27,6 +27,10 @@ pub struct Visit {
 }
 
 impl Visit {
+    /// How often the user is asked. A node that is not configured otherwise lets one call ask in
+    /// 16 rounds (`limits.ask_rounds_max`), and whoever waits for a page may ask other things too.
+    pub const ROUNDS_MAX: usize = 12;
+
     /// `message` says why; `url` is https, and says nothing of the user.
     pub fn new(key: &str, message: &str, url: &str) -> Self {
         Self {
@@ -52,7 +56,8 @@ impl Visit {
 /// what a visit brings. Clones are the same.
 ///
 /// ```
-/// # use ostler_worker::{Ctx, Elicited, Stranger, ToolError, Visit, Visitors};
+/// # use ostler_worker::{CallerAssertion, Ctx, Elicited, Stranger, ToolError, Visit, Visitors};
+/// # struct User { tenant: String, issuer: String, subject: String }
 /// async fn link_account(ctx: Ctx, visitors: Visitors<String>) -> Result<String, ToolError> {
 ///     let invitation = visitors.invite(&ctx);
 ///     let url = format!("https://bank.example/link?state={}", invitation.state());
@@ -63,9 +68,12 @@ impl Visit {
 ///     })
 /// }
 ///
-/// // In the page's server, once the visitor has signed in as `user`:
-/// fn linked(visitors: &Visitors<String>, state: &str, user: &str) -> Result<(), Stranger> {
-///     visitors.admit(state, |invited| invited.subject == user, "DE00".to_owned())
+/// // In the page's server, once the visitor has signed in. A subject alone says little: two
+/// // issuers may know different people by the same one.
+/// fn linked(visitors: &Visitors<String>, state: &str, user: &User) -> Result<(), Stranger> {
+///     let who = (&user.tenant, &user.issuer, &user.subject);
+///     let is_same = |it: &CallerAssertion| (&it.tenant, &it.issuer, &it.subject) == who;
+///     visitors.admit(state, is_same, "DE00".to_owned())
 /// }
 /// ```
 #[derive(Debug)]
@@ -120,12 +128,12 @@ impl<T> Visitors<T> {
         is_same: impl FnOnce(&CallerAssertion) -> bool,
         brings: T,
     ) -> Result<(), Stranger> {
-        let mut invited = self.0.lock();
-        match invited.get(state) {
-            Some((caller, _)) if is_same(caller) => {}
-            Some(_) | None => return Err(Stranger),
+        // The author's code runs without the lock: it may be slow, or invite somebody.
+        let invited = self.0.lock().get(state).map(|(caller, _)| caller.clone());
+        if !invited.is_some_and(|caller| is_same(&caller)) {
+            return Err(Stranger);
         }
-        let (_, visit) = invited.remove(state).ok_or(Stranger)?;
+        let (_, visit) = self.0.lock().remove(state).ok_or(Stranger)?;
         visit.send(brings).map_err(|_| Stranger)
     }
 }

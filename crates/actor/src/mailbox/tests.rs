@@ -23,6 +23,29 @@ async fn control_overtakes_data_and_each_lane_keeps_its_order() {
 }
 
 #[tokio::test]
+async fn control_can_be_read_alone_and_no_data_is_lost_by_it() {
+    let (address, mut mailbox) = mailbox::<char, u32>(4, 64);
+    let data: Vec<_> = (0..64).collect();
+    data.iter().for_each(|item| address.tell(*item).unwrap());
+    let control = async |mailbox: &mut Mailbox<char, u32>| {
+        std::future::poll_fn(|cx| mailbox.poll_control(cx)).await
+    };
+    assert_eq!(control(&mut mailbox).now_or_never(), None);
+    address.control('a').unwrap();
+    assert_eq!(control(&mut mailbox).await, Some('a'));
+    let left = drained(&mut mailbox).into_iter();
+    let left: Vec<_> = left
+        .filter_map(|item| match item {
+            Item::Data(item) => Some(item),
+            Item::Control(_) => None,
+        })
+        .collect();
+    assert_eq!(left, data);
+    drop(address);
+    assert_eq!(control(&mut mailbox).await, None);
+}
+
+#[tokio::test]
 async fn a_full_lane_gives_the_item_back_and_leaves_the_other_lane_alone() {
     let (address, mut mailbox) = mailbox::<char, u32>(1, 1);
     address.tell(1).unwrap();

@@ -38,10 +38,12 @@ fn check(workers: &[Shown<'_>], listed: &[&str], expected: &[&str]) {
             list,
         })
         .collect();
-    let listed: Vec<_> = list(listed)
-        .into_iter()
-        .map(|definition| Arc::new(Entry::new(definition, Arc::from([]))))
-        .collect();
+    let listed = list(listed);
+    let listed = listed.iter().map(|definition| {
+        let contract = definition.contract;
+        (definition.name.as_str(), Kept { contract, place: 0 })
+    });
+    let listed = listed.collect();
     let merged = merge(&parts, &listed);
     let show = |entry: &Arc<Entry<PromptParts>>| {
         let workers: Vec<_> = entry.workers().iter().map(WorkerId::as_str).collect();

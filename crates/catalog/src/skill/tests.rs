@@ -31,10 +31,17 @@ fn with(path: &str, value: Value) -> Value {
 
 /// Why a skill is refused in an offer that serves two files; "" if it is not.
 fn check(skill: Value, expected: &str) {
+    check_with(&[], skill, expected);
+}
+
+/// The same with templates.
+fn check_with(templates: &[&str], skill: Value, expected: &str) {
     let resource = |uri: &str| entry(json!({"uri": uri, "name": "f"}));
+    let template = |template: &&str| entry(json!({"uriTemplate": template, "name": "t"}));
     let mut offer = offer_of_tools(&[]);
     let files = ["skill://pdf/SKILL.md", "skill://pdf/scripts/fill.py"];
     offer.resources = files.map(resource).into();
+    offer.templates = templates.iter().map(template).collect();
     offer.skills = vec![entry(skill.clone())];
     let pool = Pool::new(&Env::seeded(1));
     let mut refusals = Vec::new();
@@ -54,6 +61,23 @@ fn check(skill: Value, expected: &str) {
 async fn a_good_skill_is_taken() {
     check(skill(), "");
     check(with("/resources", json!("dynamic")), "");
+}
+
+#[tokio::test]
+async fn a_template_may_serve_files_within_bounds() {
+    let other = with("/resources/1", file("skill://pdf/a/b.txt"));
+    check_with(&["x://{a}", "skill://pdf/{+path}"], other.clone(), "");
+    let missing = "skill://pdf/a/b.txt is not among the resources";
+    check_with(&["skill://pdf/{path}"], other, missing);
+    let long = "x".repeat(200);
+    let files = (0..500).map(|number| file(&format!("skill://pdf/{long}/{number}")));
+    let manifest = file("skill://pdf/SKILL.md");
+    let many = with("/resources", [manifest].into_iter().chain(files).collect());
+    let costly = format!("skill://{}", "{a}".repeat(300));
+    let too_many = "the skills of this offer have too many files that only templates serve; \
+                    list them as resources, which may be unlisted";
+    check_with(&[&costly, "skill://pdf/{+path}"], many.clone(), too_many);
+    check_with(&["skill://pdf/{+path}"], many, "");
 }
 
 #[tokio::test]
@@ -126,4 +150,35 @@ async fn a_skill_that_clients_would_reject_is_refused_with_a_reason() {
     ] {
         check(with(path, value), reason);
     }
+}
+
+/// Clients write files where their URIs lead.
+#[tokio::test]
+async fn a_file_is_a_plain_path_below_its_skill() {
+    for outside in ["skill://pdf//x", "skill://pdf/x/", "skill://pdf/x//y"] {
+        let reason = format!("{outside} is not a file of skill://pdf/");
+        check(with("/resources/1/uri", json!(outside)), &reason);
+    }
+    let no_path =
+        |uri: &str| format!("{uri} must be a plain path, without dot segments, query and fragment");
+    for strange in [
+        "skill://pdf/../x",
+        "skill://pdf/a/./x",
+        "skill://pdf/%2e%2e/x",
+        "skill://pdf/a%2fx",
+        "skill://pdf/x?y",
+        "skill://pdf/x#y",
+    ] {
+        check(with("/resources/1/uri", json!(strange)), &no_path(strange));
+    }
+    let uri = "skill://x?/pdf/SKILL.md";
+    check(with("/uri", json!(uri)), &no_path(uri));
+    let both = [
+        "skill://pdf/SKILL.md",
+        "skill://pdf/scripts/fill.py",
+        "skill://pdf/scripts-2",
+        "skill://pdf/scripts",
+    ];
+    let reason = "skill://pdf/scripts is a file and a directory";
+    check(with("/resources", both.map(file).to_vec().into()), reason);
 }

@@ -2,16 +2,16 @@
 
 use axum::response::Response;
 use http::HeaderMap;
-use ostler_protocol::{fault::Fault, inbound::LegacyMessage, reply};
+use ostler_protocol::{fault::Fault, inbound::LegacyMessage};
 use ostler_session::HeldSession;
 
 use super::{
-    begin,
+    Performed,
     call::Begun,
-    count, failed, notify,
+    count, failed, id_of, perform,
     post::{self, Form, Post},
 };
-use crate::routes::Exchange;
+use crate::{rejection, routes::Exchange};
 
 /// Messages begin in their order; their calls run side by side.
 pub async fn deliver(
@@ -31,30 +31,19 @@ pub async fn deliver(
     if let Err(fault) = count(&exchange, &messages) {
         return failed(&exchange, None, fault);
     }
-    let (mut post, mut lost) = (Post::new(held.clone()), None);
+    let (mut post, mut lost) = (Post::new(&exchange, held.clone()), None);
     for message in messages {
-        match message {
-            LegacyMessage::Request {
-                id,
-                method,
-                progress_token,
-                trace,
-            } => {
-                exchange.trace(trace, headers);
-                match begin(&exchange, &held, id, method, progress_token).await {
-                    Begun::Running(call) => post.run(*call),
-                    Begun::Answered(body) => post.answer(body),
-                    Begun::Refused(id, fault) => {
-                        post.answer(reply::error(revision, Some(&id), &fault));
-                    }
-                }
-            }
-            LegacyMessage::Notification(notification) => {
-                lost = notify(&held, notification).await.err().or(lost);
-            }
-            LegacyMessage::Response { id, result } => {
-                lost = held.answer(id, result).await.err().or(lost);
-            }
+        if let Some(id) = id_of(&message).filter(|_| post.is_full()) {
+            let fault = Fault::Quota("bytes of answers in one batch");
+            exchange.edge.metrics.refused(rejection::reason(&fault));
+            post.refuse(id, fault);
+            continue;
+        }
+        match perform(&mut exchange, headers, &held, message).await {
+            Performed::Begun(Begun::Running(call)) => post.run(*call),
+            Performed::Begun(Begun::Answered(body)) => post.answer(body),
+            Performed::Begun(Begun::Refused(id, fault)) => post.refuse(&id, fault),
+            Performed::Taken(taken) => lost = taken.err().or(lost),
         }
     }
     match lost {

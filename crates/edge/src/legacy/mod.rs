@@ -107,6 +107,33 @@ async fn single(
     message: LegacyMessage,
     headers: &HeaderMap,
 ) -> Response {
+    match perform(&mut exchange, headers, &held, message).await {
+        Performed::Begun(Begun::Answered(body)) => rejection::json(StatusCode::OK, body),
+        Performed::Begun(Begun::Refused(id, fault)) => refusal(Some(&id), fault),
+        Performed::Begun(Begun::Running(call)) => {
+            let mut post = Post::new(&exchange, held);
+            post.run(*call);
+            post::respond(&exchange, post, Form::Single).await
+        }
+        Performed::Taken(Ok(())) => routes::accepted(),
+        Performed::Taken(Err(error)) => failed(&exchange, None, error.into()),
+    }
+}
+
+/// What became of a message.
+enum Performed {
+    /// A request.
+    Begun(Begun),
+    /// What gets no reply [SH-3].
+    Taken(Result<(), SessionError>),
+}
+
+async fn perform(
+    exchange: &mut Exchange,
+    headers: &HeaderMap,
+    held: &HeldSession,
+    message: LegacyMessage,
+) -> Performed {
     match message {
         LegacyMessage::Request {
             id,
@@ -115,21 +142,17 @@ async fn single(
             trace,
         } => {
             exchange.trace(trace, headers);
-            match begin(&exchange, &held, id, method, progress_token).await {
-                Begun::Answered(body) => rejection::json(StatusCode::OK, body),
-                Begun::Refused(id, fault) => failed(&exchange, Some(&id), fault),
-                Begun::Running(call) => {
-                    let mut post = Post::new(held);
-                    post.run(*call);
-                    post::respond(&exchange, post, Form::Single).await
-                }
+            let begun = begin(exchange, held, id, method, progress_token).await;
+            if let Begun::Refused(_, fault) = &begun {
+                exchange.edge.metrics.refused(rejection::reason(fault));
             }
+            Performed::Begun(begun)
         }
         LegacyMessage::Notification(notification) => {
-            taken(&exchange, Box::pin(notify(&held, notification)).await)
+            Performed::Taken(Box::pin(notify(held, notification)).await)
         }
         LegacyMessage::Response { id, result } => {
-            taken(&exchange, Box::pin(held.answer(id, result)).await)
+            Performed::Taken(Box::pin(held.answer(id, result)).await)
         }
     }
 }
@@ -171,16 +194,13 @@ fn count(exchange: &Exchange, messages: &[LegacyMessage]) -> Result<(), Fault> {
     more.try_for_each(|_| exchange.edge.rates.check(&exchange.caller))
 }
 
-/// The response to what gets no reply [SH-3].
-fn taken(exchange: &Exchange, result: Result<(), SessionError>) -> Response {
-    match result {
-        Ok(()) => routes::accepted(),
-        Err(error) => failed(exchange, None, error.into()),
-    }
-}
-
 fn failed(exchange: &Exchange, id: Option<&RequestId>, fault: Fault) -> Response {
     exchange.edge.metrics.refused(rejection::reason(&fault));
+    refusal(id, fault)
+}
+
+/// The same for what was counted already.
+fn refusal(id: Option<&RequestId>, fault: Fault) -> Response {
     rejection::rejected(&Rejected {
         fault,
         id: id.cloned(),

@@ -24,7 +24,7 @@ use ostler_types::{Principal, ServerId};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{begin, call::Begun, notify, stream::events};
+use super::{Performed, call::Begun, id_of, perform, request_id, stream::events};
 use crate::{
     fields, lists,
     metrics::StreamKind,
@@ -46,19 +46,19 @@ struct Guest {
 }
 
 /// Leaves the doorstep with its stream.
-struct Place {
+struct Waiting {
     doorstep: Doorstep,
     token: String,
 }
 
-impl Drop for Place {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.doorstep.0.lock().remove(&self.token);
     }
 }
 
 impl Doorstep {
-    fn enter(&self, exchange: &Exchange, token: &str) -> (Place, oneshot::Receiver<Opened>) {
+    fn enter(&self, exchange: &Exchange, token: &str) -> (Waiting, oneshot::Receiver<Opened>) {
         let (opened, told) = oneshot::channel();
         let guest = Guest {
             server: exchange.server.clone(),
@@ -66,11 +66,11 @@ impl Doorstep {
             opened,
         };
         self.0.lock().insert(token.to_owned(), guest);
-        let place = Place {
+        let waiting = Waiting {
             doorstep: self.clone(),
             token: token.to_owned(),
         };
-        (place, told)
+        (waiting, told)
     }
 
     /// A stranger's is as unknown as none.
@@ -109,6 +109,8 @@ pub async fn stream(
         return Ok(refused(&exchange, None, Fault::Quota("open streams")));
     };
     let token = edge.sessions.mint_token();
+    // Absolute, though a proxy that strips a prefix would need it relative: some old clients resolve
+    // by rules of their own, and put a relative path below the root of the origin.
     let siblings = uri.path().strip_suffix("sse").unwrap_or("/");
     let endpoint = format!("{siblings}messages?{TOKEN}={token}");
     let messages = said(&exchange, &token).map(move |message| {
@@ -121,15 +123,17 @@ pub async fn stream(
     Ok(rejection::event_stream(body))
 }
 
-/// What the session says once it is there; nothing if the node drains before.
+/// What the session says once it is there; nothing if the node drains before, or its client is silent
+/// for too long.
 fn said(exchange: &Exchange, token: &str) -> impl Stream<Item = Bytes> + Send + use<> {
-    let (place, told) = exchange.edge.doorstep.enter(exchange, token);
-    let drained = exchange.edge.drained.clone();
+    let (waiting, told) = exchange.edge.doorstep.enter(exchange, token);
+    let edge = exchange.edge.clone();
     let opened = async move {
-        let _waiting = place;
+        let _waiting = waiting;
         tokio::select! {
             opened = told => opened.ok(),
-            () = drained.cancelled() => None,
+            () = edge.drained.cancelled() => None,
+            () = edge.env.sleep(edge.config.initialize_timeout) => None,
         }
     };
     let said = opened.map(|opened| {
@@ -165,7 +169,7 @@ fn token(uri: &Uri) -> Result<&str, Fault> {
 
 /// POST: messages of a stream's client.
 pub async fn messages(
-    exchange: Exchange,
+    mut exchange: Exchange,
     headers: &HeaderMap,
     uri: &Uri,
     body: Incoming,
@@ -178,7 +182,7 @@ pub async fn messages(
     let body = routes::read_body(&exchange.edge, headers, body).await?;
     let edge = exchange.edge.clone();
     let start = edge.env.now();
-    let taken = take(&exchange, headers, token, body).await;
+    let taken = take(&mut exchange, headers, token, body).await;
     let response = match taken {
         Ok(()) => routes::accepted(),
         Err((id, fault)) => refused(&exchange, id, fault),
@@ -192,7 +196,7 @@ pub async fn messages(
 type NotTaken = (Option<RequestId>, Fault);
 
 async fn take(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     headers: &HeaderMap,
     token: &str,
     body: Bytes,
@@ -201,7 +205,7 @@ async fn take(
         edge,
         caller,
         server,
-    } = exchange;
+    } = &*exchange;
     let held = edge.sessions.hold_stream(caller, server, token).ok();
     if held.is_none() && !edge.doorstep.knows(exchange, token) {
         return Err((None, Fault::UnknownSession));
@@ -220,9 +224,13 @@ async fn take(
         (Inbound::InSession(in_session), Some(held)) => {
             deliver(exchange, headers, &held, in_session.posted).await
         }
-        (_, _) => {
-            let early = "initialize comes first".to_owned();
-            Err((None, Fault::InvalidRequest(early)))
+        (Inbound::InSession(in_session), None) => {
+            let early = Fault::InvalidRequest("initialize comes first".to_owned());
+            Err((request_id(&in_session.posted).cloned(), early))
+        }
+        (Inbound::Modern(_) | Inbound::ModernNotification { .. }, _) => {
+            let internal = "a message of a session is not modern".to_owned();
+            Err((None, Fault::Internal(internal)))
         }
     }
 }
@@ -235,6 +243,8 @@ async fn open(exchange: &Exchange, token: &str, initialize: &Initialize) -> Resu
         server,
     } = exchange;
     let snapshot = lists::snapshot(exchange)?;
+    // Before the guest leaves the doorstep: the client may correct itself.
+    edge.sessions.check_opens(initialize)?;
     let guest = edge.doorstep.take(exchange, token);
     let guest = guest.ok_or(Fault::UnknownSession)?;
     let opened = edge
@@ -258,7 +268,7 @@ async fn open(exchange: &Exchange, token: &str, initialize: &Initialize) -> Resu
 }
 
 async fn deliver(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     headers: &HeaderMap,
     held: &HeldSession,
     posted: Posted,
@@ -272,42 +282,52 @@ async fn deliver(
         }
     };
     super::count(exchange, &messages).map_err(|fault| (None, fault))?;
+    let (mut taken, mut failed) = (0, Vec::new());
     for message in messages {
-        let id = super::id_of(&message).cloned();
-        let done = perform(exchange, headers, held, message).await;
-        done.map_err(|error| (id, error.into()))?;
+        let id = id_of(&message).cloned();
+        match deliver_one(exchange, headers, held, message).await {
+            Ok(()) => taken += 1,
+            Err(error) => failed.push((id, Fault::from(error))),
+        }
     }
-    Ok(())
+    match (taken, failed.pop()) {
+        (_, None) => Ok(()),
+        (0, Some((id, fault))) => Err((id.filter(|_| failed.is_empty()), fault)),
+        // The rest was taken, so what failed is answered as that is.
+        (_, Some(last)) => {
+            for (id, fault) in failed.into_iter().chain([last]) {
+                tell_failed(held, id, &fault).await;
+            }
+            Ok(())
+        }
+    }
 }
 
-async fn perform(
-    exchange: &Exchange,
+/// Only a request is answered; and where there is no room for that, nothing can be said.
+async fn tell_failed(held: &HeldSession, id: Option<RequestId>, fault: &Fault) {
+    if let Some(id) = id {
+        let error = reply::error(held.facts().revision, Some(&id), fault);
+        drop(held.say(error).await);
+    }
+}
+
+async fn deliver_one(
+    exchange: &mut Exchange,
     headers: &HeaderMap,
     held: &HeldSession,
     message: LegacyMessage,
 ) -> Result<(), SessionError> {
-    match message {
-        LegacyMessage::Request {
-            id,
-            method,
-            progress_token,
-            trace,
-        } => {
-            let exchange = exchange.traced(trace, headers);
-            match begin(&exchange, held, id, method, progress_token).await {
-                Begun::Answered(body) => held.say(body).await,
-                Begun::Refused(id, fault) => {
-                    let revision = held.facts().revision;
-                    held.say(reply::error(revision, Some(&id), &fault)).await
-                }
-                Begun::Running(call) => {
-                    let running = vec![call.running];
-                    held.adopt(running, Vec::new(), Reader::None).map(drop)
-                }
-            }
+    match perform(exchange, headers, held, message).await {
+        Performed::Begun(Begun::Answered(body)) => held.say(body).await,
+        Performed::Begun(Begun::Refused(id, fault)) => {
+            let revision = held.facts().revision;
+            held.say(reply::error(revision, Some(&id), &fault)).await
         }
-        LegacyMessage::Notification(notification) => notify(held, notification).await,
-        LegacyMessage::Response { id, result } => held.answer(id, result).await,
+        Performed::Begun(Begun::Running(call)) => {
+            let running = vec![call.running];
+            held.adopt(running, Vec::new(), Reader::None).map(drop)
+        }
+        Performed::Taken(taken) => taken,
     }
 }
 

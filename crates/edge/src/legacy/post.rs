@@ -40,6 +40,12 @@ struct Ended {
 }
 
 impl Ended {
+    fn bytes(&self) -> usize {
+        self.outcome
+            .as_ref()
+            .map_or(0, |result| result.bytes().len())
+    }
+
     /// `None` for a cancelled request: its client wants no answer [CAN-1].
     fn message(&self, revision: Revision) -> Option<Bytes> {
         let shape = Shape {
@@ -67,8 +73,14 @@ impl Ended {
 pub struct Post {
     held: HeldSession,
     answered: Vec<Bytes>,
+    /// Why requests were refused; their errors are among the answers.
+    refused: Vec<Fault>,
     running: Vec<Call>,
     ended: Vec<Ended>,
+    /// Of all answers so far.
+    bytes: usize,
+    /// From here on nothing more is answered at once. The largest answer may lie beyond.
+    bytes_max: usize,
 }
 
 /// How the answers of a POST that needs no stream are put into its body.
@@ -81,13 +93,21 @@ pub enum Form {
 }
 
 impl Post {
-    pub fn new(held: HeldSession) -> Self {
+    pub fn new(exchange: &Exchange, held: HeldSession) -> Self {
         Self {
             held,
             answered: Vec::new(),
+            refused: Vec::new(),
             running: Vec::new(),
             ended: Vec::new(),
+            bytes: 0,
+            bytes_max: exchange.edge.config.limits.outcome_bytes_max,
         }
+    }
+
+    /// The answers that wait for the others are as large as they may be together.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= self.bytes_max
     }
 
     /// No request so far.
@@ -96,17 +116,28 @@ impl Post {
     }
 
     pub fn answer(&mut self, message: Bytes) {
+        self.bytes += message.len();
         self.answered.push(message);
+    }
+
+    pub fn refuse(&mut self, id: &RequestId, fault: Fault) {
+        let revision = self.held.facts().revision;
+        self.answer(reply::error(revision, Some(id), &fault));
+        self.refused.push(fault);
     }
 
     pub fn run(&mut self, call: Call) {
         self.running.push(call);
     }
 
-    /// Waits for all outcomes as long as no event needs a stream; whether they are all there.
+    /// Waits for all outcomes as long as nothing needs a stream; whether they are all there. Many
+    /// bytes need one: there they do not wait for each other.
     fn poll_outcomes(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let mut at = 0;
         while let Some(call) = self.running.get_mut(at) {
+            if self.bytes >= self.bytes_max {
+                return Poll::Ready(false);
+            }
             match call.poll(cx) {
                 Poll::Pending => at += 1,
                 Poll::Ready(None) => return Poll::Ready(false),
@@ -127,29 +158,33 @@ impl Post {
             running,
         } = self.running.swap_remove(at);
         self.held.finish(running.ticket);
-        self.ended.push(Ended {
+        let ended = Ended {
             id,
             work,
             server_info,
             outcome,
-        });
+        };
+        self.bytes += ended.bytes();
+        self.ended.push(ended);
     }
 
-    /// All answers that there are.
-    fn take_answers(&mut self) -> Vec<Bytes> {
+    /// All answers that there are, each put into its form when it is taken.
+    fn take_answers(&mut self) -> impl Iterator<Item = Bytes> + use<> {
         let revision = self.held.facts().revision;
-        let ended = std::mem::take(&mut self.ended);
-        let ended = ended.iter().filter_map(|ended| ended.message(revision));
-        std::mem::take(&mut self.answered)
-            .into_iter()
-            .chain(ended)
-            .collect()
+        let ended = std::mem::take(&mut self.ended).into_iter();
+        let ended = ended.filter_map(move |ended| ended.message(revision));
+        std::mem::take(&mut self.answered).into_iter().chain(ended)
+    }
+
+    /// None of its requests began.
+    fn is_refused(&self) -> bool {
+        self.refused.len() == self.answered.len() && self.ended.is_empty()
     }
 
     fn adopt(&mut self, reader: Reader) -> Result<Option<StreamReader>, SessionError> {
         let calls = std::mem::take(&mut self.running);
         let calls = calls.into_iter().map(|call| call.running).collect();
-        let answered = self.take_answers();
+        let answered = self.take_answers().collect();
         self.held.adopt(calls, answered, reader)
     }
 }
@@ -173,7 +208,7 @@ pub async fn respond(exchange: &Exchange, mut post: Post, form: Form) -> Respons
     if edge.env.until(stream_at, outcomes).await == Some(true) {
         return match form {
             Form::Single => single(&mut post),
-            Form::Array => array(post.take_answers()),
+            Form::Array => array(&mut post),
         };
     }
     let first = post.running.first().map(|call| call.id.clone());
@@ -199,15 +234,18 @@ fn single(post: &mut Post) -> Response {
         let scopes = scopes.clone();
         return rejection::failed(post.held.facts().revision, id, &Fault::Forbidden { scopes });
     }
-    match post.take_answers().pop() {
+    match post.take_answers().next() {
         Some(body) => rejection::json(StatusCode::OK, body),
         None => routes::accepted(),
     }
 }
 
-fn array(answers: Vec<Bytes>) -> Response {
-    match answers.is_empty() {
-        true => routes::accepted(),
-        false => rejection::json(StatusCode::OK, reply::batch(&answers)),
+fn array(post: &mut Post) -> Response {
+    let is_refused = post.is_refused();
+    let mut answers = post.take_answers().peekable();
+    match (answers.peek().is_some(), is_refused) {
+        (false, _) => routes::accepted(),
+        (true, true) => rejection::batch(&post.refused, reply::batch(answers)),
+        (true, false) => rejection::json(StatusCode::OK, reply::batch(answers)),
     }
 }

@@ -10,13 +10,13 @@ use ostler_catalog::Declarations;
 use ostler_dispatch::{Admitted, CallControl, CallStream, NewCall};
 use ostler_protocol::{
     RequestId,
-    call::{CallEvent, Executed, Failure, Outcome, Question},
+    call::{CallEvent, Executed, Failure, Log, Outcome, Progress, Question},
     facet::ClientFacet,
     fault::Fault,
     inbound::RequestMeta,
     json::Raw,
     listing::TaskSupport,
-    relay::Relay,
+    relay::{Allowance, Relay},
     reply::{self, Shape},
     task,
 };
@@ -44,6 +44,7 @@ pub struct Flow {
     id: RequestId,
     server_info: Raw,
     relay: Relay,
+    allowance: Allowance,
     facts: CallFacts,
     known: KnownAnswers,
     /// When a task-capable call becomes a task.
@@ -104,6 +105,7 @@ impl Flow {
             id: request.id,
             server_info,
             relay: Relay::new(request.revision, progress_token, log_level),
+            allowance: Allowance::new(edge.config.limits.chatter_per_second_max, edge.env.now()),
             known: KnownAnswers::default(),
             source: Source::Over,
             facts,
@@ -189,8 +191,8 @@ impl Flow {
             | CallEvent::Kept
             | CallEvent::Withdrawn(_)
             | CallEvent::Visited { .. } => None,
-            CallEvent::Progress(progress) => self.relay.progress(&progress).map(Step::Notify),
-            CallEvent::Log(log) => self.relay.log(&log).map(Step::Notify),
+            CallEvent::Progress(progress) => self.progress(&progress),
+            CallEvent::Log(log) => self.log(&log),
             CallEvent::Ask(questions) => self.ask(questions),
             CallEvent::BecomeTask if self.facet().tasks => self.become_task(),
             // A client that cannot follow a task waits for the end.
@@ -201,14 +203,32 @@ impl Flow {
 
     fn on_round(&mut self, event: Option<Result<RoundEvent, TaskError>>) -> Option<Step> {
         match event {
-            Some(Ok(RoundEvent::Progress(progress))) => {
-                self.relay.progress(&progress).map(Step::Notify)
-            }
-            Some(Ok(RoundEvent::Log(log))) => self.relay.log(&log).map(Step::Notify),
+            Some(Ok(RoundEvent::Progress(progress))) => self.progress(&progress),
+            Some(Ok(RoundEvent::Log(log))) => self.log(&log),
             Some(Ok(RoundEvent::End(end))) => Some(Step::Done(self.end(end))),
             Some(Err(error)) => Some(Step::Done(Done::Fault(error.into()))),
             None => Some(Step::Done(Done::Fault(Fault::Draining))),
         }
+    }
+
+    fn progress(&mut self, progress: &Progress) -> Option<Step> {
+        let message = self.relay.progress(progress)?;
+        self.notify(message)
+    }
+
+    fn log(&mut self, log: &Log) -> Option<Step> {
+        let message = self.relay.log(log)?;
+        self.notify(message)
+    }
+
+    /// Within its rate: a worker that chatters fills no stream [P-7].
+    fn notify(&mut self, message: Bytes) -> Option<Step> {
+        let edge = &self.exchange.edge;
+        if self.allowance.take(edge.env.now()) {
+            return Some(Step::Notify(message));
+        }
+        edge.metrics.chatter_dropped.increment(1);
+        None
     }
 
     fn handed_over(&mut self, end: Result<End, TaskError>) -> Done {

@@ -7,7 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::Stream;
-use ostler_protocol::call::{CallEvent, Failure, Outcome, Progress};
+use ostler_protocol::{
+    ask::KEY_BYTES_MAX,
+    call::{CallEvent, Failure, Outcome, Progress},
+};
 use ostler_rpc::{
     convert::{BadFrame, Reader, call_id},
     frame::Frame as _,
@@ -118,6 +121,9 @@ where
     }
 
     fn on_visited(&mut self, wire: wire::Visited) {
+        if wire.key.len() > KEY_BYTES_MAX {
+            return self.hub.shared.metrics.bad_frames.increment(1);
+        }
         let event = CallEvent::Visited { key: wire.key };
         self.chatter(wire.call, wire.attempt, event);
     }

@@ -139,6 +139,24 @@ async fn what_happens_on_the_way_arrives_in_order() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_visit_of_no_possible_question_is_a_bad_frame() {
+    let rig = Rig::new();
+    let mut worker = rig.worker().await;
+    let mut attempt = rig.start(1);
+    worker.next_call().await;
+    worker
+        .send(From::Visited(wire::Visited {
+            call: id(1),
+            attempt: 1,
+            key: "k".repeat(257),
+        }))
+        .await;
+    worker.ok(1).await;
+    assert_eq!(end(&mut attempt).await, ok());
+    assert_eq!(rig.metric("bad_frames_total", &[]), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_says_that_nothing_ran() {
     let rig = Rig::new();
     let mut worker = rig.worker().await;

@@ -176,6 +176,11 @@ impl Config {
 fn read_limits<'t>(limits: &mut Limits, reader: &mut Reader<'t>, top: &mut Section<'t>) {
     let mut section = top.section(reader, "limits");
     section.set(reader, "ask_rounds_max", &mut limits.ask_rounds_max);
+    section.set(
+        reader,
+        "chatter_per_second_max",
+        &mut limits.chatter_per_second_max,
+    );
     section.set_with(reader, "call_timeout_s", &mut limits.call_timeout, seconds);
     let bounds = [
         ("body_bytes_max", &mut limits.body_bytes_max),
@@ -260,6 +265,12 @@ fn read_edge<'t>(edge: &mut ostler_edge::Config, reader: &mut Reader<'t>, top: &
         seconds,
     );
     s.set_with(reader, "body_timeout_s", &mut edge.body_timeout, seconds);
+    s.set_with(
+        reader,
+        "initialize_timeout_s",
+        &mut edge.initialize_timeout,
+        seconds,
+    );
     section.finish(reader);
 }
 
@@ -394,11 +405,6 @@ fn read_session<'t>(
         reader,
         "requests_per_session_max",
         &mut session.requests_per_session_max,
-    );
-    s.set(
-        reader,
-        "chatter_per_second_max",
-        &mut session.chatter_per_second_max,
     );
     section.finish(reader);
 }

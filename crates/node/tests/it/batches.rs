@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use ostler_testkit::{Request, Response, Session, m_ok};
+use ostler_testkit::{Request, Response, Script, Session, TestNode, m_ok};
 use serde_json::{Value, json};
 
 use crate::world::{World, text};
@@ -122,6 +122,51 @@ async fn a_batch_that_streams_is_one_stream_with_all_answers() {
     assert_eq!(answers.len(), 3);
     let about_one = |message: &Value| message["params"]["progressToken"] == "p";
     assert!(chatter.iter().all(about_one), "{chatter:?}");
+    world.end(session).await;
+}
+
+/// Answers that are ready wait for the others only while they are few bytes.
+#[tokio::test]
+async fn many_bytes_of_answers_are_not_gathered() {
+    let world = World::with(|config| config.edge.limits.outcome_bytes_max = 10_000).await;
+    let session = Session::open_as(B, &world.door(), json!({})).await;
+    let big = |id: i32| call(id, "big", json!({"count": 6_000}));
+    let messages = [big(1), big(2), call(3, "hold", json!({"gate": "g"}))];
+    let mut live = session.door.open(&session.batch(&messages)).await;
+    let mut answers = vec![live.message().await, live.message().await];
+    world.script.open("g");
+    answers.extend(live.finish().await.messages());
+    assert_eq!(ids(&answers), (1..=3).collect());
+    // Nor is a list asked for again and again.
+    let lists: Vec<_> = (0..100)
+        .map(|id| request(id, "tools/list", json!({})))
+        .collect();
+    let answers = array(&session.door.send(&session.batch(&lists)).await);
+    let bytes = Value::from(answers.clone()).to_string().len();
+    assert!(bytes < 100_000, "{bytes}");
+    assert_eq!(ids(&answers), (0..100).collect());
+    assert!(answers[0]["result"]["tools"].is_array());
+    assert_eq!(answers[99]["error"]["code"], -31012);
+    world.end(session).await;
+}
+
+/// [SSE-14]: large answers are no slow reader.
+#[tokio::test]
+async fn large_answers_come_on_one_stream() {
+    let world = streaming_soon().await;
+    let session = Session::open_as(B, &world.door(), json!({})).await;
+    let big = |id: i32| call(id, "big", json!({"count": 200_000}));
+    let messages = [
+        big(1),
+        big(2),
+        big(3),
+        call(4, "hold", json!({"gate": "g"})),
+    ];
+    let live = session.door.open(&session.batch(&messages)).await;
+    world.script.seen("started:g").await;
+    world.script.open("g");
+    let answers = live.finish().await.messages();
+    assert_eq!(ids(&answers), (1..=4).collect());
     world.end(session).await;
 }
 
@@ -282,6 +327,60 @@ async fn an_id_counts_once_in_a_batch() {
         .collect();
     assert_eq!(codes, [None, Some(-32600)].into());
     world.end(session).await;
+}
+
+/// If all of it should be sent again, its status says so too.
+#[tokio::test]
+async fn a_batch_that_is_refused_altogether_has_the_status_of_that() {
+    let world = World::with(|config| config.limits.calls_max = 1).await;
+    let session = Session::open_as(B, &world.door(), json!({})).await;
+    let hold = session.call(9, "hold", json!({"gate": "g"}));
+    let held = session.door.begin(&hold).await;
+    world.script.seen("started:g").await;
+    let refused = session.door.send(&session.batch(&[echo(1), echo(2)])).await;
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.header("retry-after").is_some());
+    let codes = refused.json();
+    assert_eq!(
+        [&codes[0]["error"]["code"], &codes[1]["error"]["code"]],
+        [-31002, -31002]
+    );
+    let busy = [("reason", "busy")];
+    assert_eq!(world.node.metric("ostler_edge_refused_total", &busy), 2.0);
+    let mixed = array(&session.door.send(&session.batch(&[echo(1), ping(2)])).await);
+    assert_eq!(ids(&mixed), [1, 2].into());
+    world.script.open("g");
+    held.head().await.finish().await;
+    world.end(session).await;
+}
+
+/// The calls of a batch may run at several workers; one that is lost takes only its own with it.
+#[tokio::test]
+async fn a_lost_worker_answers_for_its_calls_of_a_batch() {
+    let change = |config: &mut ostler_node::Config| {
+        config.edge.stream_after = Duration::from_millis(20);
+    };
+    let node = TestNode::with(change).await;
+    let (stays, goes) = (Script::new(), Script::new());
+    let _stays = node.worker_of("stays", "default", "default", &stays).await;
+    let lost = node.worker_of("goes", "default", "default", &goes).await;
+    let session = Session::open_as(B, &node.door(), json!({})).await;
+    let hold = |id: i32| call(id, "hold", json!({"gate": format!("g{id}")}));
+    let messages: Vec<_> = (0..12).map(hold).collect();
+    let live = session.door.open(&session.batch(&messages)).await;
+    node.reaches("ostler_hub_calls_started_total", &[], 12.0)
+        .await;
+    lost.kill().await;
+    (0..12).for_each(|id| stays.open(&format!("g{id}")));
+    let answers = live.finish().await.messages();
+    assert_eq!(ids(&answers), (0..12).collect());
+    let failed = answers
+        .iter()
+        .filter(|answer| answer["error"]["code"] == -31003);
+    let failed = failed.count();
+    assert!((1..12).contains(&failed), "both had some: {failed}");
+    assert_eq!(session.delete().await.status, 204);
+    node.stop().await;
 }
 
 /// [BAT-8]: nobody sends more by sending it together.

@@ -14,7 +14,9 @@ async fn node() -> (TestNode, TestWorker) {
         ResourceContents::text("ui://clock", "<p>12:00</p>").meta("ui", csp)
     });
     let tool = Tool::new("clock", "Tells the time.", |_ctx: Ctx| async { "12:00" });
-    let skill = Skill::new("tea", "How to make tea.", "Boil water.");
+    let skill = Skill::new("tea", "How to make tea.", "Boil water.")
+        .meta("io.modelcontextprotocol.skills/version", json!("2"))
+        .meta("io.modelcontextprotocol/made-up", json!(1));
     let script = Script::new();
     let server = script.server();
     server.add(tool.ui("ui://clock"));
@@ -127,6 +129,8 @@ async fn skills_are_listed_got_and_their_directories_read() {
         .result(&door)
         .await;
     assert_eq!(got["skill"], *skill);
+    let meta = json!({"io.modelcontextprotocol.skills/version": "2"});
+    assert_eq!(skill["_meta"], meta, "and no key of the protocol's own");
     assert!(got["ttlMs"].is_u64() && got["cacheScope"].is_string());
     let text = named("resources/read", "skill://tea/SKILL.md")
         .result(&door)

@@ -35,6 +35,25 @@ async fn a_server_describes_itself_as_far_as_the_revision_goes() {
     world.stop().await;
 }
 
+/// [SP-3], [S2C-2]: forms are older than their modes.
+#[tokio::test]
+async fn a_client_of_the_first_forms_is_asked_in_its_words_and_answers() {
+    let world = World::open().await;
+    let session = Session::open_as("2025-06-18", &world.door(), json!({"elicitation": {}})).await;
+    let call = session.call(1, "transfer", json!({"amount": 4}));
+    let mut live = session.door.open(&call).await;
+    let asked = live.message().await;
+    let schema =
+        json!({"type": "object", "properties": {"ok": {"type": "boolean"}}, "required": ["ok"]});
+    let params = json!({"message": "Transfer 4?", "requestedSchema": schema});
+    assert_eq!(asked["params"], params);
+    let yes = json!({"action": "accept", "content": {"ok": true}});
+    assert_eq!(session.answer(&asked, yes).await.status, 202);
+    let last = live.message().await;
+    assert_eq!(text(&last["result"]), r#"4: accept {"ok":true}"#, "{last}");
+    world.end(session).await;
+}
+
 /// What the revision lacks becomes text, or goes [ERA-7].
 #[tokio::test]
 async fn results_are_brought_down_to_the_revision() {
@@ -123,6 +142,36 @@ async fn a_lost_socket_is_no_cancel_and_a_notification_is() {
         assert_eq!(session.delete().await.status, 204);
     }
     world.stop().await;
+}
+
+/// [SSE-12], [SSE-4]: a client without a priming event has nothing to come back with.
+#[tokio::test]
+async fn a_draining_node_breaks_no_answer_off_that_cannot_be_resumed() {
+    let world = World::with(|config| config.edge.stream_after = Duration::from_millis(20)).await;
+    let mut streams = Vec::new();
+    for version in OLDER.into_iter().chain(["2025-11-25"]) {
+        let session = Session::open_as(version, &world.door(), json!({})).await;
+        let hold = session.call(1, "hold", json!({"gate": version}));
+        let live = session.door.open(&hold).await;
+        world.script.seen(&format!("started:{version}")).await;
+        streams.push((version, live));
+    }
+    let script = world.script.clone();
+    let (_, mut newest) = streams.pop().expect("the last");
+    assert!(newest.event().await.expect("a priming event").is_priming());
+    let clients = async {
+        // It is sent away, with a cursor: the node drains from then on.
+        let told = newest.event().await.expect("a last word");
+        assert!(told.retry_ms.is_some(), "{told:?}");
+        assert_eq!(newest.event().await, None);
+        for (version, live) in streams {
+            script.open(version);
+            let answers = live.finish().await.messages();
+            assert_eq!(answers.len(), 1, "{version}");
+            assert_eq!(text(&answers[0]["result"]), format!("passed {version}"));
+        }
+    };
+    tokio::join!(world.node.end(), clients);
 }
 
 /// [LIF-5]: the session's own revision holds, whichever of those with sessions the header names.

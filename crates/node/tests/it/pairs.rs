@@ -42,6 +42,7 @@ async fn the_first_event_says_where_messages_go() {
     let pair = Pair::open(A, &bare, json!({})).await;
     assert!(pair.uri.starts_with("/messages?sessionId="), "{}", pair.uri);
     tokens.push(pair.uri.clone());
+    tokens.sort();
     tokens.dedup();
     assert_eq!(tokens.len(), 4);
     drop(pair);
@@ -304,7 +305,12 @@ async fn initialize_comes_first_and_once() {
         let refused = pair.send(&message).await;
         let told = (refused.status, refused.code());
         assert_eq!(told, (400, code), "{message}: {}", refused.text());
+        assert_eq!(refused.json()["id"], message["id"], "[RPC-3]");
     }
+    let mut large = initialize(A);
+    large["params"]["capabilities"]["experimental"] = json!({"x": "x".repeat(70_000)});
+    let refused = pair.send(&large).await;
+    assert_eq!((refused.status, refused.code()), (400, -32602));
     // None of this hurts the stream.
     pair.take(&initialize(A)).await;
     let result = pair.message().await;
@@ -313,6 +319,42 @@ async fn initialize_comes_first_and_once() {
     assert_eq!((again.status, again.code()), (400, -32600));
     assert_eq!(pair.result(1, "ping", json!({})).await, json!({}));
     drop(pair);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn of_several_initializes_one_opens_the_session() {
+    let world = World::open().await;
+    let mut pair = Pair::connect(&world.door()).await;
+    let hello = initialize(A);
+    let sent = tokio::join!(pair.send(&hello), pair.send(&hello), pair.send(&hello));
+    let mut statuses: Vec<_> = [sent.0, sent.1, sent.2].map(|sent| sent.status).into();
+    statuses.sort_unstable();
+    assert_eq!(statuses[0], 202);
+    assert!(
+        statuses[1..].iter().all(|late| [400, 404].contains(late)),
+        "{statuses:?}"
+    );
+    assert_eq!(pair.message().await["result"]["protocolVersion"], A);
+    assert_eq!(pair.result(1, "ping", json!({})).await, json!({}));
+    drop(pair);
+    world.stop().await;
+}
+
+/// What is taken as the stream ends is cancelled with it; what comes later finds nothing.
+#[tokio::test]
+async fn a_message_that_meets_the_end_of_its_stream_leaves_nothing_behind() {
+    let world = World::open().await;
+    let door = world.door();
+    for round in 0..10 {
+        let pair = Pair::open(A, &door, json!({})).await;
+        let hold = json!({"name": "hold", "arguments": {"gate": format!("g{round}")}});
+        let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": hold});
+        let post = pair.post(&call);
+        let (sent, ()) = tokio::join!(door.send(&post), async { drop(pair) });
+        assert!([202, 404, 503].contains(&sent.status), "{}", sent.text());
+    }
+    world.node.calls_close().await;
     world.stop().await;
 }
 
@@ -342,6 +384,71 @@ async fn only_one_revision_has_batches_here_too() {
     let answers = [pair.message().await, pair.message().await];
     assert_eq!([&answers[0]["id"], &answers[1]["id"]], [1, 2]);
     drop(pair);
+    world.stop().await;
+}
+
+/// What of a batch was taken is answered on the stream, and so is the rest of it.
+#[tokio::test]
+async fn a_batch_goes_on_past_what_is_refused_in_it() {
+    let world = World::open().await;
+    let mut pair = Pair::open("2025-03-26", &world.door(), json!({})).await;
+    let request = |id: i32, method: &str| json!({"jsonrpc": "2.0", "id": id, "method": method});
+    pair.take(&json!([
+        request(1, "no/such"),
+        request(1, "no/such"),
+        ping(2)
+    ]))
+    .await;
+    for id in [1, 1, 2] {
+        let message = pair.message().await;
+        assert_eq!(message["id"], id, "{message}");
+    }
+    drop(pair);
+    world.stop().await;
+}
+
+/// [BAT-8].
+#[tokio::test]
+async fn each_message_of_a_batch_counts_for_the_rate_here_too() {
+    let world = World::with(|config| config.edge.limits.requests_per_second_max = 20).await;
+    let pair = Pair::open("2025-03-26", &world.door(), json!({})).await;
+    let pings: Vec<Value> = (0..40).map(ping).collect();
+    let refused = pair.send(&Value::from(pings)).await;
+    assert_eq!((refused.status, refused.code()), (429, -31001));
+    drop(pair);
+    world.stop().await;
+}
+
+/// Who never says `initialize` does not keep a stream; who has said it does, however silent.
+#[tokio::test]
+async fn a_stream_that_is_not_initialized_in_time_ends() {
+    let wait = |config: &mut ostler_node::Config| {
+        config.edge.initialize_timeout = Duration::from_millis(100);
+    };
+    let world = World::with(wait).await;
+    let mut open = Pair::open(A, &world.door(), json!({})).await;
+    let mut silent = Pair::connect(&world.door()).await;
+    assert_eq!(silent.live.event().await, None);
+    let late = silent.send(&initialize(A)).await;
+    assert_eq!((late.status, late.code()), (404, -32600));
+    assert_eq!(open.result(1, "ping", json!({})).await, json!({}));
+    drop(open);
+    world.stop().await;
+}
+
+/// [SSE-11].
+#[tokio::test]
+async fn a_stream_is_kept_alive_while_it_waits_for_initialize() {
+    let soon = |config: &mut ostler_node::Config| {
+        config.edge.keep_alive = Duration::from_millis(50);
+        config.edge.initialize_timeout = Duration::from_millis(300);
+    };
+    let world = World::with(soon).await;
+    let door = world.door();
+    let waited = door.open(&Pair::get(&door)).await.finish().await;
+    let (endpoint, after) = waited.text().split_once("\n\n").expect("an event");
+    assert!(endpoint.starts_with("event: endpoint"), "{endpoint}");
+    assert!(after.starts_with(": ka\n"), "{after}");
     world.stop().await;
 }
 
@@ -426,6 +533,25 @@ async fn open_streams_of_a_principal_are_bounded() {
         .await;
     let _third = Pair::connect(&door).await;
     world.node.end().await;
+}
+
+/// Far more than what may wait for a reader, and than what the sockets hold.
+#[tokio::test]
+async fn a_burst_of_large_results_ends_no_session() {
+    let world = World::open().await;
+    let mut pair = Pair::open(A, &world.door(), json!({})).await;
+    for id in 1..=30 {
+        pair.call(id, "big", json!({"count": 900_000})).await;
+    }
+    let mut ids = Vec::new();
+    for _ in 1..=30 {
+        ids.extend(pair.message().await["id"].as_i64());
+    }
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=30).collect::<Vec<_>>());
+    assert_eq!(pair.result(31, "ping", json!({})).await, json!({}));
+    drop(pair);
+    world.stop().await;
 }
 
 /// A node that stops lets what runs end, then closes the streams.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ostler_auth::{CredentialKind, NewKey, mint};
 use ostler_env::Env;
-use ostler_testkit::{Door, TestNode, m_ok};
+use ostler_testkit::{Door, Pair, TestNode, m_ok};
 use tempfile::TempDir;
 
 const RELOADS: &str = "ostler_node_config_reloads_total";
@@ -14,6 +14,7 @@ fn config(key: &NewKey) -> String {
         r#"
             [edge]
             listen = "127.0.0.1:0"
+            keep_alive_s = 1
             [workers]
             listen = "127.0.0.1:0"
             [admin]
@@ -62,8 +63,10 @@ async fn a_changed_file_is_taken_whole_and_a_bad_one_changes_nothing() {
     node.reaches(RELOADS, &[("outcome", "refused")], 1.0).await;
     assert!(is_let_in(&old_door).await && !is_let_in(&new_door).await);
 
+    let mut open = Pair::connect(&old_door).await;
     replace(&path, &config(&new));
     node.reaches(RELOADS, &[("outcome", "taken")], 1.0).await;
     assert!(!is_let_in(&old_door).await && is_let_in(&new_door).await);
+    assert_eq!(open.live.event().await, None, "[A-6], [L-10]");
     node.stop().await;
 }

@@ -107,6 +107,35 @@ async fn a_question_is_asked_again_after_a_crash_and_answered() {
     node.stop().await;
 }
 
+/// [SP-5]: what the client waits for has the same id, whichever node tells of it.
+#[tokio::test]
+async fn a_visit_ends_after_a_crash_under_the_id_it_had() {
+    let (node, script, _worker) = world().await;
+    let session = Session::open(&node.door(), json!({"elicitation": {"url": {}}})).await;
+    let call = session.call("c", "sign_in", json!({"gate": "page"}));
+    let mut live = session.door.open(&call).await;
+    let priming = live.event().await.unwrap().id.unwrap();
+    let asked = live.message().await;
+    let consent = json!({"action": "accept"});
+    assert_eq!(session.answer(&asked, consent).await.status, 202);
+    // The worker has the answer when it asks for another round.
+    assert_eq!(live.message().await["method"], "elicitation/create");
+    let node = crash(node).await;
+    let mut resumed = session.resume(&priming).await;
+    script.open("page");
+    let told = loop {
+        let message = resumed.message().await;
+        if message["method"] != "elicitation/create" {
+            break message;
+        }
+    };
+    assert_eq!(told["method"], "notifications/elicitation/complete");
+    let id = &asked["params"]["elicitationId"];
+    assert_eq!(told["params"]["elicitationId"], *id);
+    assert_eq!(session.delete().await.status, 204);
+    node.stop().await;
+}
+
 #[tokio::test]
 async fn a_parked_call_waits_through_a_crash() {
     let (node, _script, _worker) = world().await;

@@ -44,6 +44,32 @@ async fn a_legacy_client_is_sent_to_a_page_and_told_when_it_is_done() {
     world.end(session).await;
 }
 
+/// [SP-5]: only the client that agreed to go.
+#[tokio::test]
+async fn the_end_of_a_visit_is_told_to_nobody_else() {
+    let world = World::open().await;
+    let mut visitors = Vec::new();
+    for gate in ["first", "second"] {
+        let session = Session::open(&world.door(), visits()).await;
+        let call = session.call(1, "sign_in", json!({"gate": gate}));
+        let mut live = session.door.open(&call).await;
+        let asked = live.message().await;
+        visitors.push((gate, session, live, asked));
+    }
+    for (gate, session, mut live, asked) in visitors {
+        world.script.open(gate);
+        assert_eq!(session.answer(&asked, consent()).await.status, 202);
+        // Whatever was told of the other's visit would have come before this.
+        let told = live.message().await;
+        let id = &asked["params"]["elicitationId"];
+        assert_eq!(told["method"], "notifications/elicitation/complete");
+        assert_eq!(told["params"]["elicitationId"], *id);
+        assert_eq!(text(&live.message().await["result"]), "accept");
+        assert_eq!(session.delete().await.status, 204);
+    }
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn the_ids_of_two_clients_differ() {
     let world = World::open().await;
@@ -89,6 +115,28 @@ async fn a_modern_client_is_asked_in_rounds_until_the_page_is_done() {
         .retry(&second, json!({key: consent()}))
         .result(&door)
         .await;
+    assert_eq!(
+        (text(&last), &last["resultType"]),
+        ("accept", &json!("complete"))
+    );
+    world.stop().await;
+}
+
+/// Nobody need answer the second round when the page is done before.
+#[tokio::test]
+async fn a_modern_visit_ends_while_its_client_is_asked_again() {
+    let world = World::open().await;
+    let door = world.door();
+    let call = Modern::call("sign_in", json!({"gate": "page"})).can(visits());
+    let first = call.result(&door).await;
+    let second = call
+        .retry(&first, json!({"sign-in": consent()}))
+        .result(&door)
+        .await;
+    assert_eq!(second["resultType"], "input_required");
+    world.script.open("page");
+    let answers = json!({"sign-in-2": {"action": "cancel"}});
+    let last = call.retry(&second, answers).result(&door).await;
     assert_eq!(
         (text(&last), &last["resultType"]),
         ("accept", &json!("complete"))

@@ -168,10 +168,15 @@ impl Rule {
     }
 
     fn parse_choice(schema: &Map<String, Value>) -> Result<Rule, Reason> {
-        refuse_others(schema, &["enum", "enumNames", "oneOf"], "an enum")?;
         let options = match (schema.get("enum"), schema.get("oneOf")) {
-            (Some(options), None) => strings(options, "`enum`")?,
-            (None, Some(options)) => titled(options, "`oneOf`")?,
+            (Some(options), None) => {
+                refuse_others(schema, &["enum", "enumNames"], "an enum")?;
+                strings(options, "`enum`")?
+            }
+            (None, Some(options)) => {
+                refuse_others(schema, &["oneOf"], "a titled enum")?;
+                titled(options, "`oneOf`")?
+            }
             _ => return Err("an enum has either `enum` or `oneOf`".to_owned()),
         };
         if let Some(names) = schema.get("enumNames")

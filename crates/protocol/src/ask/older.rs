@@ -86,15 +86,18 @@ pub(super) fn write_messages(writer: &mut Writer, messages: &str) {
 
 /// The block of a content, if it is one.
 fn only_block(content: &str) -> Option<&str> {
-    if kind_of(content) != Kind::Array {
-        return Some(content);
-    }
-    let mut blocks = walk::items(content);
+    let mut blocks = blocks(content);
     let block = blocks.next()?;
     blocks.next().is_none().then_some(block)
 }
 
-fn is_of_type(object: &str, name: &str) -> bool {
+/// The blocks of a content, whichever way it is written.
+pub(super) fn blocks(content: &str) -> impl Iterator<Item = &str> {
+    let alone = (kind_of(content) != Kind::Array).then_some(content);
+    alone.into_iter().chain(walk::items(content))
+}
+
+pub(super) fn is_of_type(object: &str, name: &str) -> bool {
     let found = walk::member(object, "type").and_then(walk::text);
     found.as_deref() == Some(name)
 }

@@ -3,15 +3,20 @@
 use serde_json::{Map, Value};
 
 use super::{form::Form, sampling};
-use crate::call::{Question, QuestionKind};
+use crate::{
+    call::{Question, QuestionKind},
+    text,
+};
 
 /// Longest key of a question, in bytes.
-const KEY_BYTES_MAX: usize = 256;
+pub const KEY_BYTES_MAX: usize = 256;
 
 /// Longest address of a page, in bytes: what every browser and every screen takes.
 const URL_BYTES_MAX: usize = 4 << 10;
 
-/// Checks a question, whoever it may be shown to [SP-1] to [SP-4].
+/// Checks a question, whoever it may be shown to [SP-1] to [SP-4]. People decide by what they
+/// read in elicitations, so nothing may be hidden there; messages to a model are data, such as
+/// the results of tools, in which anything may stand.
 pub fn check_question(question: &Question) -> Result<(), String> {
     if question.key.is_empty() || question.key.len() > KEY_BYTES_MAX {
         return Err(format!("the key must have 1 to {KEY_BYTES_MAX} bytes"));
@@ -23,7 +28,10 @@ pub fn check_question(question: &Question) -> Result<(), String> {
     match question.kind {
         QuestionKind::ElicitForm => {
             message(&params)?;
-            Form::parse(params.get("requestedSchema")).map(|_| ())
+            let schema = params.get("requestedSchema");
+            Form::parse(schema)?;
+            let texts = schema.map_or(Ok(()), text::check_all);
+            texts.map_err(|reason| format!("`requestedSchema`: {reason}"))
         }
         QuestionKind::ElicitUrl => {
             message(&params)?;
@@ -36,7 +44,9 @@ pub fn check_question(question: &Question) -> Result<(), String> {
 
 fn message(params: &Map<String, Value>) -> Result<(), String> {
     match params.get("message") {
-        Some(Value::String(_)) => Ok(()),
+        Some(Value::String(message)) => {
+            text::check_shown(message).map_err(|reason| format!("`message` {reason}"))
+        }
         _ => Err("`message` must be a string".to_owned()),
     }
 }
@@ -48,11 +58,8 @@ fn url(params: &Map<String, Value>) -> Result<(), String> {
     if url.len() > URL_BYTES_MAX {
         return Err(format!("`url` is longer than {URL_BYTES_MAX} bytes"));
     }
-    if !url
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-    {
-        return Err("`url` must be visible ASCII; encode the rest".to_owned());
+    if !url.bytes().all(is_of_urls) {
+        return Err("`url` must have no characters but those of RFC 3986; encode them".to_owned());
     }
     let (is_secure, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
         (Some(rest), _) => (true, rest),
@@ -68,6 +75,11 @@ fn url(params: &Map<String, Value>) -> Result<(), String> {
         true => Ok(()),
         false => Err("`url` must be https, except on this machine".to_owned()),
     }
+}
+
+/// Unreserved and reserved characters, and the sign of encoded ones (RFC 3986, section 2).
+fn is_of_urls(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&byte)
 }
 
 /// The host of `host`, `host:port` or `[v6]:port`.

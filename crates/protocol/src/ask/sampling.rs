@@ -3,7 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::older;
-use crate::{facet::Capability, json::Raw, revision::Revision};
+use crate::{
+    facet::Capability,
+    json::{Raw, walk},
+    revision::Revision,
+};
 
 /// Messages of one request.
 const MESSAGES_MAX: usize = 10_000;
@@ -33,17 +37,14 @@ fn offers_tools(params: &Raw) -> bool {
 
 /// Whether a message has what only a client with tools understands.
 fn speaks_of_tools(params: &Raw) -> bool {
-    // Most conversations have none: their text need not be read block by block.
-    let text = params.as_str();
-    (text.contains("tool_use") || text.contains("tool_result"))
-        && params.to::<Value>().is_ok_and(|params| {
-            let messages = params["messages"].as_array();
-            let mut all = messages
-                .into_iter()
-                .flatten()
-                .map(|message| &message["content"]);
-            all.any(|content| blocks(content).iter().any(is_of_tools))
-        })
+    let is_of_tools = |block: &str| {
+        older::is_of_type(block, "tool_use") || older::is_of_type(block, "tool_result")
+    };
+    let messages = walk::member(params.as_str(), "messages").unwrap_or("[]");
+    walk::items(messages).any(|message| {
+        let content = walk::member(message, "content").unwrap_or("{}");
+        older::blocks(content).any(is_of_tools)
+    })
 }
 
 fn is_of_tools(block: &Value) -> bool {

@@ -107,6 +107,14 @@ mod gating {
             V2025_11_25,
             &[Sample, SampleTools],
         );
+        // As workers may write it, who are no friends of this check.
+        let params = r#"{"messages":[{"role":"assistant","content":{"type":"tool\u005fuse"}}]}"#;
+        let question = Question {
+            params: Raw::parse(params.into(), 8).expect("JSON"),
+            ..question(QuestionKind::Sample, json!({}))
+        };
+        let refused = gate(V2025_11_25, &ClientFacet::with(&[Sample]), &question);
+        assert_eq!(refused, Err(SampleTools));
         let quoting = with(sample(), "messages", json!([text("user", "tool_use")]));
         check(QuestionKind::Sample, quoting, V2025_11_25, &[Sample]);
     }
@@ -180,6 +188,33 @@ mod questions {
         );
     }
 
+    #[test]
+    fn nothing_is_hidden_from_whoever_is_asked() {
+        let kind = QuestionKind::ElicitForm;
+        let long = "m".repeat(20 << 10);
+        let reason = "`message` is longer than 16384 bytes";
+        check(kind, with(form(), "message", json!(long)), reason);
+        let reason = "`message` holds the character U+202E";
+        let hidden = json!("a\u{202E}b");
+        check(kind, with(form(), "message", hidden.clone()), reason);
+        let visit = with(url("https://x.example"), "message", hidden.clone());
+        check(QuestionKind::ElicitUrl, visit, reason);
+        let reason = "`requestedSchema`: holds the character U+202E";
+        let mut titled = form();
+        titled["requestedSchema"]["properties"]["name"]["title"] = hidden;
+        check(
+            kind,
+            titled,
+            "`requestedSchema`: title holds the character U+202E",
+        );
+        let mut named = form();
+        named["requestedSchema"]["properties"] =
+            json!({ "name": {"type": "string"}, "\u{202E}": {"type": "string"} });
+        check(kind, named, reason);
+        let sampled = with(sample(), "messages", json!([text("user", "\u{1b}[31m")]));
+        check(QuestionKind::Sample, sampled, "");
+    }
+
     /// [SP-4]
     #[test]
     fn only_safe_web_addresses_can_be_opened() {
@@ -196,7 +231,7 @@ mod questions {
             check(kind, url(good), "");
         }
         let not_https = "`url` must be an absolute https URL";
-        let not_ascii = "`url` must be visible ASCII; encode the rest";
+        let foreign = "`url` must have no characters but those of RFC 3986; encode them";
         let no_host = "`url` must name a host";
         let credentials = "`url` must not carry credentials";
         let insecure = "`url` must be https, except on this machine";
@@ -214,11 +249,15 @@ mod questions {
             ("https://x.example:port", no_host),
             ("https://x.example:443:1", no_host),
             ("https://a%2eb", no_host),
-            ("https://a b", not_ascii),
-            ("https://a\nb", not_ascii),
-            ("https://a\u{7f}", not_ascii),
-            ("https://bücher.example", not_ascii),
-            ("https://evil.example\\@good.example", not_ascii),
+            ("https://a b", foreign),
+            ("https://a\nb", foreign),
+            ("https://a\u{7f}", foreign),
+            ("https://bücher.example", foreign),
+            ("https://evil.example\\@good.example", foreign),
+            ("https://x.example/\"onclick=", foreign),
+            ("https://x.example/<b>", foreign),
+            ("https://x.example/`id`", foreign),
+            ("https://x.example/{a|b}^", foreign),
             ("https://user:secret@x.example", credentials),
             ("https://good.example@evil.example/", credentials),
             ("http://x.example", insecure),
@@ -477,8 +516,9 @@ mod answers {
                 let _ = check_answer(&questions[at], &raw);
                 let asked = Question { params: raw, ..questions[at].clone() };
                 let _ = check_question(&asked);
-                let _ = to_request(V2025_11_25, "s", "e", &asked);
-                let _ = to_request(V2025_06_18, "s", "e", &asked);
+                let _ = gate(V2025_06_18, &ClientFacet::default(), &asked);
+                let _ = to_request(V2025_11_25, "s", String::new, &asked);
+                let _ = to_request(V2025_06_18, "s", String::new, &asked);
             }
         }
     }

@@ -67,13 +67,6 @@ impl<'a> Walk<'a> {
         self.text.get(mark..self.at).unwrap_or("")
     }
 
-    /// Whether the array here has elements; stays where it is.
-    pub(crate) fn has_items(&self) -> bool {
-        let mut ahead = self.clone();
-        ahead.enter();
-        ahead.next_item()
-    }
-
     /// Steps into the object or array here.
     pub(crate) fn enter(&mut self) {
         self.at += 1;

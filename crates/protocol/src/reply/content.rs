@@ -43,7 +43,7 @@ struct Block<'a> {
 
 /// What kinds of content there are [T-10].
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum BlockType {
+pub(super) enum BlockType {
     Text,
     Image,
     Audio,
@@ -133,36 +133,40 @@ impl<'a> Block<'a> {
     }
 
     /// What stands for a block in a revision that lacks its type [ERA-7].
-    fn write_note(&self, writer: &mut Writer) {
+    fn write_note(&self, writer: &mut Writer, revision: Revision) {
         let plain = |json: Option<&'a str>| json.map_or(Cow::Borrowed(""), walk::unquote);
-        match self.uri {
-            Some(_) => write_text(
-                writer,
-                &format!("{}: {}", plain(self.name), plain(self.uri)),
-            ),
-            None => write_text(writer, &format!("[audio, {}]", plain(self.mime_type))),
+        let note = match self.uri {
+            Some(_) => format!("{}: {}", plain(self.name), plain(self.uri)),
+            None => format!("[audio, {}]", plain(self.mime_type)),
+        };
+        writer.open();
+        writer.string_member("type", "text");
+        writer.string_member("text", &note);
+        if let Some(annotations) = self.annotations {
+            annotations::write(writer, annotations, revision);
         }
+        writer.close();
     }
 }
 
-/// A content block.
+/// A content block. Tells what it is.
 pub(super) fn write_block(
     writer: &mut Writer,
     walk: &mut Walk<'_>,
     revision: Revision,
-) -> Result<(), Reason> {
+) -> Result<BlockType, Reason> {
     must_be_object(walk)?;
     let mark = walk.mark();
     let block = Block::read(walk);
     let block_type = block.check()?;
     if !block_type.is_known_to(revision) {
-        block.write_note(writer);
+        block.write_note(writer, revision);
     } else if block.needs_strip(revision) {
         write_stripped(writer, walk.since(mark), revision);
     } else {
         writer.raw(walk.since(mark));
     }
-    Ok(())
+    Ok(block_type)
 }
 
 /// A message of a prompt [P-1].

@@ -24,7 +24,8 @@ pub struct ServerCapabilities {
     pub completions: bool,
     /// Some tool may become a task. Each revision that has tasks declares them in its own way.
     pub tasks: bool,
-    /// MCP Apps. In the legacy era only for a client that declares them too [EX-2].
+    /// MCP Apps. In the legacy era only for a client that declares them too [EX-2], and whose
+    /// revision can show which tools have one.
     pub apps: bool,
     /// The skills extension [EX-4].
     pub skills: bool,
@@ -79,7 +80,7 @@ impl ServerCapabilities {
         let modern = revision.has_extensions();
         let all = [
             (self.tasks && modern, TASKS_EXTENSION, "{}"),
-            (self.apps, UI_EXTENSION, "{}"),
+            (self.apps && revision.has_entry_meta(), UI_EXTENSION, "{}"),
             (self.skills && modern, SKILLS_EXTENSION, skills),
         ];
         let declared = all.into_iter().filter(|(is_declared, ..)| *is_declared);

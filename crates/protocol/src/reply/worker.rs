@@ -5,7 +5,7 @@ use ostler_types::CallKind;
 
 use super::{
     ResultType, Shape, TTL_MS, close_result,
-    content::{write_block, write_contents, write_message, write_text},
+    content::{BlockType, write_block, write_contents, write_message, write_text},
     open_result,
 };
 use crate::{
@@ -55,8 +55,9 @@ struct Body<'a> {
     meta: Option<&'a str>,
     /// The member without which the result is none has been seen.
     has_main: bool,
-    /// `content` is there but empty; written at the end.
-    is_bare: bool,
+    /// Where `content` ends, and whether the worker put text into it.
+    content_end: usize,
+    has_text: bool,
     structured: Option<&'a str>,
     ttl_ms: Option<&'a str>,
     cache_scope: Option<&'a str>,
@@ -69,7 +70,8 @@ impl<'a> Body<'a> {
             revision,
             meta: None,
             has_main: false,
-            is_bare: false,
+            content_end: 0,
+            has_text: false,
             structured: None,
             ttl_ms: None,
             cache_scope: None,
@@ -110,14 +112,14 @@ impl<'a> Body<'a> {
     }
 
     fn content(&mut self, writer: &mut Writer, walk: &mut Walk<'a>) -> Result<(), Reason> {
-        let is_empty = walk.kind() == Kind::Array && !walk.has_items();
-        if is_empty {
-            walk.skip();
-            self.has_main = true;
-            self.is_bare = true;
-            return Ok(());
-        }
-        self.list(writer, walk, "content", write_block)
+        let mut has_text = false;
+        self.list(writer, walk, "content", |writer, walk, revision| {
+            has_text |= write_block(writer, walk, revision)? == BlockType::Text;
+            Ok(())
+        })?;
+        self.has_text = has_text;
+        self.content_end = writer.end();
+        Ok(())
     }
 
     /// A list of items, each checked and written by `write_item`.
@@ -126,7 +128,7 @@ impl<'a> Body<'a> {
         writer: &mut Writer,
         walk: &mut Walk<'a>,
         name: &str,
-        write_item: fn(&mut Writer, &mut Walk<'a>, Revision) -> Result<(), Reason>,
+        mut write_item: impl FnMut(&mut Writer, &mut Walk<'a>, Revision) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
         if walk.kind() != Kind::Array {
             return Err(format!("`{name}` must be an array"));
@@ -163,19 +165,15 @@ impl<'a> Body<'a> {
     }
 
     /// Structured content goes where the revision can carry it [T-11]. Where it cannot, the
-    /// text blocks beside it stand for it, and if there is none its JSON becomes one [ERA-7].
+    /// worker's text blocks beside it stand for it, and if there is none its JSON becomes one
+    /// [ERA-7]. A note on a block that the revision lacks says nothing of it.
     fn end_tool(&self, writer: &mut Writer) {
-        let carried = self.structured.filter(|json| self.carries(json));
-        if self.is_bare {
-            writer.name("content");
-            writer.open_array();
-            if let (Some(json), None) = (self.structured, carried) {
-                write_text(writer, json);
+        match self.structured {
+            Some(json) if self.carries(json) => writer.raw_member("structuredContent", json),
+            Some(json) if !self.has_text => {
+                writer.reopen(self.content_end, |writer| write_text(writer, json));
             }
-            writer.close_array();
-        }
-        if let Some(json) = carried {
-            writer.raw_member("structuredContent", json);
+            Some(_) | None => {}
         }
     }
 

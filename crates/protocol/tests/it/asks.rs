@@ -55,7 +55,12 @@ fn questions_are_sound() {
 fn a_legacy_client_is_asked_by_request() {
     let mut sheet = Sheet::default();
     for (kind, definition, params) in QUESTIONS {
-        let message = ask::to_request(LEGACY, "s-1", "e-1", &question("k", *kind, params));
+        let message = ask::to_request(
+            LEGACY,
+            "s-1",
+            || "e-1".to_owned(),
+            &question("k", *kind, params),
+        );
         sheet.message(definition, LEGACY, definition, &message);
     }
     insta::assert_snapshot!(sheet.text());

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use ostler_protocol::{
-    Raw,
+    Raw, Revision,
     facet::{SKILLS_EXTENSION, TASKS_EXTENSION, UI_EXTENSION},
     inbound::ListKind,
     listing::{self, TaskSupport},
@@ -36,6 +36,16 @@ fn each_era_declares_the_extensions_it_may() {
         reply::initialize(shape, &id(), EXTENDED, None)
     });
     assert_eq!(extensions(&legacy), json!({UI_EXTENSION: {}}));
+    for older in [Revision::V2024_11_05, Revision::V2025_03_26] {
+        let message = shaped(older, |shape| {
+            reply::initialize(shape, &id(), EXTENDED, None)
+        });
+        assert_eq!(
+            extensions(&message),
+            Value::Null,
+            "its tools have no `_meta`"
+        );
+    }
     let modern = |capabilities| {
         let message = shaped(MODERN, |shape| {
             reply::discover(shape, &id(), capabilities, None)

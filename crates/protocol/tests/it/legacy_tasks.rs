@@ -132,7 +132,7 @@ fn what_is_said_on_the_way_names_the_task() {
     add(
         "asked",
         "ElicitRequest",
-        ask::to_request(LEGACY, "srv-1-1", "e-1", &question()),
+        ask::to_request(LEGACY, "srv-1-1", || "e-1".to_owned(), &question()),
     );
     let roots = Question {
         key: "roots".into(),
@@ -142,7 +142,7 @@ fn what_is_said_on_the_way_names_the_task() {
     add(
         "roots",
         "ListRootsRequest",
-        ask::to_request(LEGACY, "srv-1-2", "e-2", &roots),
+        ask::to_request(LEGACY, "srv-1-2", || "e-2".to_owned(), &roots),
     );
     let withdrawn = notify::cancelled("srv-1-1", Some("the request ended"));
     add("withdrawn", "CancelledNotification", withdrawn);

@@ -24,6 +24,14 @@ use crate::{
 const NEWER: &[(CallKind, &str)] = &[
     (
         CallKind::Tool,
+        r#"{"structuredContent":{"n":1},"content":[{"type":"image","data":"aGk=","mimeType":"image/png"}],"isError":false}"#,
+    ),
+    (
+        CallKind::Tool,
+        r#"{"content":[{"type":"audio","data":"aGk=","mimeType":"audio/wav","annotations":{"priority":1,"lastModified":"x"}}],"structuredContent":[2]}"#,
+    ),
+    (
+        CallKind::Tool,
         r#"{"content":[{"type":"resource_link","uri":"test://c","name":"c","title":"C","icons":[{"src":"https://x.example/i.png"}],"annotations":{"lastModified":"2026-01-01T00:00:00Z","priority":1}}]}"#,
     ),
     (
@@ -176,6 +184,12 @@ fn questions_have_the_form_of_each_revision() {
             "ElicitRequest",
             r#"{"message":"Who?","requestedSchema":{"type":"object","properties":{"name":{"type":"string","minLength":1},"age":{"type":"integer","minimum":0},"ok":{"type":"boolean","default":true},"size":{"type":"string","enum":["s","m"],"enumNames":["Small","Medium"]}},"required":["name"]}}"#,
         ),
+        // What came with 2025-11-25 is brought down [SP-3].
+        (
+            QuestionKind::ElicitForm,
+            "ElicitRequest",
+            r#"{"message":"Which?","requestedSchema":{"type":"object","properties":{"name":{"type":"string","default":"x"},"color":{"type":"string","oneOf":[{"const":"r","title":"Red"}],"default":"r"}}}}"#,
+        ),
         (
             QuestionKind::ElicitUrl,
             "ElicitRequest",
@@ -201,7 +215,7 @@ fn questions_have_the_form_of_each_revision() {
                 params: Raw::from_static(params),
             };
             if ask::gate(revision, &facet, &question).is_ok() {
-                let message = ask::to_request(revision, "s-1", "e-1", &question);
+                let message = ask::to_request(revision, "s-1", || "e-1".to_owned(), &question);
                 sheet.message(definition, revision, definition, &message);
             }
         }
@@ -216,7 +230,7 @@ fn a_batch_is_answered_in_one_array() {
     let revision = Revision::V2025_03_26;
     let one = shaped(revision, |shape| reply::empty(shape, &id()));
     let two = reply::error(revision, Some(&id()), &faults()[2]);
-    sheet.batch("one", revision, &reply::batch(std::slice::from_ref(&one)));
-    sheet.batch("two", revision, &reply::batch(&[one, two]));
+    sheet.batch("one", revision, &reply::batch([one.clone()].into_iter()));
+    sheet.batch("two", revision, &reply::batch([one, two].into_iter()));
     insta::assert_snapshot!(sheet.text());
 }

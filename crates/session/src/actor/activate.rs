@@ -17,7 +17,7 @@ use crate::{
     resources::{Resources, Watch},
     sessions::Shared,
     state::{Input, Notice, RestoredCall, SessionState, Terms},
-    stream::{Departures, Writer},
+    stream::{Nudge, Writer},
 };
 
 /// Messages that may wait. Calls that are adopted come by the control lane.
@@ -32,7 +32,7 @@ const CLAIM_WAIT: Duration = Duration::from_secs(5);
 pub(crate) struct Listener {
     pub writer: Writer,
     /// Where the reader tells that it leaves.
-    pub departures: Arc<Departures>,
+    pub nudge: Arc<Nudge>,
 }
 
 /// Opens a session under a new id: its row is stored before it is live.
@@ -153,11 +153,11 @@ fn start<W: Workers>(
 ) -> Result<Handle<W>, SessionError> {
     let now = shared.env.now();
     let (address, mailbox) = mailbox(CONTROL_LEN_MAX, DATA_LEN_MAX);
-    let (lifetime, departures) = match &listener {
-        Some(listener) => (Lifetime::Stream, listener.departures.clone()),
+    let (lifetime, nudge) = match &listener {
+        Some(listener) => (Lifetime::Stream, listener.nudge.clone()),
         None => (Lifetime::Rows, Arc::default()),
     };
-    let handle = handle(shared, slot.key(), &row, address, departures);
+    let handle = handle(shared, slot.key(), &row, address, nudge);
     let handle = handle.ok_or(SessionError::Unknown)?;
     let terms = Terms {
         revision: handle.facts.revision,
@@ -174,7 +174,7 @@ fn start<W: Workers>(
         mailbox,
         calls: Default::default(),
         watches: Watches::new(changes.ok(), row.seen()),
-        departures: handle.departures.clone(),
+        nudge: handle.nudge.clone(),
         alarm: Alarm::new(&shared.env),
     };
     let mut actor = Box::new(Actor {
@@ -254,7 +254,7 @@ fn handle<W: Workers>(
     key: &SessionKey,
     row: &SessionRow,
     address: ostler_actor::Address<crate::actor::Control<W>, crate::actor::Data>,
-    departures: Arc<Departures>,
+    nudge: Arc<Nudge>,
 ) -> Option<Handle<W>> {
     let server = server_id(key, row.server()?);
     let principal = row.principal();
@@ -274,9 +274,9 @@ fn handle<W: Workers>(
             shared.env.now(),
             shared.config.requests_per_session_max,
         )),
-        departures,
+        nudge,
         unwatched: Arc::default(),
-        stream_buffer_bytes_max: shared.config.stream_buffer_bytes_max,
+        bounds: shared.config.reader_bounds(),
         resume_gaps: shared.metrics.resume_gaps.clone(),
     })
 }

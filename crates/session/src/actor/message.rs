@@ -23,7 +23,7 @@ use crate::{
     event_id::Binding,
     resources::{Updates, Watch},
     state::News,
-    stream::{Cursor, Departures, Writer},
+    stream::{Bounds, Cursor, Nudge, Writer},
 };
 
 /// Where the answer to a message goes, after the turn is stored.
@@ -119,9 +119,9 @@ pub(crate) struct Handle<W: Workers> {
     pub binding: Binding,
     pub address: Address<Control<W>, Data>,
     pub book: Arc<Book>,
-    pub departures: Arc<Departures>,
+    pub nudge: Arc<Nudge>,
     pub unwatched: Arc<Unwatched>,
-    pub stream_buffer_bytes_max: usize,
+    pub bounds: Bounds,
     /// Counts event ids that are none.
     pub resume_gaps: Counter,
 }

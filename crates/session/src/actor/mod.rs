@@ -40,11 +40,8 @@ pub(crate) use message::{Adopt, AdoptedCall, Control, Data, Handle, Join, Port, 
 pub(crate) use rows::purge;
 pub(crate) use turn::Turn;
 
-use sources::Sources;
+use sources::{Intake, Sources};
 use watches::Unwatched;
-
-/// Inputs of one turn at most: a flood still lets a commit in between.
-const TURN_LEN_MAX: usize = 64;
 
 pub(crate) struct Actor<W: Workers> {
     shared: Arc<Shared<W>>,
@@ -89,7 +86,7 @@ impl<W: Workers> Actor<W> {
         }
         loop {
             self.set_alarm();
-            let wakes = self.sources.next(TURN_LEN_MAX).await;
+            let wakes = self.sources.next(self.intake()).await;
             if let Some(reason) = Box::pin(self.turn(wakes)).await {
                 return reason;
             }
@@ -121,6 +118,16 @@ impl<W: Workers> Actor<W> {
         self.state.is_idle() && self.readers.is_empty()
     }
 
+    /// A session of one stream takes in no more than its reader takes: what waits for that is in
+    /// the hands of its workers and clients. One with rows stores, whoever reads.
+    fn intake(&self) -> Intake {
+        match self.facts.lifetime {
+            Lifetime::Rows => Intake::Turn,
+            Lifetime::Stream if self.readers.values().any(Writer::is_behind) => Intake::Urgent,
+            Lifetime::Stream => Intake::One,
+        }
+    }
+
     fn set_alarm(&mut self) {
         let config = &self.shared.config;
         let own = match self.is_idle() {
@@ -128,7 +135,10 @@ impl<W: Workers> Actor<W> {
             // An open stream is use: the row must not expire under it.
             false => self.touched + config.touch_interval(),
         };
-        let at = [Some(own), self.state.alarm(), self.unbound_until];
+        let now = self.now();
+        let stalls = self.readers.values();
+        let stalls = stalls.filter_map(|reader| reader.stalls_at(now)).min();
+        let at = [Some(own), self.state.alarm(), self.unbound_until, stalls];
         self.sources.alarm.set(at.into_iter().flatten().min());
     }
 

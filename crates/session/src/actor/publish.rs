@@ -91,7 +91,7 @@ impl<W: Workers> Actor<W> {
                     .extend(updates.map(|updates| (uri, updates)));
             }
             Act::Unwatch { uri } => self.sources.watches.remove(&uri),
-            Act::CloseReaders => self.close_readers(),
+            Act::ComeBack { stream } => self.send_away(stream),
             Act::Count(counted) => self.shared.metrics.count(counted),
         }
     }
@@ -159,7 +159,7 @@ impl<W: Workers> Actor<W> {
         let pushed = writer.event(place, frame);
         if pushed == Pushed::Cut {
             self.shared.metrics.streams_cut.increment(1);
-            self.sources.departures.tell();
+            self.sources.nudge.give();
         }
         pushed
     }
@@ -236,7 +236,7 @@ impl<W: Workers> Actor<W> {
             }
         }
         // The machine believes that somebody reads now; if not, it is told in the next turn.
-        self.sources.departures.tell();
+        self.sources.nudge.give();
     }
 
     async fn read_after(&mut self, cursor: Cursor, live: bool) -> Result<Replay, SessionError> {
@@ -270,10 +270,10 @@ impl<W: Workers> Actor<W> {
     }
 
     /// Each reader comes back at a time of its own, so that a restart is no stampede [SSE-4].
-    fn close_readers(&mut self) {
+    fn send_away(&mut self, stream: StreamId) {
         let max = self.shared.config.drain_retry_max.as_millis().max(1_001);
         let spread = u64::try_from(max - 1_000).unwrap_or(u64::MAX);
-        for (_, writer) in self.readers.drain() {
+        if let Some(writer) = self.readers.remove(&stream) {
             let jitter = self.shared.env.random_u64() % spread;
             close(&writer, Duration::from_millis(1_000 + jitter));
         }

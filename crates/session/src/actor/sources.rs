@@ -15,8 +15,22 @@ use ostler_types::CallId;
 use crate::{
     actor::{Control, Data, watches::Watches},
     state::Notice,
-    stream::Departures,
+    stream::Nudge,
 };
+
+/// Inputs of one turn at most: a flood still lets a commit in between.
+const TURN_LEN_MAX: usize = 64;
+
+/// What is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Intake {
+    /// All that there is, for one commit.
+    Turn,
+    /// One thing, where nothing is stored that could be stored together.
+    One,
+    /// Nothing that is to be shown: who reads is behind, and what it is to read waits where it is.
+    Urgent,
+}
 
 /// One thing that happened.
 pub(super) enum Wake<W: Workers> {
@@ -24,7 +38,7 @@ pub(super) enum Wake<W: Workers> {
     Data(Data),
     Call(CallId, CallEvent),
     Noticed(Vec<Notice>),
-    ReaderLeft,
+    Nudged,
     Alarm,
 }
 
@@ -33,21 +47,29 @@ pub(super) struct Sources<W: Workers> {
     /// Mostly a few; never more than `requests_per_session_max`.
     pub calls: BTreeMap<CallId, KeptCall<W>>,
     pub watches: Watches,
-    pub departures: Arc<Departures>,
+    pub nudge: Arc<Nudge>,
     pub alarm: Alarm,
 }
 
 impl<W: Workers> Sources<W> {
     /// Waits for something, then takes what else is there: the inputs of one turn.
     // Cancel safe: nothing is taken before the poll that returns it.
-    pub async fn next(&mut self, len_max: usize) -> Vec<Wake<W>> {
-        poll_fn(|cx| self.poll(cx, len_max)).await
+    pub async fn next(&mut self, intake: Intake) -> Vec<Wake<W>> {
+        poll_fn(|cx| self.poll(cx, intake)).await
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, len_max: usize) -> Poll<Vec<Wake<W>>> {
+    fn poll(&mut self, cx: &mut Context<'_>, intake: Intake) -> Poll<Vec<Wake<W>>> {
+        let len_max = match intake {
+            Intake::Turn | Intake::Urgent => TURN_LEN_MAX,
+            Intake::One => 1,
+        };
         let mut wakes = Vec::new();
         while wakes.len() < len_max {
-            match self.poll_one(cx) {
+            let next = match intake {
+                Intake::Turn | Intake::One => self.poll_one(cx),
+                Intake::Urgent => self.poll_urgent(cx),
+            };
+            match next {
                 Poll::Ready(wake) => wakes.push(wake),
                 Poll::Pending => break,
             }
@@ -75,8 +97,19 @@ impl<W: Workers> Sources<W> {
         if let Poll::Ready(notices) = self.watches.poll(cx) {
             return Poll::Ready(Wake::Noticed(notices));
         }
-        if self.departures.poll(cx).is_ready() {
-            return Poll::Ready(Wake::ReaderLeft);
+        self.poll_signals(cx)
+    }
+
+    fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<Wake<W>> {
+        match self.mailbox.poll_control(cx) {
+            Poll::Ready(control) => Poll::Ready(Wake::Control(control.unwrap_or(Control::Stop))),
+            Poll::Pending => self.poll_signals(cx),
+        }
+    }
+
+    fn poll_signals(&mut self, cx: &mut Context<'_>) -> Poll<Wake<W>> {
+        if self.nudge.poll(cx).is_ready() {
+            return Poll::Ready(Wake::Nudged);
         }
         self.alarm.poll_ring(cx).map(|()| Wake::Alarm)
     }

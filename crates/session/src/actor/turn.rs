@@ -120,10 +120,12 @@ impl<W: Workers> Actor<W> {
             Wake::Data(data) => self.data(data, turn),
             Wake::Call(call, event) => self.call_said(call, event, turn),
             Wake::Noticed(notices) => self.apply(Input::Noticed(notices), turn),
-            Wake::ReaderLeft => self.readers_left(turn),
+            // One that only caught up has not left; the next intake is another.
+            Wake::Nudged => self.readers_left(turn),
             Wake::Alarm => {
                 turn.alarm = true;
                 turn.touch |= !self.is_idle();
+                self.cut_stalled();
                 self.readers_left(turn);
                 self.end_lost_calls(turn);
                 self.apply(Input::Tick, turn);
@@ -298,11 +300,21 @@ impl<W: Workers> Actor<W> {
         }
     }
 
+    /// Cuts off who is behind and takes nothing: it comes back with its cursor, or is gone [SSE-14].
+    fn cut_stalled(&self) {
+        let now = self.now();
+        let stalled = |reader: &&Writer| reader.stalls_at(now).is_some_and(|at| at <= now);
+        for reader in self.readers.values().filter(stalled) {
+            reader.end();
+            self.shared.metrics.streams_cut.increment(1);
+        }
+    }
+
     /// Forgets readers whose connection is gone.
     fn readers_left(&mut self, turn: &mut Turn<W>) {
         if turn.has_join() {
             // Who comes as another leaves must not be taken for gone: to be looked at after it.
-            return self.sources.departures.tell();
+            return self.sources.nudge.give();
         }
         let standalone = self.readers.get(&StreamId::STANDALONE);
         let taken = standalone.and_then(Writer::taken);

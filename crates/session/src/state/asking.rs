@@ -17,6 +17,7 @@ use crate::{
         Act, AskId, CallProgress, Counted, Effects, Phase, SessionState, Write, question::Question,
         visits::elicitation_id,
     },
+    stream::StreamId,
 };
 
 /// Questions of one batch; the rest is refused.
@@ -90,17 +91,16 @@ impl SessionState {
             epoch: self.terms.epoch,
             number: self.questions_asked,
         };
-        let elicitation_id = elicitation_id(call.facts.call, id);
         let request = ask::to_request(
             self.terms.revision,
             &id.to_text(),
-            &elicitation_id,
+            || elicitation_id(call.facts.call, id),
             &question,
         );
         let request = call.facts.related(request);
         let question = Question {
             call: call_id,
-            expires: now + patience(&self.terms.config, question.kind),
+            expires: None,
             question,
         };
         call.asked.push(id);
@@ -115,8 +115,11 @@ impl SessionState {
             id,
             asked: question.asked(None),
         });
+        let mut question = question;
         if let Some(stream) = self.streams.get_mut(call.stream) {
             stream.store(request, false, effects);
+            let patience = patience(&self.terms.config, question.question.kind);
+            question.expires = stream.is_open().then_some(now + patience);
         }
         effects.act(Act::Extend { call: call_id });
         effects.act(Act::Count(Counted::QuestionAsked));
@@ -143,11 +146,22 @@ impl SessionState {
         self.settle(id, question, value, effects);
     }
 
+    /// The questions on this stream reach the client only now, and it has its time from now on.
+    pub(super) fn questions_shown(&mut self, now: Instant, stream: StreamId) {
+        for question in self.questions.values_mut() {
+            let of = self.calls.get(&question.call);
+            if of.is_some_and(|call| call.stream == stream) {
+                let patience = patience(&self.terms.config, question.question.kind);
+                question.expires = Some(now + patience);
+            }
+        }
+    }
+
     /// Gives up on what the client did not answer in time [S2C-5].
     pub(super) fn expire_questions(&mut self, now: Instant, effects: &mut Effects) {
-        let expired = self
-            .questions
-            .extract_if(.., |_, question| question.expires <= now);
+        let expired = self.questions.extract_if(.., |_, question| {
+            question.expires.is_some_and(|at| at <= now)
+        });
         for (id, question) in expired.collect::<Vec<_>>() {
             effects.act(Act::Count(Counted::QuestionTimedOut));
             self.withdraw(question.call, id, "timed out", effects);

@@ -9,14 +9,13 @@ use ostler_protocol::{
     call::{Answer, CallEvent, Outcome, Question},
     fault::Fault,
     json::Raw,
-    relay::Relay,
+    relay::{Allowance, Relay},
     reply,
     task::legacy,
 };
 use ostler_types::{CallId, CallKind, Instant, Timestamp};
 
 use crate::{
-    Config,
     lifetime::Lifetime,
     state::{
         Act, Adopted, Adoption, AskId, Counted, Effects, SessionState, Terms, Write,
@@ -163,7 +162,7 @@ impl SessionState {
             ask_rounds: 0,
             settled: Vec::new(),
             visits: Visits::default(),
-            allowance: Allowance::new(now, &self.terms.config),
+            allowance: Allowance::new(self.terms.config.chatter_per_second_max, now),
         };
         if let Some(stream) = self.streams.get_mut(stream) {
             stream.enter();
@@ -200,9 +199,8 @@ impl SessionState {
         let chat = match event {
             CallEvent::Started => None,
             CallEvent::Kept => {
-                if let Some(stream) = self.streams.get_mut(call.stream) {
-                    stream.promised(id, effects);
-                }
+                let stream = call.stream;
+                self.promised(now, id, stream, effects);
                 None
             }
             CallEvent::Progress(progress) => {
@@ -215,7 +213,7 @@ impl SessionState {
             CallEvent::Visited { key } => return self.visited(id, &key, effects),
             // A client of this revision has no handle to follow: the call stays open.
             CallEvent::BecomeTask => None,
-            CallEvent::Outcome(outcome) => return self.finish(id, outcome, effects),
+            CallEvent::Outcome(outcome) => return self.finish(now, id, outcome, effects),
         };
         if let Some((chatter, message)) = chat {
             self.chat(now, id, chatter, message, effects);
@@ -244,13 +242,14 @@ impl SessionState {
 
     // Running => finished: the final event is stored once, then shown, then the worker may
     // forget the outcome. A cancelled call gets no answer [CAN-1]. A stream ends with its last call.
-    fn finish(&mut self, id: CallId, outcome: Outcome, effects: &mut Effects) {
+    fn finish(&mut self, now: Instant, id: CallId, outcome: Outcome, effects: &mut Effects) {
         self.withdraw_questions(id, effects);
         let Some(call) = self.calls.remove(&id) else {
             return;
         };
         let message = (!call.cancelled).then(|| final_message(&self.terms, &call.facts, &outcome));
-        let is_last = self.leave(id, call.stream, message, effects);
+        let is_last = self.leave(call.stream, message, effects);
+        self.promised(now, id, call.stream, effects);
         let Call {
             facts,
             asked,
@@ -291,18 +290,12 @@ impl SessionState {
         let is_unread = |call: &&Call| call.unread_until.is_some_and(|until| until <= now);
         let unread = self.calls.values().filter(is_unread);
         for id in unread.map(|call| call.facts.call).collect::<Vec<_>>() {
-            self.finish(id, Err(Fault::Deadline.to_failure()), effects);
+            self.finish(now, id, Err(Fault::Deadline.to_failure()), effects);
         }
     }
 
     /// The last word on a call, if there is one to say; whether the stream ends with it.
-    fn leave(
-        &mut self,
-        call: CallId,
-        stream: StreamId,
-        message: Option<Bytes>,
-        effects: &mut Effects,
-    ) -> bool {
+    fn leave(&mut self, stream: StreamId, message: Option<Bytes>, effects: &mut Effects) -> bool {
         let Some(stream) = self.streams.get_mut(stream) else {
             return false;
         };
@@ -312,8 +305,15 @@ impl SessionState {
             None if is_last => stream.store_end(effects),
             None => {}
         }
-        stream.promised(call, effects);
         is_last
+    }
+
+    /// This call is safe; if it was the last, its stream is shown from now on.
+    fn promised(&mut self, now: Instant, call: CallId, stream: StreamId, effects: &mut Effects) {
+        let found = self.streams.get_mut(stream);
+        if found.is_some_and(|stream| stream.promised(call, effects)) {
+            self.questions_shown(now, stream);
+        }
     }
 
     /// `notifications/cancelled` of a request whose call is here. A late one is ignored [CAN-5].
@@ -352,43 +352,4 @@ fn final_message(terms: &Terms, facts: &CallFacts, outcome: &Outcome) -> Bytes {
         ..
     } = facts;
     facts.related(reply::outcome(&shape, request, *kind, target, outcome))
-}
-
-/// How much chatter may still be relayed: a bucket that holds one second's worth [P-7].
-struct Allowance {
-    left: u32,
-    per_second: u32,
-    filled: Instant,
-}
-
-impl Allowance {
-    fn new(now: Instant, config: &Config) -> Self {
-        Allowance {
-            left: config.chatter_per_second_max,
-            per_second: config.chatter_per_second_max,
-            filled: now,
-        }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        self.refill(now);
-        let allowed = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        allowed
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let passed = now.since(self.filled);
-        let gained = passed.as_millis() * u128::from(self.per_second) / 1_000;
-        if gained > 0 {
-            let gained = u32::try_from(gained).unwrap_or(u32::MAX);
-            self.left = self.left.saturating_add(gained).min(self.per_second);
-            // Only what was turned into whole messages is spent.
-            let spent = Duration::from_secs(1) * gained.min(self.per_second) / self.per_second;
-            self.filled = match gained > self.per_second {
-                true => now,
-                false => self.filled + spent,
-            };
-        }
-    }
 }

@@ -139,8 +139,10 @@ pub(crate) enum Act {
     Unwatch {
         uri: Arc<str>,
     },
-    /// Every reader is told to come back later, each at its own time.
-    CloseReaders,
+    /// The stream's reader, if there is one, is told to come back later, at a time of its own.
+    ComeBack {
+        stream: StreamId,
+    },
     Count(Counted),
 }
 

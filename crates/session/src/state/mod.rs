@@ -140,7 +140,8 @@ impl SessionState {
 
     /// When `Tick` is due.
     pub fn alarm(&self) -> Option<Instant> {
-        let answers = self.questions.values().map(|question| question.expires);
+        let answers = self.questions.values();
+        let answers = answers.filter_map(|question| question.expires);
         let unread = self.calls.values().filter_map(|call| call.unread_until);
         let opening = match self.phase {
             Phase::Opening { until } if self.holds_back() => Some(until),
@@ -301,7 +302,9 @@ impl SessionState {
         match self.terms.lifetime {
             Lifetime::Rows => {
                 self.standalone.listener_gone(None);
-                effects.act(Act::CloseReaders);
+                for stream in self.streams.with_way_back(&self.terms) {
+                    effects.act(Act::ComeBack { stream });
+                }
             }
             Lifetime::Stream => {
                 self.draining = true;

@@ -39,7 +39,8 @@ impl AskId {
 pub(super) struct Question {
     pub call: CallId,
     pub question: Asking,
-    pub expires: Instant,
+    /// Set once the client can see it.
+    pub expires: Option<Instant>,
 }
 
 /// What is stored of a question.

@@ -114,7 +114,7 @@ impl SessionState {
         let question = Question {
             call,
             question,
-            expires,
+            expires: Some(expires),
         };
         self.questions.insert(id, question);
     }

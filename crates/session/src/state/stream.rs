@@ -6,7 +6,7 @@ use bytes::Bytes;
 use ostler_types::CallId;
 
 use crate::{
-    state::{Act, Effects, Write},
+    state::{Act, Effects, Terms, Write},
     stream::{Chatter, Place, StreamId},
 };
 
@@ -91,6 +91,15 @@ impl Streams {
         self.posts.entry(id).or_insert_with(reopened);
     }
 
+    /// Those whose readers may be sent away, and come back for the rest. An answer to a POST has a
+    /// way back only if it began with one that was shown; without, it must not be broken off
+    /// [SSE-2], [SSE-12].
+    pub fn with_way_back(&self, terms: &Terms) -> impl Iterator<Item = StreamId> {
+        let primed = |stream: &&Stream| terms.primes_streams() && stream.is_open();
+        let posts = self.posts.values().filter(primed);
+        std::iter::once(StreamId::STANDALONE).chain(posts.map(Stream::id))
+    }
+
     pub fn remove(&mut self, id: StreamId) {
         self.posts.remove(&id);
     }
@@ -172,7 +181,10 @@ impl Stream {
     /// Shows what is not stored, unless too much of it waits; whether it does so.
     pub fn chat(&mut self, chatter: Chatter, data: Bytes, effects: &mut Effects) -> bool {
         let is_crowded = match &self.gate {
-            Gate::Closed { held, .. } => held.len() >= HELD_CHATTER_MAX,
+            Gate::Closed { held, .. } => {
+                let chatter = held.iter().filter(|act| matches!(act, Act::Chat { .. }));
+                chatter.count() >= HELD_CHATTER_MAX
+            }
             Gate::Open => false,
         };
         if !is_crowded {
@@ -196,15 +208,22 @@ impl Stream {
         }
     }
 
-    // Closed => Open: the workers run all calls on, or they have ended already.
-    pub fn promised(&mut self, call: CallId, effects: &mut Effects) {
+    /// What is put on it is shown at once.
+    pub fn is_open(&self) -> bool {
+        matches!(self.gate, Gate::Open)
+    }
+
+    // Closed => Open: the workers run all calls on, or they have ended already. Whether it is so now.
+    pub fn promised(&mut self, call: CallId, effects: &mut Effects) -> bool {
         let Gate::Closed { promises, held } = &mut self.gate else {
-            return;
+            return false;
         };
         promises.remove(&call);
-        if promises.is_empty() {
+        let opens = promises.is_empty();
+        if opens {
             effects.acts.append(held);
             self.gate = Gate::Open;
         }
+        opens
     }
 }

@@ -26,9 +26,10 @@ impl Visits {
         }
     }
 
-    fn end(&mut self, key: &str) -> Option<AskId> {
-        let place = self.0.iter().position(|(visit, _)| visit == key)?;
-        Some(self.0.swap_remove(place).1)
+    /// All of them: of two questions with one key, in two attempts, say, one page comes.
+    fn end(&mut self, key: &str) -> Vec<AskId> {
+        let ended = self.0.extract_if(.., |(visit, _)| visit == key);
+        ended.map(|(_, id)| id).collect()
     }
 }
 
@@ -44,14 +45,13 @@ impl SessionState {
         let Some(call) = self.calls.get_mut(&call).filter(|call| !call.cancelled) else {
             return;
         };
-        let Some(id) = call.visits.end(key) else {
-            return;
-        };
-        let id = elicitation_id(call.facts.call, id);
-        let told = notify::elicitation_complete(self.terms.revision, &id);
-        let told = told.map(|told| call.facts.related(told));
-        if let (Some(told), Some(stream)) = (told, self.streams.get_mut(call.stream)) {
-            stream.store(told, false, effects);
+        for id in call.visits.end(key) {
+            let id = elicitation_id(call.facts.call, id);
+            let told = notify::elicitation_complete(self.terms.revision, &id);
+            let told = told.map(|told| call.facts.related(told));
+            if let (Some(told), Some(stream)) = (told, self.streams.get_mut(call.stream)) {
+                stream.store(told, false, effects);
+            }
         }
     }
 }

@@ -10,6 +10,8 @@ mod replay;
 mod reader;
 
 pub(crate) use place::{Cursor, Place, StreamId};
-pub(crate) use reader::{Chatter, Departures, Pushed, Writer, pair};
+#[cfg(test)]
+pub(crate) use reader::STALL_MAX;
+pub(crate) use reader::{Bounds, Chatter, Nudge, Pushed, Writer, pair};
 pub use reader::{Frame, StreamReader};
 pub(crate) use replay::{Replay, StoredEvent, replay};

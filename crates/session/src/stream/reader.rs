@@ -1,7 +1,9 @@
 //! The way from the actor to one client connection: a queue with a bound in bytes.
 //!
-//! The actor never waits for a reader. Chatter (progress, logs) is dropped first; if stored
-//! events alone fill the queue the reader is cut off, and comes back with its cursor [SSE-14].
+//! The actor never waits for a reader. One that is behind loses chatter (progress, logs) first. If
+//! it takes nothing for a while, or its events alone grow beyond every measure, it is cut off, and
+//! comes back with its cursor [SSE-14]. A burst by itself cuts nobody off: several answers may
+//! become visible at once.
 
 use std::{
     collections::VecDeque,
@@ -16,6 +18,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{Stream, task::AtomicWaker};
+use ostler_types::Instant;
 use parking_lot::Mutex;
 
 use crate::stream::Place;
@@ -59,29 +62,42 @@ pub struct StreamReader(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Queue>,
-    bytes_max: usize,
-    /// Told when the reader leaves; shared by all readers of a session.
-    departures: Arc<Departures>,
+    bounds: Bounds,
+    /// Given when the reader leaves or has room again; shared by all readers of a session.
+    nudge: Arc<Nudge>,
 }
 
-/// Tells the actor that some reader left.
+/// How much may wait for one reader.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// From here on it is behind: it gets no chatter, and must take something now and then.
+    pub behind_bytes: usize,
+    /// Here it is cut off, however fast it takes; one event may lie beyond.
+    pub bytes_max: usize,
+}
+
+/// A reader that is behind is cut off when it takes nothing for so long, twice so at most.
+/// Generous: one large answer takes a slow line a while, and it is taken as a whole.
+pub(crate) const STALL_MAX: Duration = Duration::from_secs(60);
+
+/// Tells the actor to look at its readers: some reader left, or is behind no longer.
 #[derive(Default)]
-pub(crate) struct Departures {
-    left: AtomicBool,
+pub(crate) struct Nudge {
+    given: AtomicBool,
     waker: AtomicWaker,
 }
 
-impl Departures {
-    pub fn tell(&self) {
-        self.left.store(true, Ordering::Release);
+impl Nudge {
+    pub fn give(&self) {
+        self.given.store(true, Ordering::Release);
         self.waker.wake();
     }
 
-    /// Ready once after one or more readers left.
+    /// Ready once after it was given, however often.
     pub fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Register first, look second: no departure can fall in between.
+        // Register first, look second: no nudge can fall in between.
         self.waker.register(cx.waker());
-        match self.left.swap(false, Ordering::AcqRel) {
+        match self.given.swap(false, Ordering::AcqRel) {
             true => Poll::Ready(()),
             false => Poll::Pending,
         }
@@ -99,6 +115,8 @@ struct Queue {
     taken: Option<Place>,
     ended: bool,
     gone: bool,
+    /// Since when the reader is behind and has taken nothing, as far as anybody looked.
+    behind_since: Option<Instant>,
     waker: Option<Waker>,
 }
 
@@ -121,11 +139,11 @@ const FRAME_BYTES: usize = 128;
 
 /// A queue that holds at most `bytes_max` of waiting frames, plus one event: the bound is
 /// checked before an event is added, so that a large response can always be delivered.
-pub(crate) fn pair(bytes_max: usize, departures: &Arc<Departures>) -> (Writer, StreamReader) {
+pub(crate) fn pair(bounds: Bounds, nudge: &Arc<Nudge>) -> (Writer, StreamReader) {
     let shared = Arc::new(Shared {
         queue: Mutex::default(),
-        bytes_max,
-        departures: departures.clone(),
+        bounds,
+        nudge: nudge.clone(),
     });
     (Writer(shared.clone()), StreamReader(shared))
 }
@@ -141,7 +159,7 @@ impl Writer {
         self.push(frame, Kind::Chatter(chatter))
     }
 
-    /// Queues a message that is neither: a refusal that no stream could store.
+    /// Queues a message that is neither: a refusal that no stream could store. Its POST bounds it.
     pub fn plain(&self, frame: Frame) -> Pushed {
         self.push(frame, Kind::Plain)
     }
@@ -157,6 +175,18 @@ impl Writer {
         queue.gone || queue.ended
     }
 
+    /// Whether more waits for the reader than it should.
+    pub fn is_behind(&self) -> bool {
+        self.0.queue.lock().bytes >= self.0.bounds.behind_bytes
+    }
+
+    /// When a reader that is behind has taken nothing for too long, if it takes nothing until then.
+    pub fn stalls_at(&self, now: Instant) -> Option<Instant> {
+        let mut queue = self.0.queue.lock();
+        let is_behind = queue.bytes >= self.0.bounds.behind_bytes;
+        is_behind.then(|| *queue.behind_since.get_or_insert(now) + STALL_MAX)
+    }
+
     /// Up to where the connection took events.
     pub fn taken(&self) -> Option<Place> {
         self.0.queue.lock().taken
@@ -169,12 +199,13 @@ impl Writer {
     }
 
     fn push(&self, frame: Frame, kind: Kind) -> Pushed {
-        let bytes_max = self.0.bytes_max;
+        let bounds = self.0.bounds;
         self.with_queue(|queue| match queue {
             Queue { gone: true, .. } | Queue { ended: true, .. } => Pushed::Gone,
             queue => match kind {
-                Kind::Chatter(chatter) => queue.push_chatter(frame, chatter, bytes_max),
-                Kind::Event(_) | Kind::Plain => queue.push_event(frame, kind, bytes_max),
+                Kind::Chatter(chatter) => queue.push_chatter(frame, chatter, bounds),
+                Kind::Event(place) => queue.push_event(frame, place, bounds),
+                Kind::Plain => queue.add(frame, kind),
             },
         })
     }
@@ -200,27 +231,24 @@ impl Drop for Writer {
 }
 
 impl Queue {
-    fn push_event(&mut self, frame: Frame, kind: Kind, bytes_max: usize) -> Pushed {
-        if let Kind::Event(place) = kind {
-            if self.pushed >= Some(place) {
-                return Pushed::Queued;
-            }
-            self.pushed = Some(place);
+    fn push_event(&mut self, frame: Frame, place: Place, bounds: Bounds) -> Pushed {
+        if self.pushed >= Some(place) {
+            return Pushed::Queued;
         }
-        if self.bytes >= bytes_max {
+        self.pushed = Some(place);
+        if self.bytes >= bounds.behind_bytes {
             self.drop_chatter();
         }
-        if self.bytes >= bytes_max {
+        if self.bytes >= bounds.bytes_max {
             self.ended = true;
             return Pushed::Cut;
         }
-        self.add(frame, kind);
-        Pushed::Queued
+        self.add(frame, Kind::Event(place))
     }
 
-    fn push_chatter(&mut self, frame: Frame, chatter: Chatter, bytes_max: usize) -> Pushed {
+    fn push_chatter(&mut self, frame: Frame, chatter: Chatter, bounds: Bounds) -> Pushed {
         let kind = Kind::Chatter(chatter);
-        let full = self.bytes + cost(&frame) > bytes_max;
+        let full = self.bytes + cost(&frame) > bounds.behind_bytes;
         let crowded = full || self.frames.len() >= MERGE_FROM_LEN;
         if crowded && chatter == Chatter::Progress && self.replace_progress(&frame) {
             return Pushed::Queued;
@@ -228,8 +256,7 @@ impl Queue {
         if full {
             return Pushed::Dropped;
         }
-        self.add(frame, kind);
-        Pushed::Queued
+        self.add(frame, kind)
     }
 
     /// The newest progress says all that the older said; only the last in line is replaced,
@@ -250,14 +277,16 @@ impl Queue {
         self.bytes = self.frames.iter().map(|queued| cost(&queued.frame)).sum();
     }
 
-    fn add(&mut self, frame: Frame, kind: Kind) {
+    fn add(&mut self, frame: Frame, kind: Kind) -> Pushed {
         self.bytes += cost(&frame);
         self.frames.push_back(Queued { frame, kind });
+        Pushed::Queued
     }
 
     fn take(&mut self) -> Option<Frame> {
         let Queued { frame, kind } = self.frames.pop_front()?;
         self.bytes -= cost(&frame);
+        self.behind_since = None;
         match kind {
             Kind::Event(place) => self.taken = Some(place),
             Kind::Chatter(_) | Kind::Plain => {}
@@ -274,10 +303,21 @@ fn cost(frame: &Frame) -> usize {
     frame.data.len() + FRAME_BYTES
 }
 
+impl Shared {
+    fn take(&self, queue: &mut Queue) -> Option<Frame> {
+        let was_behind = queue.bytes >= self.bounds.behind_bytes;
+        let frame = queue.take()?;
+        if was_behind && queue.bytes < self.bounds.behind_bytes {
+            self.nudge.give();
+        }
+        Some(frame)
+    }
+}
+
 impl StreamReader {
     /// A frame that is there already, for tests and for callers that batch.
     pub fn try_next(&mut self) -> Option<Frame> {
-        self.0.queue.lock().take()
+        self.0.take(&mut self.0.queue.lock())
     }
 }
 
@@ -286,7 +326,7 @@ impl Stream for StreamReader {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Frame>> {
         let mut queue = self.0.queue.lock();
-        if let Some(frame) = queue.take() {
+        if let Some(frame) = self.0.take(&mut queue) {
             return Poll::Ready(Some(frame));
         }
         if queue.ended {
@@ -309,7 +349,7 @@ impl Drop for StreamReader {
             std::mem::take(&mut queue.frames)
         };
         drop(dropped);
-        self.0.departures.tell();
+        self.0.nudge.give();
     }
 }
 
@@ -335,8 +375,13 @@ mod tests {
         Place { epoch: 1, seq }
     }
 
-    fn channel(bytes_max: usize) -> (Writer, StreamReader) {
-        pair(bytes_max, &Arc::default())
+    fn channel(behind_bytes: usize) -> (Writer, StreamReader) {
+        let bytes_max = 2 * behind_bytes;
+        let bounds = Bounds {
+            behind_bytes,
+            bytes_max,
+        };
+        pair(bounds, &Arc::default())
     }
 
     fn lengths(reader: &mut StreamReader) -> Vec<usize> {
@@ -358,12 +403,44 @@ mod tests {
 
     #[test]
     fn a_reader_too_slow_for_stored_events_is_cut_after_what_it_has() {
-        let (writer, mut reader) = channel(500);
+        let (writer, mut reader) = channel(250);
         assert_eq!(writer.event(place(1), frame(400)), Pushed::Queued);
         assert_eq!(writer.event(place(2), frame(1)), Pushed::Cut);
         assert_eq!(writer.event(place(3), frame(1)), Pushed::Gone);
         assert_eq!(lengths(&mut reader), [400]);
         assert_eq!(writer.taken(), Some(place(1)));
+    }
+
+    #[test]
+    fn a_reader_that_is_behind_stalls_unless_it_takes_something() {
+        let (writer, mut reader) = channel(500);
+        let (start, second) = (Instant(0), Duration::from_secs(1));
+        writer.event(place(1), frame(100));
+        assert_eq!(writer.stalls_at(start), None);
+        writer.event(place(2), frame(400));
+        assert!(writer.is_behind());
+        assert_eq!(writer.stalls_at(start), Some(start + STALL_MAX));
+        assert_eq!(writer.stalls_at(start + second), Some(start + STALL_MAX));
+        reader.try_next();
+        let later = start + second;
+        assert_eq!(writer.stalls_at(later), Some(later + STALL_MAX));
+        reader.try_next();
+        assert_eq!(writer.stalls_at(later), None);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_has_caught_up_is_noticed() {
+        let nudge = Arc::<Nudge>::default();
+        let (behind_bytes, bytes_max) = (500, 1_000);
+        let bounds = Bounds {
+            behind_bytes,
+            bytes_max,
+        };
+        let (writer, mut reader) = pair(bounds, &nudge);
+        writer.event(place(1), frame(600));
+        reader.try_next();
+        std::future::poll_fn(|cx| nudge.poll(cx)).await;
+        assert!(!writer.is_behind());
     }
 
     #[test]
@@ -399,10 +476,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_reader_that_leaves_is_noticed_and_fed_no_more() {
-        let departures = Arc::<Departures>::default();
-        let (writer, reader) = pair(1_000, &departures);
+        let nudge = Arc::<Nudge>::default();
+        let (behind_bytes, bytes_max) = (1_000, 1_000);
+        let bounds = Bounds {
+            behind_bytes,
+            bytes_max,
+        };
+        let (writer, reader) = pair(bounds, &nudge);
         drop(reader);
-        std::future::poll_fn(|cx| departures.poll(cx)).await;
+        std::future::poll_fn(|cx| nudge.poll(cx)).await;
         assert!(writer.is_done());
         assert_eq!(writer.event(place(1), frame(1)), Pushed::Gone);
     }

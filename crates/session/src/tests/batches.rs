@@ -87,10 +87,31 @@ async fn a_batch_whose_last_call_was_cancelled_can_be_resumed_to_its_end() {
     assert_eq!(all_shown(&rest(resumed).await), ["pong", "one"]);
 }
 
+/// They become visible at one moment, however large they are together.
+#[tokio::test(start_paused = true)]
+async fn large_answers_of_a_batch_do_not_cut_its_stream() {
+    let world = World::with(Config {
+        stream_buffer_bytes_max: 100,
+        ..Config::default()
+    });
+    let held = world.hold(&world.open().await).await;
+    let (reader, [one, two]) = adopt_two(&world, &held).await;
+    one.say(progress(1.0));
+    one.end(text(&"1".repeat(200)));
+    world.pass(std::time::Duration::from_millis(10)).await;
+    two.end(text(&"2".repeat(200)));
+    let told = all_shown(&rest(reader).await);
+    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(world.metric("ostler_session_streams_cut_total", &[]), 0.0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_batch_too_many_still_gives_what_was_answered() {
     let world = World::with(Config {
         streams_per_session_max: 0,
+        // Nor is it cut off for being much: nothing of it can be had again.
+        stream_buffer_bytes_max: 10,
+        outcome_bytes_max: 0,
         ..Config::default()
     });
     let held = world.hold(&world.open().await).await;

@@ -1,5 +1,7 @@
 //! Sessions that live as long as their one stream.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use ostler_protocol::{RequestId, call::CallEvent};
 use ostler_store::Table;
@@ -8,7 +10,9 @@ use super::{
     script::{Script, ScriptedAttempt},
     world::*,
 };
-use crate::{HeldSession, Reader, RunningCall, SessionError, StreamReader};
+use crate::{
+    Config, HeldSession, Reader, RunningCall, SessionError, StreamReader, stream::STALL_MAX,
+};
 
 struct Pair {
     token: String,
@@ -109,7 +113,7 @@ async fn the_end_of_the_stream_ends_the_session_and_cancels_its_calls() {
         pair
     };
     drop((held, reader));
-    world.pass(std::time::Duration::from_millis(10)).await;
+    world.pass(Duration::from_millis(10)).await;
     let attempt = world.script.attempt(1);
     assert_eq!(attempt.heard(), ["keep", "cancel: the session ended"]);
     assert_eq!(world.sessions.live(), 0);
@@ -171,17 +175,71 @@ async fn a_closing_node_cancels_what_still_runs() {
     assert_eq!(attempt.heard(), ["keep", "cancel: the session ended"]);
 }
 
+/// Everything is on its one stream, so a burst must not end it: workers and clients wait instead.
+#[tokio::test(start_paused = true)]
+async fn what_its_reader_cannot_take_yet_waits() {
+    let world = World::with(Config {
+        stream_buffer_bytes_max: 1_000,
+        outcome_bytes_max: 1_000,
+        ..Config::default()
+    });
+    let mut pair = open(&world).await;
+    let long = "x".repeat(900);
+    for request in 1..=10 {
+        pair.run(&world, request).end(text(&long));
+    }
+    world.pass(Duration::from_millis(10)).await;
+    let said = Bytes::from_static(br#"{"result":{"content":[{"text":"said"}]}}"#);
+    let say = pair.held.say(said);
+    let read = async {
+        world.pass(Duration::from_secs(5)).await;
+        let mut seen = Vec::new();
+        for _ in 0..11 {
+            seen.push(shown(&next(&mut pair.reader).await));
+        }
+        seen
+    };
+    let (taken, seen) = tokio::join!(say, read);
+    taken.expect("taken once there was room");
+    let longs = seen.iter().filter(|text| **text == long).count();
+    assert_eq!((longs, seen.contains(&"said".to_owned())), (10, true));
+    assert_eq!(world.metric("ostler_session_streams_cut_total", &[]), 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_takes_nothing_ends_it() {
+    let world = World::with(Config {
+        stream_buffer_bytes_max: 1_000,
+        ..Config::default()
+    });
+    let pair = open(&world).await;
+    for request in 1..=3 {
+        pair.run(&world, request).end(text(&"x".repeat(900)));
+    }
+    let running = pair.run(&world, 4);
+    world.pass(STALL_MAX / 2).await;
+    // Who is behind is heard all the same.
+    let cancelled = pair.held.cancelled(RequestId::number(4), None).await;
+    cancelled.expect("taken");
+    assert_eq!(running.heard(), ["keep", "cancel: cancelled by the client"]);
+    let other = pair.run(&world, 5);
+    world.pass(STALL_MAX).await;
+    assert_eq!(other.heard(), ["keep", "cancel: the session ended"]);
+    assert_eq!(world.metric("ostler_session_streams_cut_total", &[]), 1.0);
+    assert_eq!(world.sessions.live(), 0);
+}
+
 /// Such a session is in no row, so no count of rows may miss it.
 #[tokio::test(start_paused = true)]
 async fn it_counts_for_no_quota_of_stored_sessions() {
-    let world = World::with(crate::Config {
+    let world = World::with(Config {
         sessions_per_principal_max: 1,
-        ..crate::Config::default()
+        ..Config::default()
     });
     let pair = open(&world).await;
     world.open().await;
     drop((pair.held, pair.reader));
-    world.pass(std::time::Duration::from_millis(10)).await;
+    world.pass(Duration::from_millis(10)).await;
     assert_eq!(world.try_open().await, Err(SessionError::TooManySessions));
 }
 
@@ -190,7 +248,7 @@ async fn it_counts_for_no_quota_of_stored_sessions() {
 async fn it_lives_on_while_nobody_says_anything() {
     let world = World::new();
     let mut pair = open(&world).await;
-    world.pass(std::time::Duration::from_secs(2 * 3_600)).await;
+    world.pass(Duration::from_secs(2 * 3_600)).await;
     silent(&mut pair.reader).await;
     let level = ostler_protocol::call::LogLevel::Error;
     pair.held.set_level(level).await.expect("taken");

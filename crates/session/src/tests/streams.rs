@@ -6,7 +6,7 @@ use ostler_protocol::{
 };
 
 use super::world::*;
-use crate::{Config, Reader};
+use crate::{Config, Reader, stream::STALL_MAX};
 
 #[tokio::test(start_paused = true)]
 async fn the_priming_event_waits_for_kept_and_the_outcome_ends_the_stream() {
@@ -126,9 +126,10 @@ async fn a_stream_too_many_is_refused_with_an_error_and_its_call_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_reader_is_cut_and_loses_no_event() {
+async fn a_reader_with_far_too_much_to_read_is_cut_and_loses_no_event() {
     let world = World::with(Config {
-        stream_buffer_bytes_max: 2_000,
+        stream_buffer_bytes_max: 1_000,
+        outcome_bytes_max: 1_000,
         ..Config::default()
     });
     let held = world.hold(&world.open().await).await;
@@ -162,6 +163,34 @@ async fn a_slow_reader_is_cut_and_loses_no_event() {
         .filter(|shown| *shown == "elicitation/create")
         .count();
     assert_eq!((asked, seen.last().unwrap().as_str()), (10, "done"));
+}
+
+/// How much that is matters little: an answer may become visible together with others.
+#[tokio::test(start_paused = true)]
+async fn a_reader_is_cut_only_when_it_takes_nothing() {
+    let world = World::with(Config {
+        stream_buffer_bytes_max: 1_000,
+        ..Config::default()
+    });
+    let held = world.hold(&world.open().await).await;
+    let (mut slow, attempt, _) = world.adopt_kept(&held, 1).await;
+    for round in 0..10 {
+        attempt.say(ask(&round.to_string()));
+    }
+    let half = STALL_MAX / 2;
+    for _ in 0..3 {
+        world.pass(half).await;
+        assert_eq!(shown(&next(&mut slow).await), "elicitation/create");
+    }
+    world.pass(half).await;
+    assert_eq!(world.metric("ostler_session_streams_cut_total", &[]), 0.0);
+    world.pass(STALL_MAX * 2).await;
+    assert_eq!(world.metric("ostler_session_streams_cut_total", &[]), 1.0);
+    let last = rest(slow).await.pop().expect("what it had");
+    attempt.end(text("done"));
+    let cursor = last.id.expect("stored");
+    let more = rest(held.resume(&cursor).await.expect("resumed")).await;
+    assert_eq!(shown(more.last().expect("the end")), "done");
 }
 
 #[tokio::test(start_paused = true)]

@@ -265,13 +265,14 @@ async fn visit(ctx: Ctx) -> Result<String, ToolError> {
     Ok(ctx.visit(&visit, page).await?.action().to_owned())
 }
 
+fn asked(key: &str) -> String {
+    let params = r#"{"message":"Sign in","mode":"url","url":"https://x.example/s"}"#;
+    format!("ask 1 {key} QUESTION_KIND_ELICIT_URL {params}")
+}
+
 /// [SP-5]
 #[tokio::test(start_paused = true)]
 async fn a_visit_is_asked_for_again_until_the_page_is_done_and_then_told() {
-    let asked = |key: &str| {
-        let params = r#"{"message":"Sign in","mode":"url","url":"https://x.example/s"}"#;
-        format!("ask 1 {key} QUESTION_KIND_ELICIT_URL {params}")
-    };
     let consent = || json!({"action": "accept"});
     let first: &[(&str, Value)] = &[("sign-in", consent())];
     let again: &[(&str, Value)] = &[("sign-in-2", consent())];
@@ -289,15 +290,71 @@ async fn a_visit_is_asked_for_again_until_the_page_is_done_and_then_told() {
     .await;
 }
 
+/// Whoever went is done, and need not say that they would go again.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_is_done_ends_the_visit_while_the_user_is_asked_again() {
+    let first: &[(&str, Value)] = &[("sign-in", json!({"action": "accept"}))];
+    check(
+        "visit",
+        &[
+            ("started 1", &[]),
+            (&asked("sign-in"), first),
+            (&asked("sign-in-2"), &[]),
+            ("visited 1 sign-in", &[]),
+            (&text("accept"), &[]),
+        ],
+    )
+    .await;
+}
+
+/// Unless the page was done before.
+#[tokio::test(start_paused = true)]
+async fn who_does_not_want_to_go_again_ends_the_visit() {
+    let first: &[(&str, Value)] = &[("sign-in", json!({"action": "accept"}))];
+    let again: &[(&str, Value)] = &[("sign-in-2", json!({"action": "cancel"}))];
+    check(
+        "visit",
+        &[
+            ("started 1", &[]),
+            (&asked("sign-in"), first),
+            (&asked("sign-in-2"), again),
+            (&text("cancel"), &[]),
+        ],
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_sent_to_a_page_for_ever() {
+    let mut hub = Hub::new();
+    let never = |ctx: Ctx| async move {
+        let visit = Visit::new("sign-in", "Sign in", "https://x.example/s");
+        let visited = ctx.visit(&visit, std::future::pending::<()>()).await;
+        format!("{visited:?}")
+    };
+    let server = Server::new("test", "1").tool("never", "", never);
+    let (_running, mut link) = hub.start(hub.worker(server)).await;
+    link.call(1, "never", json!({})).await;
+    assert_eq!(link.said().await, "started 1");
+    for round in 1..=Visit::ROUNDS_MAX {
+        let key = match round {
+            1 => "sign-in".to_owned(),
+            _ => format!("sign-in-{round}"),
+        };
+        assert_eq!(link.said().await, asked(&key));
+        link.answer(1, &key, json!({"action": "accept"})).await;
+    }
+    assert_eq!(link.said().await, text("Err(TimedOut)"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_does_not_want_to_go_is_not_waited_for() {
-    let asked = r#"ask 1 sign-in QUESTION_KIND_ELICIT_URL {"message":"Sign in","mode":"url","url":"https://x.example/s"}"#;
     let declined: &[(&str, Value)] = &[("sign-in", json!({"action": "decline"}))];
     check(
         "visit",
         &[
             ("started 1", &[]),
-            (asked, declined),
+            (&asked("sign-in"), declined),
             (&text("decline"), &[]),
         ],
     )

@@ -1,15 +1,15 @@
 //! Layer sse: cursors that are wrong, and streams that are asked for wrongly, in each revision that
 //! has them.
 
-use ostler_testkit::{Door, Session, m_ok};
+use ostler_testkit::{Door, Modern, Session, m_ok};
 use serde_json::{Value, json};
 
 use super::{Case, check};
-use crate::world::World;
+use crate::world::{World, text};
 
 /// Entries with a test of their own.
 pub const SINGLE: &[&str] = &[
-    "SSE-001", "SSE-003", "SSE-005", "SSE-006", "SSE-009", "SSE-012",
+    "SSE-001", "SSE-003", "SSE-005", "SSE-006", "SSE-009", "SSE-012", "SSE-024",
 ];
 
 const STREAMABLE: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
@@ -175,4 +175,39 @@ async fn a_stream_needs_a_session_and_a_client_that_takes_one() {
         assert_eq!(session.delete().await.status, 204);
     }
     world.stop().await;
+}
+
+/// SSE-024: what floods a call reaches its client at a rate, and holds its answer up no longer.
+#[tokio::test]
+async fn a_flood_of_progress_is_thinned_out_in_either_era() {
+    const SENT: usize = 20_000;
+    let world = World::with(|config| {
+        config.limits.chatter_per_second_max = 5;
+        config.edge.limits.chatter_per_second_max = 5;
+        config.session.chatter_per_second_max = 5;
+    })
+    .await;
+    let session = Session::open(&world.door(), json!({})).await;
+    let params = json!({"name": "progress", "arguments": {"count": SENT},
+        "_meta": {"progressToken": 1}});
+    let legacy = session.ask(1, "tools/call", params).await;
+    let call = Modern::call("progress", json!({"count": SENT})).meta("progressToken", 1);
+    let modern = call.send(&world.door()).await;
+    for response in [&legacy, &modern] {
+        let messages = response.messages();
+        let (last, steps) = messages.split_last().expect("an answer");
+        assert_eq!(text(&last["result"]), "done");
+        assert!(
+            !steps.is_empty() && steps.len() < SENT / 100,
+            "{}",
+            steps.len()
+        );
+        let steps = steps
+            .iter()
+            .filter_map(|m| m["params"]["progress"].as_f64());
+        assert!(steps.is_sorted_by(|one, next| one < next), "it only grows");
+    }
+    let dropped = world.node.metric("ostler_edge_chatter_dropped_total", &[]);
+    assert!(dropped > 0.0);
+    world.end(session).await;
 }

@@ -120,6 +120,10 @@ fn richer_fields_are_refused_with_a_reason() {
             "field `f`: `enumNames` must name each value of `enum`",
         ),
         (
+            json!({ "type": "string", "oneOf": [{ "const": "a", "title": "A" }], "enumNames": ["A"] }),
+            "field `f`: `enumNames` is not allowed on a titled enum of a form",
+        ),
+        (
             json!({ "type": "string", "oneOf": [{ "const": "a" }] }),
             "field `f`: `oneOf` must be an array of {const, title}",
         ),

@@ -38,7 +38,7 @@ fn gated(revision: Revision, question: &Question) -> Result<(), Capability> {
 /// The params as they go out, if they do.
 fn shown(revision: Revision, question: &Question) -> Option<Value> {
     gated(revision, question).ok()?;
-    let message = to_request(revision, "s", "e", question);
+    let message = to_request(revision, "s", String::new, question);
     let message: Value = serde_json::from_slice(&message).expect("JSON");
     if revision == V2025_06_18 {
         check_schema(&message);
@@ -126,7 +126,7 @@ fn fields_keep_their_order() {
         params: Raw::parse(params.into(), 16).expect("JSON"),
         ..form(json!({}))
     };
-    let message = to_request(V2025_06_18, "s", "e", &question);
+    let message = to_request(V2025_06_18, "s", String::new, &question);
     let message = String::from_utf8(message.to_vec()).expect("text");
     assert!(message.contains(schema), "{message}");
 }

@@ -41,6 +41,32 @@ fn a_batch_is_one_stream_that_shows_nothing_before_all_its_calls_are_safe() {
     );
 }
 
+/// The time to answer is the client's, not that of a worker that is slow to promise.
+#[test]
+fn a_question_has_its_time_from_when_it_is_shown() {
+    let mut script = Script::new();
+    script.apply(pair());
+    script.apply(event(call(1), CallEvent::Kept));
+    script.apply(event(call(1), CallEvent::Ask(vec![form("k")])));
+    assert_eq!(script.state.alarm(), None);
+    let patience = Config::default().elicitation_timeout;
+    script.pass(patience * 2);
+    script.check(Input::Tick, &[]);
+    let shown = script.apply(event(call(2), CallEvent::Kept));
+    assert_eq!(shown.last().unwrap(), "show post1 1.2 elicitation/create");
+    assert_eq!(script.state.alarm(), Some(script.now + patience));
+}
+
+/// What is stored does not count against what may be dropped.
+#[test]
+fn many_answers_leave_room_for_chatter() {
+    let mut script = Script::new();
+    let answers = vec![Bytes::from_static(b"{\"result\":{}}"); 64];
+    script.apply(adopt_all(answers, vec![adopted(1, vec![progress(1.0)])]));
+    let shown = script.apply(event(call(1), CallEvent::Kept));
+    assert_eq!(shown.last().unwrap(), "chat post1 notifications/progress");
+}
+
 #[test]
 fn the_stream_of_a_batch_ends_with_its_last_call() {
     let mut script = script();

@@ -66,6 +66,23 @@ impl Script {
         )
     }
 
+    /// One of a client that gets no priming events.
+    fn older() -> Self {
+        let terms = Terms {
+            revision: Revision::V2025_06_18,
+            ..terms(Config::default())
+        };
+        let now = Instant(0) + Duration::from_secs(100);
+        let restored = Restored {
+            initialized: true,
+            ..Restored::default()
+        };
+        Script {
+            state: SessionState::new(now, terms, restored),
+            now,
+        }
+    }
+
     fn restored(config: Config, restored: Restored) -> Self {
         let now = Instant(0) + Duration::from_secs(100);
         Script {
@@ -254,7 +271,7 @@ fn render_act(act: &Act) -> String {
         Act::Watch { uri, .. } => format!("watch {uri}"),
         Act::Unwatch { uri } => format!("unwatch {uri}"),
         Act::Extend { call } => format!("extend {}", call.0),
-        Act::CloseReaders => "close readers".into(),
+        Act::ComeBack { stream } => format!("come back {}", name(*stream)),
         Act::Count(counted) => format!("count {counted:?}"),
     }
 }

@@ -310,6 +310,23 @@ fn the_end_of_a_visit_is_told_once_to_the_client_that_agreed_to_it() {
     script.check(visited("k"), &[]);
 }
 
+/// A call that runs again may ask in other words, under the same key.
+#[test]
+fn the_end_of_a_visit_ends_all_of_its_key() {
+    let mut script = visiting(Revision::V2025_11_25);
+    script.apply(answered("srv-1-1", CONSENT));
+    let other = Question {
+        params: Raw::from_static(r#"{"message":"Now?","url":"https://x.example/"}"#),
+        ..visit("k")
+    };
+    script.apply(ask(vec![other]));
+    script.apply(answered("srv-1-2", CONSENT));
+    let effects = script.apply(visited("k"));
+    let told = |effect: &&String| effect.starts_with("+event") && effect.ends_with("complete");
+    assert_eq!(effects.iter().filter(told).count(), 2, "{effects:?}");
+    script.check(visited("k"), &[]);
+}
+
 #[test]
 fn a_visit_that_was_declined_or_is_cancelled_has_no_end() {
     let mut script = visiting(Revision::V2025_11_25);

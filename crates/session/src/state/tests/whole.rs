@@ -20,11 +20,27 @@ fn an_ended_session_cancels_its_calls_and_knows_nothing_more() {
 fn a_draining_session_closes_its_readers_and_keeps_its_calls() {
     let mut script = Script::new();
     let call = script.adopt_kept();
-    script.check(Input::Drain, &["close readers"]);
+    script.check(Input::Drain, &["come back get", "come back post1"]);
     assert_eq!(
         script.apply(event(call, outcome()))[0],
         "+event post1 1.2 result last"
     );
+}
+
+/// [SSE-12]: without a priming event there is nothing to come back with.
+#[test]
+fn a_draining_session_of_an_older_client_breaks_no_answer_off() {
+    let mut script = Script::older();
+    script.adopt_kept();
+    script.check(Input::Drain, &["come back get"]);
+}
+
+/// Nor what waits to be shown: its reader has seen no event yet.
+#[test]
+fn a_draining_session_breaks_nothing_off_that_was_not_shown() {
+    let mut script = Script::new();
+    script.apply(adopt(1, vec![]));
+    script.check(Input::Drain, &["come back get"]);
 }
 
 #[test]
