@@ -29,6 +29,26 @@ pub(crate) enum Message {
     },
 }
 
+impl Message {
+    /// About what it takes to keep it.
+    pub(crate) fn bytes(&self) -> usize {
+        let held = match self {
+            Message::Response {
+                result: Ok(held), ..
+            }
+            | Message::Request { params: held, .. }
+            | Message::Notification { params: held, .. } => held.as_str().len(),
+            Message::Response {
+                result: Err(error), ..
+            } => {
+                let data = error.data.as_ref().map_or(0, |data| data.as_str().len());
+                error.message.len() + data
+            }
+        };
+        held + size_of::<Message>()
+    }
+}
+
 /// The error of a JSON-RPC response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (code {code})")]

@@ -92,7 +92,9 @@ impl Messages {
                 None => return Ok(None),
                 Some(Frame::Comment) => {}
                 Some(Frame::Event(event)) => {
-                    self.last_id = event.id.or(self.last_id.take());
+                    // An empty id takes the last one back: there is nowhere to come back to.
+                    let id = event.id.or(self.last_id.take());
+                    self.last_id = id.filter(|id| !id.is_empty());
                     self.retry_ms = event.retry_ms.or(self.retry_ms);
                     let is_message = event.name.as_deref().is_none_or(|name| name == "message");
                     if is_message && !event.data.is_empty() {

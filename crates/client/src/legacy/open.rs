@@ -16,6 +16,7 @@ use crate::{
     http::Http,
     json,
     message::{self, Message},
+    negotiate::nowhere,
     news,
 };
 
@@ -35,12 +36,7 @@ pub(crate) async fn open(
     };
     match Line::pair(http).await {
         Ok(line) => initialize(line, wanted, options).await,
-        Err(_) => Err(match first {
-            Error::Status { status, .. } if matches!(status, 404 | 405) => {
-                Error::NoEndpoint { status }
-            }
-            first => first,
-        }),
+        Err(_) => Err(nowhere(first)),
     }
 }
 
@@ -85,9 +81,12 @@ async fn initialize(
         .filter(|_| facts.offers("logging"))
     {
         let params = json::object([("level", Raw::from_text(level))]);
-        legacy
-            .simple("logging/setLevel", params, &mut news::Deaf)
-            .await?;
+        let mut deaf = news::Deaf;
+        match legacy.simple("logging/setLevel", params, &mut deaf).await {
+            // Logs that are not as wanted are no reason to do without the server.
+            Ok(_) | Err(Error::Rpc(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok((legacy, facts))
 }
@@ -103,6 +102,8 @@ pub(crate) fn newest_supported(data: &Raw) -> Option<Revision> {
 
 impl Legacy {
     async fn shake_hands(&mut self, wanted: Revision) -> Result<Raw, Error> {
+        // What this revision has no words for is not declared, so it is not answered either.
+        self.abilities = self.abilities.within(wanted);
         let id = RequestId::number(self.ids.fetch_add(1, Ordering::Relaxed));
         let params = json::object([
             ("protocolVersion", Raw::from_text(wanted.as_str())),
@@ -119,7 +120,7 @@ impl Legacy {
                     return protocol("the session id is not visible ASCII");
                 }
                 self.line.session = session;
-                Replies::read(reply).await?
+                Replies::read(reply, self.line.http.env.now()).await?
             }
         };
         loop {

@@ -35,7 +35,9 @@ impl Legacy {
                 let params = task_params(&task_id);
                 let id = self.next_id();
                 // It may have ended meanwhile; then there is nothing to cancel ([CAN-4]).
-                let _ = self.converse(&id, "tasks/cancel", params, &mut news::Deaf).await;
+                let mut deaf = news::Deaf;
+                let said = self.converse(&id, "tasks/cancel", params, &mut deaf);
+                self.line.http.goodbye(said).await;
                 Err(Error::Stopped)
             }
             result = self.follow(&task_id, task, host) => result,

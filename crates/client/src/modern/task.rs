@@ -27,9 +27,9 @@ impl Modern {
         if let Err(Error::Stopped | Error::Unanswered(_)) = followed {
             // It may have ended meanwhile; then there is nothing to cancel.
             let params = task_params(&id, None);
-            let _ = self
-                .exchange("tasks/cancel", &params, &[], &mut news::Deaf)
-                .await;
+            let mut deaf = news::Deaf;
+            let said = self.exchange("tasks/cancel", &params, &[], &mut deaf);
+            self.http.goodbye(said).await;
         }
         followed
     }
@@ -40,9 +40,12 @@ impl Modern {
         tell(created, &mut last, host);
         let mut wait = poll(created, "pollIntervalMs", limits);
         let mut answered = BTreeSet::new();
+        let mut rounds = 0;
         loop {
             self.http.env.sleep(wait).await;
-            let view = self.get_task(id, host).await?;
+            let view = self
+                .again("tasks/get", &task_params(id, None), host)
+                .await?;
             tell(&view, &mut last, host);
             wait = poll(&view, "pollIntervalMs", limits);
             match json::text(&view, "status").as_deref() {
@@ -50,6 +53,10 @@ impl Modern {
                 Some("input_required") => {
                     if self.update(id, &view, &mut answered, host).await? {
                         wait = Duration::ZERO;
+                        rounds += 1;
+                    }
+                    if rounds > limits.rounds_max {
+                        return protocol("it asks without end");
                     }
                 }
                 Some("completed") => return view.get("result").ok_or_else(no_result),
@@ -63,12 +70,11 @@ impl Modern {
         }
     }
 
-    /// One look. It changes nothing, so one that does not arrive is made again.
-    async fn get_task(&self, id: &str, host: &mut dyn Host) -> Result<Raw, Error> {
-        let params = task_params(id, None);
+    /// A request that may be made twice, until it arrives.
+    async fn again(&self, method: &str, params: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
         let mut attempts = 0;
         loop {
-            match self.exchange("tasks/get", &params, &[], host).await {
+            match self.exchange(method, params, &[], host).await {
                 Err(error) if error.may_pass() && attempts < self.http.limits.resumptions_max => {
                     self.http
                         .env
@@ -104,7 +110,8 @@ impl Modern {
         let new = json::object(new);
         let answers = self.answers(&new, host).await?;
         let params = task_params(id, Some(("inputResponses", answers)));
-        self.exchange("tasks/update", &params, &[], host).await?;
+        // A key that was answered already is passed over, so it may be said twice ([TK-6]).
+        self.again("tasks/update", &params, host).await?;
         Ok(true)
     }
 }

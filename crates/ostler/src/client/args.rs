@@ -15,7 +15,8 @@ Exit status:
   3  refused: credential or permission     8  not done in time
   4  no such server, tool, prompt, ...   130  interrupted
 
-A bearer token comes from the environment variable OSTLER_TOKEN or from --token-file.";
+A bearer token comes from --token-file, else from the environment variable OSTLER_TOKEN. It is sent to
+whatever --url names, so set the variable only where every --url is the server the token is for.";
 
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
@@ -63,7 +64,8 @@ pub struct Server {
     /// Write one JSON value per line, for scripts.
     #[arg(long)]
     pub json: bool,
-    /// Give up after so many seconds; 0 for never. Default: 300, and never at a terminal.
+    /// Give up after so many seconds; 0 for never. Default: 300; never for listen, nor where a person at
+    /// the terminal may be asked.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
 }
@@ -191,7 +193,8 @@ pub struct Listen {
 
 #[derive(Debug, Clone, Args)]
 pub struct Doctor {
-    /// How long to wait for a keep-alive on a quiet stream, in seconds.
+    /// How long to wait for a keep-alive on a quiet stream, in seconds; any answer gets as long, 10 s
+    /// at most.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub patience: u64,
     #[command(flatten)]

@@ -59,7 +59,9 @@ impl Form {
             is_required: required.iter().any(|known| *known == name),
             title: text(&property, "title"),
             description: text(&property, "description"),
-            default: property.get("default"),
+            // One that the form itself would refuse is none.
+            default: (property.get("default"))
+                .and_then(|default| Kind::read(&property).parse(&as_typed(&default))),
             kind: Kind::read(&property),
             name: name.into_owned(),
         });
@@ -264,6 +266,14 @@ impl Kind {
             }),
             Kind::Other => parse(typed).ok(),
         }
+    }
+}
+
+/// A value as a script would type it.
+fn as_typed(value: &Raw) -> String {
+    match value.text() {
+        Some(text) => text.into_owned(),
+        None => value.to_string(),
     }
 }
 

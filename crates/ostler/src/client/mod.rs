@@ -7,6 +7,7 @@
 pub mod args;
 mod exit;
 mod output;
+mod address;
 mod typed;
 mod form;
 mod dialog;

@@ -5,7 +5,8 @@ use ostler_client::{Facts, ListKind};
 use ostler_protocol::Raw;
 
 use super::{
-    output::{Output, clean, line},
+    exit::{Exit, Failure},
+    output::{Output, flat, line},
     tell::word,
     typed,
 };
@@ -69,7 +70,7 @@ fn row(kind: ListKind, entry: &Raw) -> (String, String) {
         ListKind::Resources => text("uri").unwrap_or_default(),
         ListKind::Templates => text("uriTemplate").unwrap_or_default(),
     };
-    (clean(&name), said)
+    (flat(&name), said)
 }
 
 /// The arguments of a prompt in a few words.
@@ -111,34 +112,39 @@ pub fn prompt(output: Output, result: &Raw) {
         let role = member(&message, "role").unwrap_or_default();
         let content = message.get("content").unwrap_or_default();
         let text = output.shown(&content_block(&content));
-        output.out(&format!("{}\n{text}", output.heading(&clean(&role))));
+        output.out(&format!("{}\n{text}", output.heading(&flat(&role))));
     }
 }
 
 /// The contents of a resource: text as it is, bytes where no terminal would show them.
-pub fn resource(output: Output, result: &Raw) {
+pub fn resource(output: Output, result: &Raw) -> Result<(), Failure> {
     let contents = result.get("contents").unwrap_or_default();
     for content in contents.elements() {
         match (member(&content, "text"), member(&content, "blob")) {
             (Some(text), _) => output.out(&output.shown(&text)),
-            (None, Some(blob)) => binary(output, &content, &blob),
+            (None, Some(blob)) => binary(output, &content, &blob)?,
             (None, None) => {}
         }
     }
+    Ok(())
 }
 
-fn binary(output: Output, content: &Raw, blob: &str) {
+fn binary(output: Output, content: &Raw, blob: &str) -> Result<(), Failure> {
     match STANDARD.decode(blob) {
         Ok(bytes) if !output.out_is_terminal => output.bytes(&bytes),
         Ok(bytes) => {
             let kind = member(content, "mimeType").unwrap_or_else(|| "binary".to_owned());
-            output.out(&clean(&format!(
+            output.out(&flat(&format!(
                 "[{kind}, {} bytes; redirect it into a file]",
                 bytes.len()
             )));
         }
-        Err(_) => output.tell("the server sent a blob that is not base64"),
+        Err(_) => {
+            let said = "the server sent a blob that is not base64";
+            return Err(Failure::new(Exit::ServerFailed, said));
+        }
     }
+    Ok(())
 }
 
 /// The proposals for an argument.
