@@ -67,7 +67,9 @@ async fn while_asked(rest: fn(&Seen) -> Vec<Value>) -> (Stub, Result<Value, Erro
         Replay::fed(rx.lock().take().expect("one call"))
     })
     .await;
-    let client = connect(&stub, EraChoice::Legacy).await.unwrap();
+    let client = connect(&stub, EraChoice::Legacy)
+        .await
+        .expect("it connects");
     let (asked, mut told) = mpsc::channel(1);
     let mut slow = Slow {
         asked,
@@ -156,7 +158,7 @@ async fn answer_to(date: &'static str, params: Value) -> Value {
     options.abilities.url = date != "2025-11-25";
     let client = soon("a client", Client::connect(Env::system(), options)).await;
     let mut ear = Ear::new();
-    let ended = run(&client.unwrap(), &call("t"), &mut ear).await;
+    let ended = run(&client.expect("it connects"), &call("t"), &mut ear).await;
     assert_eq!(ended, Ok(done()));
     assert!(ear.asks.is_empty(), "nobody is asked");
     answers(&stub).remove(0)["error"]["code"].clone()

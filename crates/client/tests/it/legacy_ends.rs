@@ -24,7 +24,7 @@ async fn hasty(stub: &Stub) -> (Client, ostler_client::Stopper) {
     options.limits.polls_max = 5;
     options.abilities.url = true;
     let client = soon("a client", Client::connect(Env::system(), options)).await;
-    (client.unwrap(), stopper)
+    (client.expect("it connects"), stopper)
 }
 
 fn gets(stub: &Stub) -> usize {
@@ -103,7 +103,9 @@ async fn broken_after(id: &'static str) -> Result<Value, Error> {
         _ => Replay::status(405),
     })
     .await;
-    let client = connect(&stub, EraChoice::Legacy).await.unwrap();
+    let client = connect(&stub, EraChoice::Legacy)
+        .await
+        .expect("it connects");
     run(&client, &call("t"), &mut Ear::new()).await
 }
 
