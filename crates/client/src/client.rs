@@ -98,7 +98,7 @@ impl Client {
                 return protocol("a list without end");
             }
             // An empty string is a cursor like any other ([P-3]).
-            let Some(cursor) = json::text(&page, "nextCursor") else {
+            let Some(cursor) = json::text_member(&page, "nextCursor") else {
                 return Ok(self.callable(kind, entries, host));
             };
             params = json::object([("cursor", Raw::from_text(&cursor))]);
@@ -123,7 +123,7 @@ impl Client {
                 return true;
             };
             host.notice(Notice::Dropped {
-                tool: json::text(tool, "name").unwrap_or_default(),
+                tool: json::text_member(tool, "name").unwrap_or_default(),
                 reason: format!("{} ({})", why.reason, why.at),
             });
             false

@@ -21,7 +21,7 @@ fn named_by(method: &str) -> Option<&'static str> {
 
 /// `Mcp-Method` and `Mcp-Name`.
 pub(crate) fn mirrors(method: &str, params: &Raw) -> Vec<(String, String)> {
-    let name = named_by(method).and_then(|member| json::text(params, member));
+    let name = named_by(method).and_then(|member| json::text_member(params, member));
     let name = name.map(|name| ("mcp-name".to_owned(), encoded(&name)));
     let method = ("mcp-method".to_owned(), method.to_owned());
     [method].into_iter().chain(name).collect()

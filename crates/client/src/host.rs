@@ -93,7 +93,7 @@ pub enum Notice {
 
 impl Ask {
     pub(crate) fn read(method: &str, params: &Raw) -> Result<Option<Ask>, Error> {
-        let text = |name: &str| json::text(params, name);
+        let text = |name: &str| json::text_member(params, name);
         match method {
             "elicitation/create" if text("mode").as_deref() == Some("url") => match text("url") {
                 Some(url) => Ok(Some(Ask::Url {

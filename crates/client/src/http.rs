@@ -102,6 +102,16 @@ impl Http {
         let _ = self.connected.clone().wait_for(|is| *is).await;
     }
 
+    /// Whether what changes nothing is worth another attempt; the pause before it is over then.
+    pub(crate) async fn tries_again(&self, error: &Error, attempts: &mut u32) -> bool {
+        let is_worth_it = error.may_pass() && *attempts < self.limits.resumptions_max;
+        if is_worth_it {
+            self.env.sleep(self.limits.pause(None, *attempts)).await;
+            *attempts += 1;
+        }
+        is_worth_it
+    }
+
     /// Says what may go unheard; it is not waited for longer than goodbyes may take.
     pub(crate) async fn goodbye<T>(&self, said: impl Future<Output = T>) {
         let until = self.env.now() + self.limits.goodbye_max;

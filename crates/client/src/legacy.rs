@@ -229,7 +229,7 @@ fn needs_visit(error: &RpcError) -> bool {
 }
 
 fn accepts(answer: &Raw) -> bool {
-    json::text(answer, "action").as_deref() == Some("accept")
+    json::text_member(answer, "action").as_deref() == Some("accept")
 }
 
 /// A result that holds an object of this name.

@@ -35,7 +35,7 @@ pub use crate::{
     events::EventStream,
     host::{Abilities, Answer, Answering, Ask, Host, Notice},
     http::{Endpoint, Http, Reply, Verb},
-    json::{object, parse},
+    json::{object, parse, text_member},
     limits::Limits,
     message::RpcError,
     negotiate::EraChoice,

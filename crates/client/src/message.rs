@@ -112,7 +112,7 @@ fn read_one(raw: &Raw) -> Result<Message, Error> {
         },
     };
     let params = || raw.get("params").unwrap_or_default();
-    match (json::text(raw, "method"), id) {
+    match (json::text_member(raw, "method"), id) {
         (Some(method), Some(id)) => Ok(Message::Request {
             id,
             method,
@@ -138,7 +138,7 @@ fn read_one(raw: &Raw) -> Result<Message, Error> {
 
 pub(crate) fn read_error(error: &Raw) -> Result<RpcError, Error> {
     let code = error.get("code").and_then(|code| code.to::<i64>().ok());
-    let (Some(code), Some(message)) = (code, json::text(error, "message")) else {
+    let (Some(code), Some(message)) = (code, json::text_member(error, "message")) else {
         return protocol("an error without code or message");
     };
     Ok(RpcError {

@@ -113,7 +113,7 @@ impl Request {
             return false;
         };
         let execution = tool.get("execution").unwrap_or_default();
-        json::text(&execution, "taskSupport").as_deref() == Some("required")
+        json::text_member(&execution, "taskSupport").as_deref() == Some("required")
     }
 }
 

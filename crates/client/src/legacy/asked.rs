@@ -102,10 +102,7 @@ impl Legacy {
         loop {
             let answer = message::response(&asked.id, result.clone());
             match self.line.tell(answer).await {
-                Err(error) if error.may_pass() && attempts < http.limits.resumptions_max => {
-                    http.env.sleep(http.limits.pause(None, attempts)).await;
-                    attempts += 1;
-                }
+                Err(error) if http.tries_again(&error, &mut attempts).await => {}
                 Ok(())
                 | Err(Error::Rpc(_))
                 | Err(Error::Status {

@@ -136,7 +136,7 @@ impl Legacy {
 
     /// Takes on what was negotiated ([LIF-2]).
     fn settle(&mut self, result: &Raw) -> Result<Facts, Error> {
-        let date = json::text(result, "protocolVersion").unwrap_or_default();
+        let date = json::text_member(result, "protocolVersion").unwrap_or_default();
         let known = Revision::parse(&date).filter(|revision| revision.era() == Era::Legacy);
         let Some(revision) = known else {
             return Err(Error::NoRevision { server: vec![date] });
@@ -148,7 +148,7 @@ impl Legacy {
             is_pair: matches!(self.line.transport, Transport::Pair(_)),
             info: result.get("serverInfo").unwrap_or_default(),
             capabilities: self.capabilities.clone(),
-            instructions: json::text(result, "instructions"),
+            instructions: json::text_member(result, "instructions"),
             supported: vec![date],
         })
     }

@@ -69,7 +69,7 @@ impl Modern {
     pub(super) async fn answers(&self, requests: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
         let mut answers = Vec::new();
         for (key, request) in requests.members() {
-            let method = json::text(&request, "method").unwrap_or_default();
+            let method = json::text_member(&request, "method").unwrap_or_default();
             let params = request.get("params").unwrap_or_default();
             let Some(ask) = Ask::read(&method, &params)? else {
                 return protocol(format!("it asks {method}, which is no question"));
@@ -92,7 +92,7 @@ fn is_empty(object: &Raw) -> bool {
 }
 
 fn read(result: Raw) -> Result<Round, Error> {
-    match json::text(&result, "resultType").as_deref() {
+    match json::text_member(&result, "resultType").as_deref() {
         // Servers of the first days leave it out.
         None | Some("complete") => Ok(Round::Last(Ended::Complete(result))),
         Some("task") => Ok(Round::Last(Ended::Task(result))),

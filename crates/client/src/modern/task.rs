@@ -16,7 +16,7 @@ use crate::{
 impl Modern {
     /// Follows a task to its result. Stopping or not answering cancels it.
     pub(super) async fn follow(&self, created: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
-        let Some(id) = json::text(created, "taskId") else {
+        let Some(id) = json::text_member(created, "taskId") else {
             return protocol("a task without id");
         };
         let followed = tokio::select! {
@@ -48,7 +48,7 @@ impl Modern {
                 .await?;
             tell(&view, &mut last, host);
             wait = poll(&view, "pollIntervalMs", limits);
-            match json::text(&view, "status").as_deref() {
+            match json::text_member(&view, "status").as_deref() {
                 Some("working") => {}
                 Some("input_required") => {
                     if self.update(id, &view, &mut answered, host).await? {
@@ -75,13 +75,7 @@ impl Modern {
         let mut attempts = 0;
         loop {
             match self.exchange(method, params, &[], host).await {
-                Err(error) if error.may_pass() && attempts < self.http.limits.resumptions_max => {
-                    self.http
-                        .env
-                        .sleep(self.http.limits.pause(None, attempts))
-                        .await;
-                    attempts += 1;
-                }
+                Err(error) if self.http.tries_again(&error, &mut attempts).await => {}
                 Ok(view) if attempts > 0 => {
                     host.notice(Notice::Resumed);
                     return Ok(view);

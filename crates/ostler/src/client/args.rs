@@ -45,7 +45,7 @@ pub enum ClientCommand {
 
 /// Which server, and how to talk to it.
 #[derive(Debug, Clone, Args)]
-pub struct Server {
+pub struct Remote {
     /// The server, for instance http://127.0.0.1:8080/mcp
     #[arg(long, value_name = "URL")]
     pub url: String,
@@ -111,7 +111,7 @@ pub struct List {
     #[arg(value_enum)]
     pub kind: Option<Kind>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -133,7 +133,7 @@ pub struct Call {
     #[arg(long, value_name = "JSON")]
     pub args: Option<String>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
     #[command(flatten)]
     pub asks: Asks,
 }
@@ -143,7 +143,7 @@ pub struct Read {
     /// The resource.
     pub uri: String,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
     #[command(flatten)]
     pub asks: Asks,
 }
@@ -156,7 +156,7 @@ pub struct Get {
     #[arg(value_name = "KEY=VALUE", value_parser = pair)]
     pub arguments: Vec<(String, String)>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
     #[command(flatten)]
     pub asks: Asks,
 }
@@ -176,7 +176,7 @@ pub struct Complete {
     #[arg(long = "with", value_name = "KEY=VALUE", value_parser = pair)]
     pub settled: Vec<(String, String)>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -188,7 +188,7 @@ pub struct Listen {
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -198,11 +198,11 @@ pub struct Doctor {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub patience: u64,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
 }
 
 impl ClientCommand {
-    pub fn server(&self) -> &Server {
+    pub fn server(&self) -> &Remote {
         match self {
             ClientCommand::List(List { server, .. })
             | ClientCommand::Call(Call { server, .. })
@@ -228,7 +228,7 @@ impl ClientCommand {
     }
 }
 
-impl Server {
+impl Remote {
     pub fn choice(&self) -> EraChoice {
         match (self.revision, self.era) {
             (Some(revision), _) => EraChoice::Only(revision),

@@ -2,7 +2,9 @@
 
 use std::io::Read as _;
 
-use ostler_client::{Client, Filter, ListKind, Options, Request, Stopper, object, parse};
+use ostler_client::{
+    Client, Filter, ListKind, Options, Request, Stopper, object, parse, text_member,
+};
 use ostler_env::Env;
 use ostler_protocol::Raw;
 
@@ -177,7 +179,7 @@ async fn entry(
     desk: &mut Desk,
 ) -> Result<Raw, Failure> {
     let entries = client.list(kind, desk).await?;
-    let is_it = |entry: &&Raw| show::member(entry, "name").as_deref() == Some(name);
+    let is_it = |entry: &&Raw| text_member(entry, "name").as_deref() == Some(name);
     let found = entries.iter().find(is_it).cloned();
     found.ok_or_else(|| {
         let what = singular(kind);
@@ -212,7 +214,7 @@ async fn get(arguments: &Get, client: &Client, bench: &mut Bench) -> Result<Exit
     let wanted = prompt.get("arguments").unwrap_or_default();
     for argument in wanted.elements() {
         let is_required = argument.get("required").and_then(|r| r.boolean()) == Some(true);
-        let name = show::member(&argument, "name").unwrap_or_default();
+        let name = text_member(&argument, "name").unwrap_or_default();
         if is_required && given.get(&name).is_none() {
             let takes = show::prompt_arguments(&prompt);
             let failure = Failure::wrong_use(format!("missing: {name}"));

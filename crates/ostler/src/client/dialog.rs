@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, Write};
 
-use ostler_client::object;
+use ostler_client::{object, text_member};
 use ostler_env::{Env, JoinHandle};
 use ostler_protocol::Raw;
 
@@ -129,10 +129,7 @@ impl Dialog {
     /// What a model would be asked, answered by the person; nothing if they will not.
     pub async fn sample(&mut self, params: &Raw) -> Option<String> {
         self.show("\nThe server asks for a model's answer. You can give it.");
-        if let Some(system) = params
-            .get("systemPrompt")
-            .and_then(|s| Some(s.text()?.into_owned()))
-        {
+        if let Some(system) = text_member(params, "systemPrompt") {
             self.show(&format!("  system: {}", flat(&system)));
         }
         let messages = params.get("messages").unwrap_or_default();
@@ -220,16 +217,15 @@ fn kept(field: &Field) -> String {
 
 /// One message of a sampling request on one line.
 fn said(message: &Raw) -> String {
-    let text = |raw: &Raw, name: &str| Some(raw.get(name)?.text()?.into_owned());
-    let role = text(message, "role").unwrap_or_default();
+    let role = text_member(message, "role").unwrap_or_default();
     let content = message.get("content").unwrap_or_default();
     let blocks = match content.is_object() {
         true => vec![content],
         false => content.elements().collect(),
     };
-    let shown = blocks.iter().map(|block| match text(block, "text") {
+    let shown = blocks.iter().map(|block| match text_member(block, "text") {
         Some(text) => text,
-        None => format!("[{}]", text(block, "type").unwrap_or_default()),
+        None => format!("[{}]", text_member(block, "type").unwrap_or_default()),
     });
     flat(&format!("{role}: {}", shown.collect::<Vec<_>>().join(" ")))
 }

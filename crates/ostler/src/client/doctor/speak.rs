@@ -1,6 +1,8 @@
 //! What the server speaks, offers and does.
 
-use ostler_client::{Client, EraChoice, Error, Host, ListKind, Options, Request, object};
+use ostler_client::{
+    Client, EraChoice, Error, Host, ListKind, Options, Request, object, text_member,
+};
 use ostler_protocol::{Era, Raw, Revision};
 
 use super::{Cut, Patient, report::Report};
@@ -151,14 +153,14 @@ async fn lists(
 fn check_tools(tools: &[Raw], report: &mut Report) {
     let mut names = std::collections::BTreeSet::new();
     for tool in tools {
-        let name = show::member(tool, "name").unwrap_or_default();
+        let name = text_member(tool, "name").unwrap_or_default();
         let is_good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
         if name.is_empty() || name.len() > 128 || !name.bytes().all(is_good) {
             let said = format!("the tool {name:?} has a name that clients may refuse");
             report.warn("tools", said, "use 1 to 128 of A-Z a-z 0-9 _ - .");
         }
         let schema = tool.get("inputSchema").unwrap_or_default();
-        if show::member(&schema, "type").as_deref() != Some("object") {
+        if text_member(&schema, "type").as_deref() != Some("object") {
             let said = format!("the tool {name:?} has no inputSchema of type object");
             report.warn(
                 "tools",
@@ -188,7 +190,7 @@ async fn first_call(
         );
         return;
     };
-    let name = show::member(tool, "name").unwrap_or_default();
+    let name = text_member(tool, "name").unwrap_or_default();
     let request = Request::Call {
         name: name.clone(),
         arguments: object::<&str>([]),
