@@ -284,6 +284,8 @@ impl hyper::rt::Write for Wire {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
     use super::*;
 
     fn check(url: &str, expected: Option<&str>) {
@@ -314,5 +316,44 @@ mod tests {
                 "{said}"
             );
         }
+    }
+
+    /// A listener whose queue is full: the system answers nobody any more.
+    async fn full(env: &Env) -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("loopback works");
+        socket
+            .bind("127.0.0.1:0".parse().expect("loopback works"))
+            .expect("loopback works");
+        let listener = socket.listen(1).expect("loopback works");
+        let address = listener.local_addr().expect("loopback works");
+        let mut queue = Vec::new();
+        for _ in 0..16 {
+            let until = env.now() + Duration::from_millis(50);
+            match env.until(until, TcpStream::connect(address)).await {
+                Some(queued) => queue.push(queued.expect("loopback works")),
+                None => return (listener, queue),
+            }
+        }
+        panic!("the queue is never full");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_does_not_keep_others_from_being_tried() {
+        let env = Env::system();
+        let (full, _queue) = full(&env).await;
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [full.local_addr().unwrap(), good.local_addr().unwrap()];
+        let target = Target::parse("http://a.example").unwrap();
+        let span = Duration::from_millis(100);
+        let connected = connect(&env, &target, &addresses, span).await.unwrap();
+        assert_eq!(connected.peer_addr().unwrap(), addresses[1]);
+        let found = connect(&env, &target, &addresses[..1], span).await;
+        assert!(matches!(
+            found,
+            Err(Error::Connect {
+                step: Step::Tcp,
+                ..
+            })
+        ));
     }
 }

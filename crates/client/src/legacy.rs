@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ostler_protocol::{Raw, RequestId};
 
 use crate::{
+    code,
     error::{Error, protocol},
     host::{Abilities, Answer, Ask, Host, Notice},
     http::Verb,
@@ -37,9 +38,6 @@ pub(crate) struct Legacy {
     stop: Stop,
     ids: AtomicU64,
 }
-
-/// A web page must be visited before the request can be done.
-const URL_NEEDED: i64 = -32042;
 
 impl Legacy {
     /// A request that cannot ask.
@@ -225,7 +223,7 @@ impl Legacy {
 fn needs_visit(error: &RpcError) -> bool {
     let data = error.data.clone().unwrap_or_default();
     let asked = data.get("elicitations").unwrap_or_default();
-    error.code == URL_NEEDED && asked.elements().next().is_some()
+    error.code == code::URL_NEEDED && asked.elements().next().is_some()
 }
 
 fn accepts(answer: &Raw) -> bool {

@@ -8,6 +8,7 @@
 
 // What both eras share.
 mod error;
+pub mod code;
 mod json;
 mod message;
 mod host;

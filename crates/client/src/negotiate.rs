@@ -4,6 +4,7 @@ use ostler_protocol::{Era, Revision};
 
 use crate::{
     client::{Dialect, Facts, Options},
+    code,
     error::Error,
     http::Http,
     legacy::{self, newest_supported},
@@ -21,11 +22,6 @@ pub enum EraChoice {
     /// Ask for this revision; a legacy server may name another one.
     Only(Revision),
 }
-
-/// The error codes by which a server shows that it speaks the modern era.
-const HEADER_MISMATCH: i64 = -32020;
-const MISSING_CAPABILITY: i64 = -32021;
-const UNSUPPORTED_REVISION: i64 = -32022;
 
 pub(crate) async fn negotiate(http: Http, options: &Options) -> Result<(Dialect, Facts), Error> {
     let wanted = match options.choice {
@@ -88,8 +84,9 @@ fn legacy_after(error: Error) -> Result<Revision, Error> {
     };
     match &error {
         Error::Rpc(rpc) => match rpc.code {
-            HEADER_MISMATCH | MISSING_CAPABILITY => Err(error),
-            UNSUPPORTED_REVISION => rpc.data.as_ref().and_then(newest_supported).ok_or(error),
+            // By these a server shows that it speaks the modern era.
+            code::HEADER_MISMATCH | code::MISSING_CAPABILITY => Err(error),
+            code::UNSUPPORTED_REVISION => rpc.data.as_ref().and_then(newest_supported).ok_or(error),
             _ => Ok(Revision::LATEST_LEGACY),
         },
         Error::NoRevision { server } => newest(server).ok_or(error),

@@ -8,6 +8,7 @@ use super::{
     replies::{Heard, Replies},
 };
 use crate::{
+    code,
     error::{Error, protocol},
     host::{Abilities, Answer, Ask, Host},
     json,
@@ -26,8 +27,8 @@ type Refusal = (i64, &'static str);
 /// What the client says of a question it will not answer: the code that the specification uses
 /// for a person's no.
 const REJECTED: Refusal = (-1, "the user rejected the request");
-const METHOD_NOT_FOUND: Refusal = (-32601, "method not found");
-const INVALID_PARAMS: Refusal = (-32602, "invalid params");
+const METHOD_NOT_FOUND: Refusal = (code::METHOD_NOT_FOUND, "method not found");
+const INVALID_PARAMS: Refusal = (code::INVALID_PARAMS, "invalid params");
 const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 
 impl Legacy {

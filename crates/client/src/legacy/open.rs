@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     client::{Facts, Options},
+    code,
     error::{Error, protocol},
     http::Http,
     json,
@@ -20,7 +21,6 @@ use crate::{
     news,
 };
 
-const INVALID_PARAMS: i64 = -32602;
 const SESSION_BYTES_MAX: usize = 4 << 10;
 
 /// Opens a session over Streamable HTTP; where that is not spoken, over HTTP+SSE ([A-4]).
@@ -62,7 +62,7 @@ async fn initialize(
     };
     let result = match legacy.shake_hands(wanted).await {
         // Some refuse a date they do not know instead of naming one they do ([LIF-3]).
-        Err(Error::Rpc(error)) if error.code == INVALID_PARAMS => {
+        Err(Error::Rpc(error)) if error.code == code::INVALID_PARAMS => {
             match error.data.as_ref().and_then(newest_supported) {
                 Some(revision) if revision != wanted => legacy.shake_hands(revision).await?,
                 Some(_) | None => return Err(Error::Rpc(error)),
