@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use ostler_env::Env;
-use ostler_protocol::{Raw, Revision};
+use ostler_protocol::{Raw, Revision, schema_rules};
 
 use crate::{
     error::{Error, protocol},
-    host::{Abilities, Host},
+    host::{Abilities, Host, Notice},
     http::{Endpoint, Http},
     json,
     legacy::Legacy,
@@ -49,7 +49,7 @@ pub struct Facts {
 pub struct Client {
     pub(crate) dialect: Dialect,
     pub(crate) facts: Facts,
-    limits: Limits,
+    options: Options,
 }
 
 pub(crate) enum Dialect {
@@ -61,17 +61,16 @@ impl Client {
     /// Finds out what the server speaks, and opens a session if it needs one.
     pub async fn connect(env: Env, options: Options) -> Result<Client, Error> {
         let http = Http::new(env, &options.endpoint, options.limits.clone())?;
-        let (limits, stop) = (options.limits.clone(), options.stop.clone());
         let (dialect, facts) = tokio::select! {
             biased;
-            () = stop.wait() => return Err(Error::Stopped),
+            () = options.stop.wait() => return Err(Error::Stopped),
             // Boxed, because every way to connect is in it.
-            found = Box::pin(negotiate::negotiate(http, options)) => found?,
+            found = Box::pin(negotiate::negotiate(http, &options)) => found?,
         };
         Ok(Client {
             dialect,
             facts,
-            limits,
+            options,
         })
     }
 
@@ -84,28 +83,52 @@ impl Client {
         if !self.facts.offers(kind.capability()) {
             return Ok(Vec::new());
         }
-        let mut entries = Vec::new();
+        let (mut entries, mut bytes) = (Vec::new(), 0);
         let mut cursors = BTreeSet::new();
         let mut params = Raw::empty_object();
-        for _ in 0..self.limits.pages_max {
+        let limits = &self.options.limits;
+        for _ in 0..limits.pages_max {
             let page = self.simple(kind.method(), params, host).await?;
             let Some(found) = page.get(kind.member()) else {
                 return protocol(format!("{} gives no {}", kind.method(), kind.member()));
             };
+            bytes += found.as_str().len();
             entries.extend(found.elements());
-            if entries.len() > self.limits.entries_max {
-                return protocol(format!("more than {} entries", self.limits.entries_max));
+            if entries.len() > limits.entries_max || bytes > limits.list_bytes_max {
+                return protocol("a list without end");
             }
             // An empty string is a cursor like any other ([P-3]).
-            let Some(cursor) = json::text(&page, "nextCursor") else {
-                return Ok(entries);
+            let Some(cursor) = json::text_member(&page, "nextCursor") else {
+                return Ok(self.callable(kind, entries, host));
             };
             params = json::object([("cursor", Raw::from_text(&cursor))]);
             if !cursors.insert(cursor) {
                 return protocol("the pages of a list go in a circle");
             }
         }
-        protocol(format!("more than {} pages", self.limits.pages_max))
+        protocol(format!("more than {} pages", limits.pages_max))
+    }
+
+    /// Without the tools whose schema breaks the rules of mirrored arguments: what a proxy would
+    /// read there could be something else than what the server reads ([XH-4]). Legacy servers
+    /// mirror nothing ([XH-6]).
+    fn callable(&self, kind: ListKind, entries: Vec<Raw>, host: &mut dyn Host) -> Vec<Raw> {
+        let is_mirrored = matches!(self.dialect, Dialect::Modern(_)) && kind == ListKind::Tools;
+        if !is_mirrored {
+            return entries;
+        }
+        let is_sound = |tool: &Raw| {
+            let schema = tool.get("inputSchema").unwrap_or_default();
+            let Err(why) = schema_rules::param_rules(&schema) else {
+                return true;
+            };
+            host.notice(Notice::Dropped {
+                tool: json::text_member(tool, "name").unwrap_or_default(),
+                reason: format!("{} ({})", why.reason, why.at),
+            });
+            false
+        };
+        entries.into_iter().filter(is_sound).collect()
     }
 
     /// A request to its end: asks are answered, tasks followed, broken streams taken up again.
@@ -117,8 +140,9 @@ impl Client {
             return Err(Error::NotOffered("completions"));
         }
         match &self.dialect {
-            Dialect::Modern(modern) => modern.run(request, host).await,
-            Dialect::Legacy(legacy) => legacy.run(request, host).await,
+            // Boxed here and below, so that what holds a request stays small.
+            Dialect::Modern(modern) => Box::pin(modern.run(request, host)).await,
+            Dialect::Legacy(legacy) => Box::pin(legacy.run(request, host)).await,
         }
     }
 
@@ -126,7 +150,10 @@ impl Client {
     pub async fn listen(&self, filter: &Filter, host: &mut dyn Host) -> Result<(), Error> {
         match &self.dialect {
             Dialect::Modern(modern) => modern.listen(filter, &self.facts, host).await,
-            Dialect::Legacy(legacy) => legacy.listen(filter, host).await,
+            Dialect::Legacy(legacy) => {
+                let revision = self.facts.revision;
+                Box::pin(legacy.listen(filter, (revision, &self.options), host)).await
+            }
         }
     }
 
@@ -140,8 +167,8 @@ impl Client {
 
     async fn simple(&self, method: &str, params: Raw, host: &mut dyn Host) -> Result<Raw, Error> {
         match &self.dialect {
-            Dialect::Modern(modern) => modern.simple(method, &params, host).await,
-            Dialect::Legacy(legacy) => legacy.simple(method, params, host).await,
+            Dialect::Modern(modern) => Box::pin(modern.simple(method, &params, host)).await,
+            Dialect::Legacy(legacy) => Box::pin(legacy.simple(method, params, host)).await,
         }
     }
 }

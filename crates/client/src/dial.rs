@@ -6,6 +6,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -17,9 +18,11 @@ use hyper_util::{
 };
 use ostler_env::Env;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
+    sync::watch,
 };
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
@@ -56,7 +59,7 @@ impl Target {
     /// The target of an `http` or `https` URL.
     pub fn parse(url: &str) -> Result<Target, Error> {
         let bad = |reason| Error::Url {
-            url: url.to_owned(),
+            url: without_user(url),
             reason,
         };
         let uri: Uri = url.parse().map_err(|_| bad("it does not parse"))?;
@@ -108,6 +111,15 @@ impl fmt::Display for Target {
     }
 }
 
+/// A URL as an error may show it: whoever puts a password there does not want to read it again.
+fn without_user(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    match url.rfind('@') {
+        Some(at) if at >= start => format!("{}…{}", &url[..start], &url[at..]),
+        Some(_) | None => url.to_owned(),
+    }
+}
+
 /// The addresses of a name.
 pub async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Error> {
     let found = tokio::net::lookup_host((target.host.as_str(), target.port)).await;
@@ -120,20 +132,37 @@ pub async fn resolve(target: &Target) -> Result<Vec<SocketAddr>, Error> {
     }
 }
 
-/// A socket to the first address that takes it.
-pub async fn connect(target: &Target, addresses: &[SocketAddr]) -> Result<TcpStream, Error> {
+/// A socket to the first address that takes it. Each gets its share of the time, so that one that
+/// swallows everything does not keep the others from being tried.
+pub async fn connect(
+    env: &Env,
+    target: &Target,
+    addresses: &[SocketAddr],
+    span: Duration,
+) -> Result<TcpStream, Error> {
+    let share = span / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = io::Error::other("no address");
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => {
+        let tried = env.until(env.now() + share, TcpStream::connect(address));
+        match tried.await {
+            Some(Ok(stream)) => {
                 // Messages are small and each is waited for.
                 let _ = stream.set_nodelay(true);
+                // A peer that is gone without a word is noticed, within a minute or so.
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&keep_alive());
                 return Ok(stream);
             }
-            Err(why) => last = why,
+            Some(Err(why)) => last = why,
+            None => last = io::Error::other(format!("nothing from {address} in {share:?}")),
         }
     }
     Err(target.failed(Step::Tcp, last))
+}
+
+fn keep_alive() -> TcpKeepalive {
+    let second = Duration::from_secs;
+    let keep_alive = TcpKeepalive::new().with_time(second(30));
+    keep_alive.with_interval(second(10)).with_retries(4)
 }
 
 /// The handshake over it.
@@ -154,6 +183,8 @@ pub(crate) struct Dialer {
     pub env: Env,
     pub tls: Option<Tls>,
     pub step_max: Duration,
+    /// Whether it ever came to a connection.
+    pub connected: Arc<watch::Sender<bool>>,
 }
 
 impl Service<Uri> for Dialer {
@@ -179,7 +210,11 @@ impl Dialer {
         })?;
         let addresses = self.step(&target, Step::Dns, resolve(&target)).await?;
         let tcp = self
-            .step(&target, Step::Tcp, connect(&target, &addresses))
+            .step(
+                &target,
+                Step::Tcp,
+                connect(&self.env, &target, &addresses, self.step_max),
+            )
             .await?;
         let io: Box<dyn Io> = match &self.tls {
             Some(tls) if target.is_tls => Box::new(
@@ -188,6 +223,7 @@ impl Dialer {
             ),
             Some(_) | None => Box::new(tcp),
         };
+        self.connected.send_replace(true);
         Ok(Wire(TokioIo::new(io)))
     }
 
@@ -248,6 +284,8 @@ impl hyper::rt::Write for Wire {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::{TcpListener, TcpSocket};
+
     use super::*;
 
     fn check(url: &str, expected: Option<&str>) {
@@ -264,5 +302,58 @@ mod tests {
         check("ftp://a.example", None);
         check("a.example/mcp", None);
         check("http://me:secret@a.example/mcp", None);
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_said_again() {
+        for url in [
+            "http://me:secret@a.example/mcp",
+            "http://me:sec ret@a.example",
+        ] {
+            let said = Target::parse(url).expect_err(url).to_string();
+            assert!(
+                said.contains("@a.example") && !said.contains("ret"),
+                "{said}"
+            );
+        }
+    }
+
+    /// A listener whose queue is full: the system answers nobody any more.
+    async fn full(env: &Env) -> (TcpListener, Vec<TcpStream>) {
+        let socket = TcpSocket::new_v4().expect("loopback works");
+        socket
+            .bind("127.0.0.1:0".parse().expect("loopback works"))
+            .expect("loopback works");
+        let listener = socket.listen(1).expect("loopback works");
+        let address = listener.local_addr().expect("loopback works");
+        let mut queue = Vec::new();
+        for _ in 0..16 {
+            let until = env.now() + Duration::from_millis(50);
+            match env.until(until, TcpStream::connect(address)).await {
+                Some(queued) => queue.push(queued.expect("loopback works")),
+                None => return (listener, queue),
+            }
+        }
+        panic!("the queue is never full");
+    }
+
+    #[tokio::test]
+    async fn an_address_that_swallows_everything_does_not_keep_others_from_being_tried() {
+        let env = Env::system();
+        let (full, _queue) = full(&env).await;
+        let good = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [full.local_addr().unwrap(), good.local_addr().unwrap()];
+        let target = Target::parse("http://a.example").unwrap();
+        let span = Duration::from_millis(100);
+        let connected = connect(&env, &target, &addresses, span).await.unwrap();
+        assert_eq!(connected.peer_addr().unwrap(), addresses[1]);
+        let found = connect(&env, &target, &addresses[..1], span).await;
+        assert!(matches!(
+            found,
+            Err(Error::Connect {
+                step: Step::Tcp,
+                ..
+            })
+        ));
     }
 }

@@ -64,11 +64,18 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether what changes nothing may simply be tried again.
+    /// Whether what changes nothing may simply be tried again. A proxy says 500, 502 or 504 while
+    /// the server behind it starts anew.
     pub(crate) fn may_pass(&self) -> bool {
         matches!(
             self,
-            Error::Broken { .. } | Error::Connect { .. } | Error::Busy { .. }
+            Error::Broken { .. }
+                | Error::Connect { .. }
+                | Error::Busy { .. }
+                | Error::Status {
+                    status: 500 | 502 | 504,
+                    ..
+                }
         )
     }
 }

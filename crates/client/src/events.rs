@@ -1,22 +1,33 @@
 //! The events of a body as they come.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{self, Incoming};
+use ostler_env::Env;
 use ostler_protocol::sse::decode::{Decoder, Frame};
 
-use crate::error::Error;
+use crate::{error::Error, limits::Limits};
 
 /// An open event stream. Dropping it closes its connection.
 pub struct EventStream {
     body: Incoming,
     decoder: Decoder,
+    env: Env,
+    silence_max: Duration,
+    /// A server that kept it alive once and stops is gone, whatever the connection says.
+    is_kept_alive: bool,
 }
 
 impl EventStream {
-    pub(crate) fn new(body: Incoming, bytes_max: usize) -> Self {
+    pub(crate) fn new(body: Incoming, env: Env, limits: &Limits) -> Self {
         Self {
             body,
-            decoder: Decoder::new(bytes_max),
+            decoder: Decoder::new(limits.message_bytes_max),
+            env,
+            silence_max: limits.silence_max,
+            is_kept_alive: false,
         }
     }
 
@@ -26,9 +37,10 @@ impl EventStream {
         loop {
             let decoded = self.decoder.next_frame();
             if let Some(frame) = decoded.map_err(|why| Error::Protocol(why.to_string()))? {
+                self.is_kept_alive |= frame == Frame::Comment;
                 return Ok(Some(frame));
             }
-            match self.body.frame().await {
+            match self.piece().await? {
                 None => return Ok(None),
                 Some(Ok(frame)) => {
                     // Trailers say nothing here.
@@ -44,4 +56,21 @@ impl EventStream {
             }
         }
     }
+
+    // Cancel safe: nothing is taken that is not given.
+    async fn piece(&mut self) -> Result<Option<Piece>, Error> {
+        let piece = self.body.frame();
+        if !self.is_kept_alive {
+            return Ok(piece.await);
+        }
+        let until = self.env.now() + self.silence_max;
+        self.env
+            .until(until, piece)
+            .await
+            .ok_or_else(|| Error::Broken {
+                reason: "the stream fell silent".to_owned(),
+            })
+    }
 }
+
+type Piece = Result<body::Frame<Bytes>, hyper::Error>;

@@ -21,7 +21,7 @@ fn named_by(method: &str) -> Option<&'static str> {
 
 /// `Mcp-Method` and `Mcp-Name`.
 pub(crate) fn mirrors(method: &str, params: &Raw) -> Vec<(String, String)> {
-    let name = named_by(method).and_then(|member| json::text(params, member));
+    let name = named_by(method).and_then(|member| json::text_member(params, member));
     let name = name.map(|name| ("mcp-name".to_owned(), encoded(&name)));
     let method = ("mcp-method".to_owned(), method.to_owned());
     [method].into_iter().chain(name).collect()
@@ -43,9 +43,20 @@ fn shown(rule: &ParamRule, arguments: &Raw) -> Option<String> {
     match (rule.kind, value.kind()) {
         (ParamKind::String, Kind::String) => value.text().map(|text| text.into_owned()),
         (ParamKind::Boolean, Kind::Bool) => Some(value.to_string()),
-        (ParamKind::Integer, Kind::Number) => value.to::<i64>().ok().map(|n| n.to_string()),
+        (ParamKind::Integer, Kind::Number) => integer(&value),
         _ => None,
     }
+}
+
+/// In decimal, however it is written: `42.0` and `1e3` are integers too, up to where a double
+/// would round.
+fn integer(value: &Raw) -> Option<String> {
+    if let Ok(integer) = value.to::<i64>() {
+        return Some(integer.to_string());
+    }
+    let number = value.to::<f64>().ok()?;
+    let is_exact = number.fract() == 0.0 && number.abs() <= (1_u64 << 53) as f64;
+    is_exact.then(|| (number as i64).to_string())
 }
 
 /// As it is where a header can carry it and nobody would take it for an encoding; else in base64
@@ -106,6 +117,9 @@ mod tests {
                 ("mcp-param-Dry", "false"),
             ],
         );
+        check(r#"{"deep":{"n":42.0}}"#, &[("mcp-param-N", "42")]);
+        check(r#"{"deep":{"n":-1e3}}"#, &[("mcp-param-N", "-1000")]);
+        check(r#"{"deep":{"n":1.5}}"#, &[]);
         check(r#"{"region":null,"deep":{"n":"x"}}"#, &[]);
     }
 

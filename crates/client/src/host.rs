@@ -41,6 +41,9 @@ pub enum Ask {
         message: String,
         url: String,
     },
+    /// Whether the pages agreed to before are done, so that the request can be made again; a
+    /// question of ours, because there a server waits for nobody.
+    Visited,
     /// The parameters of `sampling/createMessage`.
     Sample {
         params: Raw,
@@ -76,6 +79,8 @@ pub enum Notice {
         status: String,
         message: Option<String>,
     },
+    /// A tool that no client may call, so it is not in the list ([XH-4]).
+    Dropped { tool: String, reason: String },
     /// A list changed.
     Changed(ListKind),
     /// A resource changed.
@@ -88,7 +93,7 @@ pub enum Notice {
 
 impl Ask {
     pub(crate) fn read(method: &str, params: &Raw) -> Result<Option<Ask>, Error> {
-        let text = |name: &str| json::text(params, name);
+        let text = |name: &str| json::text_member(params, name);
         match method {
             "elicitation/create" if text("mode").as_deref() == Some("url") => match text("url") {
                 Some(url) => Ok(Some(Ask::Url {
@@ -114,7 +119,7 @@ impl Ask {
 
     pub fn method(&self) -> &'static str {
         match self {
-            Ask::Form { .. } | Ask::Url { .. } => "elicitation/create",
+            Ask::Form { .. } | Ask::Url { .. } | Ask::Visited => "elicitation/create",
             Ask::Sample { .. } => "sampling/createMessage",
             Ask::Roots => "roots/list",
         }
@@ -163,26 +168,35 @@ impl Abilities {
     pub(crate) fn has(self, ask: &Ask) -> bool {
         match ask {
             Ask::Form { .. } => self.form,
-            Ask::Url { .. } => self.url,
+            Ask::Url { .. } | Ask::Visited => self.url,
             Ask::Sample { .. } => self.sample,
             Ask::Roots => self.roots,
+        }
+    }
+
+    /// What of it a revision has words for.
+    pub(crate) fn within(self, revision: Revision) -> Abilities {
+        Abilities {
+            form: self.form && revision.has_elicitation(),
+            url: self.url && revision.has_url_elicitation(),
+            ..self
         }
     }
 
     /// The `capabilities` object of a revision.
     pub(crate) fn declared(self, revision: Revision, extensions: Option<Raw>) -> Raw {
         let empty = Raw::empty_object;
-        let url = self.url && revision.has_url_elicitation();
+        let Abilities { form, url, .. } = self.within(revision);
         let modes = match revision.has_url_elicitation() {
             true => json::object(
-                [("form", self.form), ("url", url)]
+                [("form", form), ("url", url)]
                     .into_iter()
                     .filter(|(_, has)| *has)
                     .map(|(mode, _)| (mode, empty())),
             ),
             false => empty(),
         };
-        let elicits = revision.has_elicitation() && (self.form || url);
+        let elicits = form || url;
         let members = [
             elicits.then_some(("elicitation", modes)),
             self.sample.then(|| ("sampling", empty())),

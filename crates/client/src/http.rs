@@ -1,5 +1,7 @@
 //! One HTTP exchange, within bounds.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -11,6 +13,7 @@ use hyper_util::{
 use ostler_env::Env;
 use ostler_protocol::Raw;
 use ostler_types::Secret;
+use tokio::sync::watch;
 
 use crate::{
     dial::{Dialer, Target},
@@ -41,6 +44,7 @@ pub enum Verb {
 #[derive(Clone)]
 pub struct Http {
     pool: Client<Dialer, Full<Bytes>>,
+    connected: watch::Receiver<bool>,
     uri: Uri,
     /// What goes along with every request, the credential included.
     headers: HeaderMap,
@@ -53,10 +57,12 @@ impl Http {
     pub fn new(env: Env, endpoint: &Endpoint, limits: Limits) -> Result<Http, Error> {
         let target = Target::parse(&endpoint.url)?;
         let tls = target.is_tls.then(Tls::system).transpose()?;
+        let (tx, connected) = watch::channel(false);
         let dialer = Dialer {
             env: env.clone(),
             tls,
             step_max: limits.connect_max,
+            connected: Arc::new(tx),
         };
         let uri = endpoint.url.parse().map_err(|_| Error::Url {
             url: endpoint.url.clone(),
@@ -64,6 +70,7 @@ impl Http {
         })?;
         Ok(Http {
             pool: Client::builder(TokioExecutor::new()).build(dialer),
+            connected,
             uri,
             headers: fixed_headers(endpoint)?,
             env,
@@ -86,6 +93,30 @@ impl Http {
             uri,
             ..self.clone()
         })
+    }
+
+    /// Waits until the server was reached; how long that takes says nothing of it.
+    // Cancel safe: it only looks.
+    pub(crate) async fn reached(&self) {
+        // The pool holds the other end.
+        let _ = self.connected.clone().wait_for(|is| *is).await;
+    }
+
+    /// Whether what changes nothing is worth another attempt; the pause before it is over then.
+    pub(crate) async fn tries_again(&self, error: &Error, attempts: &mut u32) -> bool {
+        let is_worth_it = error.may_pass() && *attempts < self.limits.resumptions_max;
+        if is_worth_it {
+            self.env.sleep(self.limits.pause(None, *attempts)).await;
+            *attempts += 1;
+        }
+        is_worth_it
+    }
+
+    /// Says what may go unheard; it is not waited for longer than goodbyes may take.
+    pub(crate) async fn goodbye<T>(&self, said: impl Future<Output = T>) {
+        let until = self.env.now() + self.limits.goodbye_max;
+        // It ends with the session, or in its own time.
+        let _ = self.env.until(until, said).await;
     }
 
     /// One request. `headers` go before the fixed ones. Any status is an answer.
@@ -113,7 +144,8 @@ impl Http {
             status: head.status,
             headers: head.headers,
             body,
-            bytes_max: self.limits.message_bytes_max,
+            env: self.env.clone(),
+            limits: self.limits.clone(),
         })
     }
 }
@@ -156,25 +188,42 @@ fn not_sent(error: legacy::Error) -> Error {
     Error::Broken { reason }
 }
 
-/// Absolute, or a path of the same authority ([A-1]).
+/// Absolute, or relative to the stream as RFC 3986 says, within the same authority ([A-1]).
 fn resolve(base: &Uri, reference: &str) -> Option<Uri> {
-    if reference.contains("://") {
+    if reference.starts_with("http://") || reference.starts_with("https://") {
         return reference.parse().ok();
     }
-    let path = match reference.starts_with('/') {
-        true => reference.to_owned(),
-        false => {
-            let folder = base
-                .path()
-                .rsplit_once('/')
-                .map_or("", |(folder, _)| folder);
-            format!("{folder}/{reference}")
-        }
+    let end = reference.find('?').unwrap_or(reference.len());
+    let (path, query) = reference.split_at(end);
+    let folder = base.path().rsplit_once('/');
+    let folder = folder.map_or("", |(folder, _)| folder);
+    let path = match (path.is_empty(), path.starts_with('/')) {
+        (true, _) => base.path().to_owned(),
+        (false, true) => without_dots(path),
+        (false, false) => without_dots(&format!("{folder}/{path}")),
     };
     let builder = Uri::builder()
         .scheme(base.scheme()?.clone())
         .authority(base.authority()?.clone());
-    builder.path_and_query(path).build().ok()
+    builder.path_and_query(path + query).build().ok()
+}
+
+/// A path with its steps up and in place taken.
+fn without_dots(path: &str) -> String {
+    let mut taken = Vec::new();
+    let mut steps = path.split('/').skip(1).peekable();
+    while let Some(step) = steps.next() {
+        match (step, steps.peek().is_some()) {
+            ("..", is_inner) => {
+                taken.pop();
+                taken.extend((!is_inner).then_some(""));
+            }
+            (".", false) => taken.push(""),
+            (".", true) => {}
+            (step, _) => taken.push(step),
+        }
+    }
+    format!("/{}", taken.join("/"))
 }
 
 /// The head of an answer, and its body to come. Dropping it closes what is still open.
@@ -182,7 +231,8 @@ pub struct Reply {
     status: StatusCode,
     headers: HeaderMap,
     body: Incoming,
-    bytes_max: usize,
+    env: Env,
+    limits: Limits,
 }
 
 impl Reply {
@@ -206,16 +256,16 @@ impl Reply {
 
     /// The events of the body.
     pub fn events(self) -> EventStream {
-        EventStream::new(self.body, self.bytes_max)
+        EventStream::new(self.body, self.env, &self.limits)
     }
 
     /// The whole body.
     pub async fn bytes(self) -> Result<Bytes, Error> {
-        let whole = Limited::new(self.body, self.bytes_max).collect().await;
-        match whole {
+        let bytes_max = self.limits.message_bytes_max;
+        match Limited::new(self.body, bytes_max).collect().await {
             Ok(whole) => Ok(whole.to_bytes()),
             Err(why) if why.is::<LengthLimitError>() => {
-                protocol(format!("an answer of more than {} bytes", self.bytes_max))
+                protocol(format!("an answer of more than {bytes_max} bytes"))
             }
             Err(why) => Err(Error::Broken {
                 reason: why.to_string(),
@@ -228,7 +278,10 @@ impl Reply {
         let status = self.status();
         let challenge = self.header("www-authenticate").map(str::to_owned);
         let location = self.header("location").map(str::to_owned);
-        let bytes = self.bytes().await.unwrap_or_default();
+        // Its status says enough without a body that does not come.
+        let until = self.env.now() + self.limits.endpoint_max;
+        let bytes = self.env.clone().until(until, self.bytes()).await;
+        let bytes = bytes.and_then(Result::ok).unwrap_or_default();
         let body = Raw::parse(bytes.clone(), DEPTH_MAX).ok();
         let error = body.as_ref().and_then(|body| body.get("error"));
         let rpc = error.and_then(|error| message::read_error(&error).ok());
@@ -280,6 +333,14 @@ mod tests {
             base,
             "messages?s=1",
             Some("http://a.example:1/x/messages?s=1"),
+        );
+        check(base, "?s=1", Some("http://a.example:1/x/sse?s=1"));
+        check(base, "../m", Some("http://a.example:1/m"));
+        check(base, "../../m/./n", Some("http://a.example:1/m/n"));
+        check(
+            base,
+            "/m?u=http://b/../c",
+            Some("http://a.example:1/m?u=http://b/../c"),
         );
         check(base, "https://b.example/m", Some("https://b.example/m"));
         check(base, "/a b", None);

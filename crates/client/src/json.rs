@@ -55,7 +55,7 @@ fn built(text: String) -> Raw {
 }
 
 /// The text member of this name.
-pub(crate) fn text(object: &Raw, name: &str) -> Option<String> {
+pub fn text_member(object: &Raw, name: &str) -> Option<String> {
     let value = object.get(name)?;
     value.text().map(|text| text.into_owned())
 }

@@ -3,6 +3,7 @@
 
 mod line;
 mod replies;
+mod asked;
 mod open;
 mod task;
 mod listen;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ostler_protocol::{Raw, RequestId};
 
 use crate::{
+    code,
     error::{Error, protocol},
     host::{Abilities, Answer, Ask, Host, Notice},
     http::Verb,
@@ -22,8 +24,9 @@ use crate::{
     stop::Stop,
 };
 
+use asked::Asked;
 use line::Line;
-use replies::Heard;
+use replies::{Heard, Replies};
 
 pub(crate) use open::{newest_supported, open};
 
@@ -35,13 +38,6 @@ pub(crate) struct Legacy {
     stop: Stop,
     ids: AtomicU64,
 }
-
-/// What the client says of a sampling request it will not answer: the code that the
-/// specification uses for a person's no.
-const REJECTED: (i64, &str) = (-1, "the user rejected the request");
-/// A web page must be visited before the request can be done.
-const URL_NEEDED: i64 = -32042;
-const METHOD_NOT_FOUND: (i64, &str) = (-32601, "method not found");
 
 impl Legacy {
     /// A request that cannot ask.
@@ -60,7 +56,8 @@ impl Legacy {
     pub(crate) async fn run(&self, request: &Request, host: &mut dyn Host) -> Result<Raw, Error> {
         for _ in 0..self.line.http.limits.rounds_max {
             match self.attempt(request, host).await {
-                Err(Error::Rpc(error)) if error.code == URL_NEEDED && self.abilities.url => {
+                // Without a page to visit it would only be the same call again.
+                Err(Error::Rpc(error)) if self.abilities.url && needs_visit(&error) => {
                     self.visit(error, host).await?;
                 }
                 ended => return ended,
@@ -118,7 +115,11 @@ impl Legacy {
                     Answer::Given(_) | Answer::Refused => return Err(Error::Rpc(error)),
                 }
             }
-            Ok(())
+            // Consent is the beginning of a visit; before its end the call would fail again.
+            match host.answer(Ask::Visited).await {
+                Answer::Given(answer) if accepts(&answer) => Ok(()),
+                Answer::Given(_) | Answer::Refused => Err(Error::Rpc(error)),
+            }
         };
         tokio::select! {
             biased;
@@ -130,7 +131,8 @@ impl Legacy {
     pub(crate) async fn close(self) {
         if self.line.session.is_some() {
             // The server may not let clients end sessions, or may be gone.
-            let _ = self.line.send(Verb::Delete, &[], Default::default()).await;
+            let said = self.line.send(Verb::Delete, &[], Default::default());
+            self.line.http.goodbye(said).await;
         }
     }
 
@@ -152,7 +154,7 @@ impl Legacy {
                     return Err(Error::Broken { reason });
                 }
                 Heard::Message(message) => {
-                    if let Some(result) = self.hear(message, Some(id), host).await? {
+                    if let Some(result) = self.hear(message, Some(id), &mut replies, host).await? {
                         return result.map_err(Error::Rpc);
                     }
                 }
@@ -165,6 +167,7 @@ impl Legacy {
         &self,
         message: Message,
         id: Option<&RequestId>,
+        replies: &mut Replies,
         host: &mut dyn Host,
     ) -> Result<Option<Result<Raw, RpcError>>, Error> {
         match message {
@@ -173,8 +176,17 @@ impl Legacy {
                 let is_ours = id.is_some() && (of.is_none() || of.as_ref() == id);
                 return Ok(is_ours.then_some(result));
             }
-            Message::Request { id, method, params } => {
-                self.answer(&id, &method, &params, host).await?;
+            Message::Request {
+                id: asked,
+                method,
+                params,
+            } => {
+                let asked = Asked {
+                    id: asked,
+                    method,
+                    params,
+                };
+                self.answer(&asked, id, replies, host).await?;
             }
             Message::Notification { method, params } => {
                 if let Some(notice) = news::read(&method, &params) {
@@ -185,26 +197,6 @@ impl Legacy {
         Ok(None)
     }
 
-    /// Answers a request of the server. What was not declared is refused, as the specification says.
-    async fn answer(
-        &self,
-        id: &RequestId,
-        method: &str,
-        params: &Raw,
-        host: &mut dyn Host,
-    ) -> Result<(), Error> {
-        let ask = Ask::read(method, params)?.filter(|ask| self.abilities.has(ask));
-        let answer = match (method, ask) {
-            ("ping", _) => Ok(Raw::empty_object()),
-            (_, None) => Err(METHOD_NOT_FOUND),
-            (_, Some(ask)) => match host.answer(ask).await {
-                Answer::Given(answer) => Ok(answer),
-                Answer::Refused => Err(REJECTED),
-            },
-        };
-        self.line.tell(message::response(id, answer)).await
-    }
-
     /// Tells the server that nobody waits any more ([CAN-1]).
     async fn cancel(&self, id: &RequestId) {
         let params = json::object([
@@ -212,8 +204,7 @@ impl Legacy {
             ("reason", Raw::from_static("\"the user interrupted it\"")),
         ]);
         let notice = message::notification("notifications/cancelled", Some(params));
-        // One that does not arrive ends with the session.
-        let _ = self.line.tell(notice).await;
+        self.line.http.goodbye(self.line.tell(notice)).await;
     }
 
     fn has_tasks(&self) -> bool {
@@ -228,8 +219,15 @@ impl Legacy {
     }
 }
 
+/// Whether an error names web pages to visit first.
+fn needs_visit(error: &RpcError) -> bool {
+    let data = error.data.clone().unwrap_or_default();
+    let asked = data.get("elicitations").unwrap_or_default();
+    error.code == code::URL_NEEDED && asked.elements().next().is_some()
+}
+
 fn accepts(answer: &Raw) -> bool {
-    json::text(answer, "action").as_deref() == Some("accept")
+    json::text_member(answer, "action").as_deref() == Some("accept")
 }
 
 /// A result that holds an object of this name.

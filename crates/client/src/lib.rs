@@ -8,6 +8,7 @@
 
 // What both eras share.
 mod error;
+pub mod code;
 mod json;
 mod message;
 mod host;
@@ -35,7 +36,7 @@ pub use crate::{
     events::EventStream,
     host::{Abilities, Answer, Answering, Ask, Host, Notice},
     http::{Endpoint, Http, Reply, Verb},
-    json::{object, parse},
+    json::{object, parse, text_member},
     limits::Limits,
     message::RpcError,
     negotiate::EraChoice,

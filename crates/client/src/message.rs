@@ -29,6 +29,26 @@ pub(crate) enum Message {
     },
 }
 
+impl Message {
+    /// About what it takes to keep it.
+    pub(crate) fn bytes(&self) -> usize {
+        let held = match self {
+            Message::Response {
+                result: Ok(held), ..
+            }
+            | Message::Request { params: held, .. }
+            | Message::Notification { params: held, .. } => held.as_str().len(),
+            Message::Response {
+                result: Err(error), ..
+            } => {
+                let data = error.data.as_ref().map_or(0, |data| data.as_str().len());
+                error.message.len() + data
+            }
+        };
+        held + size_of::<Message>()
+    }
+}
+
 /// The error of a JSON-RPC response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message} (code {code})")]
@@ -92,7 +112,7 @@ fn read_one(raw: &Raw) -> Result<Message, Error> {
         },
     };
     let params = || raw.get("params").unwrap_or_default();
-    match (json::text(raw, "method"), id) {
+    match (json::text_member(raw, "method"), id) {
         (Some(method), Some(id)) => Ok(Message::Request {
             id,
             method,
@@ -118,7 +138,7 @@ fn read_one(raw: &Raw) -> Result<Message, Error> {
 
 pub(crate) fn read_error(error: &Raw) -> Result<RpcError, Error> {
     let code = error.get("code").and_then(|code| code.to::<i64>().ok());
-    let (Some(code), Some(message)) = (code, json::text(error, "message")) else {
+    let (Some(code), Some(message)) = (code, json::text_member(error, "message")) else {
         return protocol("an error without code or message");
     };
     Ok(RpcError {

@@ -66,7 +66,7 @@ impl Modern {
                 .get("io.modelcontextprotocol/serverInfo")
                 .unwrap_or_default(),
             capabilities: found.get("capabilities").unwrap_or_default(),
-            instructions: json::text(&found, "instructions"),
+            instructions: json::text_member(&found, "instructions"),
             supported: supported.collect(),
         })
     }
@@ -145,17 +145,9 @@ impl Modern {
     ) -> Result<Reply, Error> {
         let params = json::extended(params, [("_meta", self.meta(id))]);
         let mirrors = headers::mirrors(method, &params);
-        let fixed = [
-            ("content-type", "application/json"),
-            ("accept", "application/json, text/event-stream"),
-            ("mcp-protocol-version", self.revision.as_str()),
-        ];
-        let fixed = fixed.map(|(name, value)| (name, value.to_owned()));
-        let mirrors = mirrors.iter().chain(more_headers);
-        let mirrors = mirrors.map(|(name, value)| (name.as_str(), value.clone()));
-        let headers: Vec<_> = fixed.into_iter().chain(mirrors).collect();
+        let mirrors: Vec<_> = mirrors.iter().chain(more_headers).cloned().collect();
         let body: Bytes = message::request(id, method, params);
-        let reply = self.http.send(Verb::Post, &headers, body).await?;
+        let reply = send(&self.http, self.revision, &mirrors, body).await?;
         match reply.status() {
             200 => Ok(reply),
             _ => Err(reply.refusal().await),
@@ -167,22 +159,49 @@ impl Modern {
         let extensions = json::object([(TASKS_EXTENSION, Raw::empty_object())]);
         let capabilities = self.abilities.declared(self.revision, Some(extensions));
         let level = self.log_level.as_deref().map(Raw::from_text);
-        let members = [
-            (
-                "io.modelcontextprotocol/protocolVersion",
-                Raw::from_text(self.revision.as_str()),
-            ),
-            ("io.modelcontextprotocol/clientInfo", news::client_info()),
-            ("io.modelcontextprotocol/clientCapabilities", capabilities),
-            ("progressToken", id.to_raw()),
-        ];
         let level = level.map(|level| ("io.modelcontextprotocol/logLevel", level));
-        json::object(members.into_iter().chain(level))
+        let members = introduction(self.revision, capabilities).into_iter();
+        let token = ("progressToken", id.to_raw());
+        json::object(members.chain([token]).chain(level))
     }
 
     fn next_id(&self) -> RequestId {
         RequestId::number(self.ids.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// Who asks, in which revision, and what it is able to.
+pub(crate) fn introduction(revision: Revision, capabilities: Raw) -> [(&'static str, Raw); 3] {
+    [
+        (
+            "io.modelcontextprotocol/protocolVersion",
+            Raw::from_text(revision.as_str()),
+        ),
+        ("io.modelcontextprotocol/clientInfo", news::client_info()),
+        ("io.modelcontextprotocol/clientCapabilities", capabilities),
+    ]
+}
+
+/// A request with the headers that all have, and those that repeat a part of it.
+pub(crate) async fn send(
+    http: &Http,
+    revision: Revision,
+    mirrors: &[(String, String)],
+    body: Bytes,
+) -> Result<Reply, Error> {
+    let fixed = [
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", revision.as_str()),
+    ];
+    let mirrors = mirrors
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let headers = fixed.into_iter().chain(mirrors);
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name, value.to_owned()))
+        .collect();
+    http.send(Verb::Post, &headers, body).await
 }
 
 /// The response to `id`. An error may leave the id out ([RPC-3]).

@@ -4,6 +4,7 @@ use ostler_protocol::{Era, Revision};
 
 use crate::{
     client::{Dialect, Facts, Options},
+    code,
     error::Error,
     http::Http,
     legacy::{self, newest_supported},
@@ -22,30 +23,33 @@ pub enum EraChoice {
     Only(Revision),
 }
 
-/// The error codes by which a server shows that it speaks the modern era.
-const HEADER_MISMATCH: i64 = -32020;
-const MISSING_CAPABILITY: i64 = -32021;
-const UNSUPPORTED_REVISION: i64 = -32022;
-
-pub(crate) async fn negotiate(http: Http, options: Options) -> Result<(Dialect, Facts), Error> {
+pub(crate) async fn negotiate(http: Http, options: &Options) -> Result<(Dialect, Facts), Error> {
     let wanted = match options.choice {
         EraChoice::Auto => {
-            let until = http.env.now() + http.limits.probe_max;
-            match http.env.until(until, modern(&http, &options)).await {
-                Some(Ok(found)) => return Ok(found),
-                Some(Err(error)) => legacy_after(error)?,
-                None => Revision::LATEST_LEGACY,
+            tokio::select! {
+                biased;
+                found = modern(&http, options) => match found {
+                    Ok(found) => return Ok(found),
+                    Err(error) => legacy_after(error)?,
+                },
+                () = silence(&http) => Revision::LATEST_LEGACY,
             }
         }
-        EraChoice::Modern => return modern(&http, &options).await,
+        EraChoice::Modern => return modern(&http, options).await.map_err(nowhere),
         EraChoice::Legacy => Revision::LATEST_LEGACY,
         EraChoice::Only(revision) => match revision.era() {
-            Era::Modern => return modern(&http, &options).await,
+            Era::Modern => return modern(&http, options).await.map_err(nowhere),
             Era::Legacy => revision,
         },
     };
-    let (legacy, facts) = legacy::open(http, wanted, &options).await?;
+    let (legacy, facts) = legacy::open(http, wanted, options).await?;
     Ok((Dialect::Legacy(Box::new(legacy)), facts))
+}
+
+/// Ends when a server that was reached has not answered what it may not know.
+async fn silence(http: &Http) {
+    http.reached().await;
+    http.env.sleep(http.limits.probe_max).await;
 }
 
 async fn modern(http: &Http, options: &Options) -> Result<(Dialect, Facts), Error> {
@@ -60,6 +64,17 @@ async fn modern(http: &Http, options: &Options) -> Result<(Dialect, Facts), Erro
     }
 }
 
+/// What 404 and 405 mean where no other era is tried.
+pub(crate) fn nowhere(error: Error) -> Error {
+    match error {
+        Error::Status {
+            status: status @ (404 | 405),
+            ..
+        } => Error::NoEndpoint { status },
+        error => error,
+    }
+}
+
 /// The legacy revision to try after the modern one did not do; the error itself where it says that
 /// there is none. A refusal or a broken connection says nothing of the era.
 fn legacy_after(error: Error) -> Result<Revision, Error> {
@@ -69,8 +84,9 @@ fn legacy_after(error: Error) -> Result<Revision, Error> {
     };
     match &error {
         Error::Rpc(rpc) => match rpc.code {
-            HEADER_MISMATCH | MISSING_CAPABILITY => Err(error),
-            UNSUPPORTED_REVISION => rpc.data.as_ref().and_then(newest_supported).ok_or(error),
+            // By these a server shows that it speaks the modern era.
+            code::HEADER_MISMATCH | code::MISSING_CAPABILITY => Err(error),
+            code::UNSUPPORTED_REVISION => rpc.data.as_ref().and_then(newest_supported).ok_or(error),
             _ => Ok(Revision::LATEST_LEGACY),
         },
         Error::NoRevision { server } => newest(server).ok_or(error),

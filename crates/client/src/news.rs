@@ -16,7 +16,7 @@ use crate::{
 /// The notice in a notification; nothing for one that is of no use to a host.
 pub(crate) fn read(method: &str, params: &Raw) -> Option<Notice> {
     let number = |name: &str| params.get(name)?.to::<f64>().ok();
-    let text = |name: &str| json::text(params, name);
+    let text = |name: &str| json::text_member(params, name);
     match method {
         "notifications/progress" => Some(Notice::Progress {
             progress: number("progress")?,
@@ -40,9 +40,9 @@ pub(crate) fn read(method: &str, params: &Raw) -> Option<Notice> {
 /// Where a task stands.
 pub(crate) fn task(view: &Raw) -> Option<Notice> {
     Some(Notice::Task {
-        id: json::text(view, "taskId")?,
-        status: json::text(view, "status")?,
-        message: json::text(view, "statusMessage"),
+        id: json::text_member(view, "taskId")?,
+        status: json::text_member(view, "status")?,
+        message: json::text_member(view, "statusMessage"),
     })
 }
 
@@ -92,7 +92,9 @@ impl Messages {
                 None => return Ok(None),
                 Some(Frame::Comment) => {}
                 Some(Frame::Event(event)) => {
-                    self.last_id = event.id.or(self.last_id.take());
+                    // An empty id takes the last one back: there is nowhere to come back to.
+                    let id = event.id.or(self.last_id.take());
+                    self.last_id = id.filter(|id| !id.is_empty());
                     self.retry_ms = event.retry_ms.or(self.retry_ms);
                     let is_message = event.name.as_deref().is_none_or(|name| name == "message");
                     if is_message && !event.data.is_empty() {

@@ -6,35 +6,22 @@ use ostler_protocol::{Raw, RequestId, Revision};
 use crate::{
     client::{Client, Dialect},
     error::Error,
+    headers,
     http::{Http, Reply, Verb},
-    json, message, news,
+    json, message,
+    modern::{introduction, send},
     request::Filter,
 };
 
 /// A harmless modern request, sent as it would be by a client that can do nothing.
 pub async fn knock(http: &Http) -> Result<Reply, Error> {
-    let revision = Revision::LATEST_MODERN.as_str();
-    let meta = json::object([
-        (
-            "io.modelcontextprotocol/protocolVersion",
-            Raw::from_text(revision),
-        ),
-        ("io.modelcontextprotocol/clientInfo", news::client_info()),
-        (
-            "io.modelcontextprotocol/clientCapabilities",
-            Raw::empty_object(),
-        ),
-    ]);
+    let revision = Revision::LATEST_MODERN;
+    let method = "server/discover";
+    let meta = json::object(introduction(revision, Raw::empty_object()));
     let params = json::object([("_meta", meta)]);
-    let body = message::request(&RequestId::number(1), "server/discover", params);
-    let headers = [
-        ("content-type", "application/json"),
-        ("accept", "application/json, text/event-stream"),
-        ("mcp-protocol-version", revision),
-        ("mcp-method", "server/discover"),
-    ];
-    let headers = headers.map(|(name, value)| (name, value.to_owned()));
-    http.send(Verb::Post, &headers, body).await
+    let mirrors = headers::mirrors(method, &params);
+    let body = message::request(&RequestId::number(1), method, params);
+    send(http, revision, &mirrors, body).await
 }
 
 impl Client {

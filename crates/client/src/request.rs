@@ -88,8 +88,8 @@ impl Request {
         }
     }
 
-    /// The `Mcp-Param-*` headers of a call. A schema that breaks their rules has none: it is the
-    /// server's to refuse ([XH-4]).
+    /// The `Mcp-Param-*` headers of a call. A tool whose schema breaks their rules is in no list of
+    /// ours ([XH-4]); whoever calls it all the same sends none.
     pub(crate) fn param_mirrors(&self) -> Vec<(String, String)> {
         let Request::Call {
             arguments,
@@ -113,7 +113,7 @@ impl Request {
             return false;
         };
         let execution = tool.get("execution").unwrap_or_default();
-        json::text(&execution, "taskSupport").as_deref() == Some("required")
+        json::text_member(&execution, "taskSupport").as_deref() == Some("required")
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Replay {
 
 enum Body {
     Whole(String),
+    /// Not even a status, until the client goes away.
+    Silence,
     /// Pieces as they come; the end of the channel ends the body.
     Pieces(mpsc::Receiver<String>, End),
 }
@@ -76,6 +78,13 @@ impl Replay {
             headers: Vec::new(),
             body: Body::Whole(String::new()),
         }
+    }
+
+    /// No answer at all.
+    pub fn silence() -> Self {
+        let mut replay = Self::status(0);
+        replay.body = Body::Silence;
+        replay
     }
 
     pub fn json(status: u16, body: &Value) -> Self {
@@ -106,6 +115,11 @@ impl Replay {
         if let Body::Pieces(_, end) = &mut self.body {
             *end = End::Cut;
         }
+        self
+    }
+
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
         self
     }
 
@@ -221,6 +235,7 @@ async fn write(socket: &mut TcpStream, replay: Replay) -> std::io::Result<()> {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     match replay.body {
+        Body::Silence => while socket.read_u8().await.is_ok() {},
         Body::Whole(body) => {
             let text = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
             socket.write_all(text.as_bytes()).await?;

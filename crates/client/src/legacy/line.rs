@@ -52,42 +52,27 @@ impl Line {
         }
     }
 
-    /// Opens the stream of 2024-11-05 and waits for where to send messages.
+    /// Opens the stream of 2024-11-05 and waits for where to send messages, all in its time: what
+    /// is no MCP server may answer a GET never.
     pub(super) async fn pair(http: Http) -> Result<Line, Error> {
-        let headers = [("accept", "text/event-stream".to_owned())];
-        let reply = http.send(Verb::Get, &headers, Bytes::new()).await?;
-        if reply.status() != 200 {
-            return Err(reply.refusal().await);
-        }
-        if !reply.is_stream() {
-            return protocol("a GET is answered by something other than a stream");
-        }
-        let mut events = reply.events();
         let until = http.env.now() + http.limits.endpoint_max;
-        let Some(reference) = http.env.until(until, endpoint(&mut events)).await else {
-            return protocol("the stream names no endpoint in time");
-        };
-        let messages = http.at(&reference?)?;
-        let pair = Pair {
-            messages,
-            stream: Arc::new(Mutex::new(Some(Messages::new(events)))),
-        };
-        Ok(Line {
-            http,
-            session: None,
-            revision: None,
-            transport: Transport::Pair(Box::new(pair)),
-        })
+        match http.env.clone().until(until, open_pair(http)).await {
+            Some(opened) => opened,
+            None => protocol("the stream names no endpoint in time"),
+        }
     }
 
     /// Sends a request; its response is among the replies.
     pub(super) async fn request(&self, body: Bytes) -> Result<Replies, Error> {
         match &self.transport {
-            Transport::Streamable => Replies::read(self.post(body).await?).await,
+            Transport::Streamable => {
+                let reply = self.post(body).await?;
+                Replies::read(reply, self.http.env.now()).await
+            }
             Transport::Pair(pair) => {
                 let replies = pair.borrow()?;
                 self.tell(body).await?;
-                Ok(Replies::Pair(replies))
+                Ok(Replies::pair(replies))
             }
         }
     }
@@ -118,11 +103,18 @@ impl Line {
         if let Some(id) = last_event_id {
             headers.push(("last-event-id", id.to_owned()));
         }
-        let reply = self.send(Verb::Get, &headers, Bytes::new()).await?;
+        let reply = match self.send(Verb::Get, &headers, Bytes::new()).await {
+            // The only header here that the caller did not give.
+            Err(Error::Header { name }) if name == "last-event-id" => {
+                return protocol("an event id that no header can carry");
+            }
+            sent => sent?,
+        };
         match reply.status() {
             200 if reply.is_stream() => Ok(Messages::new(reply.events())),
             200 => protocol("a GET is answered by something other than a stream"),
             404 if self.session.is_some() => Err(Error::SessionGone),
+            405 if last_event_id.is_some() => Err(lost("nothing is taken up again here")),
             405 => Err(Error::NotOffered("a stream of its own (GET)")),
             _ => Err(reply.refusal().await),
         }
@@ -155,6 +147,36 @@ impl Line {
     /// `notifications/initialized`, or any other notification without parameters.
     pub(super) async fn notify(&self, method: &str, params: Option<Raw>) -> Result<(), Error> {
         self.tell(message::notification(method, params)).await
+    }
+}
+
+async fn open_pair(http: Http) -> Result<Line, Error> {
+    let headers = [("accept", "text/event-stream".to_owned())];
+    let reply = http.send(Verb::Get, &headers, Bytes::new()).await?;
+    if reply.status() != 200 {
+        return Err(reply.refusal().await);
+    }
+    if !reply.is_stream() {
+        return protocol("a GET is answered by something other than a stream");
+    }
+    let mut events = reply.events();
+    let messages = http.at(&endpoint(&mut events).await?)?;
+    let pair = Pair {
+        messages,
+        stream: Arc::new(Mutex::new(Some(Messages::new(events)))),
+    };
+    Ok(Line {
+        http,
+        session: None,
+        revision: None,
+        transport: Transport::Pair(Box::new(pair)),
+    })
+}
+
+/// What a stream still had to say will not come.
+pub(super) fn lost(reason: &str) -> Error {
+    Error::Broken {
+        reason: reason.to_owned(),
     }
 }
 

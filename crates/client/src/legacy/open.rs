@@ -12,14 +12,15 @@ use super::{
 };
 use crate::{
     client::{Facts, Options},
+    code,
     error::{Error, protocol},
     http::Http,
     json,
     message::{self, Message},
+    negotiate::nowhere,
     news,
 };
 
-const INVALID_PARAMS: i64 = -32602;
 const SESSION_BYTES_MAX: usize = 4 << 10;
 
 /// Opens a session over Streamable HTTP; where that is not spoken, over HTTP+SSE ([A-4]).
@@ -35,12 +36,7 @@ pub(crate) async fn open(
     };
     match Line::pair(http).await {
         Ok(line) => initialize(line, wanted, options).await,
-        Err(_) => Err(match first {
-            Error::Status { status, .. } if matches!(status, 404 | 405) => {
-                Error::NoEndpoint { status }
-            }
-            first => first,
-        }),
+        Err(_) => Err(nowhere(first)),
     }
 }
 
@@ -66,7 +62,7 @@ async fn initialize(
     };
     let result = match legacy.shake_hands(wanted).await {
         // Some refuse a date they do not know instead of naming one they do ([LIF-3]).
-        Err(Error::Rpc(error)) if error.code == INVALID_PARAMS => {
+        Err(Error::Rpc(error)) if error.code == code::INVALID_PARAMS => {
             match error.data.as_ref().and_then(newest_supported) {
                 Some(revision) if revision != wanted => legacy.shake_hands(revision).await?,
                 Some(_) | None => return Err(Error::Rpc(error)),
@@ -85,9 +81,12 @@ async fn initialize(
         .filter(|_| facts.offers("logging"))
     {
         let params = json::object([("level", Raw::from_text(level))]);
-        legacy
-            .simple("logging/setLevel", params, &mut news::Deaf)
-            .await?;
+        let mut deaf = news::Deaf;
+        match legacy.simple("logging/setLevel", params, &mut deaf).await {
+            // Logs that are not as wanted are no reason to do without the server.
+            Ok(_) | Err(Error::Rpc(_)) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok((legacy, facts))
 }
@@ -103,6 +102,8 @@ pub(crate) fn newest_supported(data: &Raw) -> Option<Revision> {
 
 impl Legacy {
     async fn shake_hands(&mut self, wanted: Revision) -> Result<Raw, Error> {
+        // What this revision has no words for is not declared, so it is not answered either.
+        self.abilities = self.abilities.within(wanted);
         let id = RequestId::number(self.ids.fetch_add(1, Ordering::Relaxed));
         let params = json::object([
             ("protocolVersion", Raw::from_text(wanted.as_str())),
@@ -119,7 +120,7 @@ impl Legacy {
                     return protocol("the session id is not visible ASCII");
                 }
                 self.line.session = session;
-                Replies::read(reply).await?
+                Replies::read(reply, self.line.http.env.now()).await?
             }
         };
         loop {
@@ -135,7 +136,7 @@ impl Legacy {
 
     /// Takes on what was negotiated ([LIF-2]).
     fn settle(&mut self, result: &Raw) -> Result<Facts, Error> {
-        let date = json::text(result, "protocolVersion").unwrap_or_default();
+        let date = json::text_member(result, "protocolVersion").unwrap_or_default();
         let known = Revision::parse(&date).filter(|revision| revision.era() == Era::Legacy);
         let Some(revision) = known else {
             return Err(Error::NoRevision { server: vec![date] });
@@ -147,7 +148,7 @@ impl Legacy {
             is_pair: matches!(self.line.transport, Transport::Pair(_)),
             info: result.get("serverInfo").unwrap_or_default(),
             capabilities: self.capabilities.clone(),
-            instructions: json::text(result, "instructions"),
+            instructions: json::text_member(result, "instructions"),
             supported: vec![date],
         })
     }

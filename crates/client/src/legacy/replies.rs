@@ -3,7 +3,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::line::{Borrowed, Line};
+use ostler_types::Instant;
+
+use super::line::{Borrowed, Line, lost};
 use crate::{
     error::{Error, protocol},
     http::Reply,
@@ -11,7 +13,15 @@ use crate::{
     news::Messages,
 };
 
-pub(super) enum Replies {
+pub(super) struct Replies {
+    source: Source,
+    /// Heard while a person answered, and its bytes: at most one message more than one may have.
+    later: VecDeque<Message>,
+    later_bytes: usize,
+    asks: u32,
+}
+
+enum Source {
     Whole(VecDeque<Message>),
     Stream(Resumable),
     Pair(Borrowed),
@@ -27,33 +37,81 @@ pub(super) enum Heard {
 /// A stream that is fetched again from its last event ([SSE-5]).
 pub(super) struct Resumable {
     messages: Option<Messages>,
+    opened: Instant,
     /// Of the streams before this one.
     last_id: Option<String>,
     retry: Option<Duration>,
     /// Without an event there is nowhere to take it up; only a listen begins anew then.
     begins_anew: bool,
-    /// Since it last said something.
+    /// Since it last gave a sign of life.
     attempts: u32,
+    /// Since its last message.
+    polls: u32,
 }
 
 impl Replies {
-    pub(super) async fn read(reply: Reply) -> Result<Replies, Error> {
+    fn from(source: Source) -> Replies {
+        Replies {
+            source,
+            later: VecDeque::new(),
+            later_bytes: 0,
+            asks: 0,
+        }
+    }
+
+    pub(super) fn stream(stream: Resumable) -> Replies {
+        Self::from(Source::Stream(stream))
+    }
+
+    pub(super) fn pair(borrowed: Borrowed) -> Replies {
+        Self::from(Source::Pair(borrowed))
+    }
+    pub(super) async fn read(reply: Reply, now: Instant) -> Result<Replies, Error> {
         if reply.is_stream() {
             let messages = Messages::new(reply.events());
-            return Ok(Replies::Stream(Resumable::new(messages, Anew::Never)));
+            return Ok(Replies::stream(Resumable::new(messages, Anew::Never, now)));
         }
         if reply.status() != 200 {
             return protocol(format!("a request is answered by HTTP {}", reply.status()));
         }
-        Ok(Replies::Whole(message::read(reply.bytes().await?)?.into()))
+        let messages = message::read(reply.bytes().await?)?;
+        Ok(Self::from(Source::Whole(messages.into())))
     }
 
     /// The next of them, in order.
     pub(super) async fn next(&mut self, line: &Line) -> Result<Heard, Error> {
-        match self {
-            Replies::Whole(messages) => Ok(messages.pop_front().map_or(Heard::End, Heard::Message)),
-            Replies::Stream(stream) => stream.next(line).await,
-            Replies::Pair(borrowed) => {
+        match self.later.pop_front() {
+            Some(message) => {
+                self.later_bytes -= message.bytes();
+                Ok(Heard::Message(message))
+            }
+            None => self.fresh(line).await,
+        }
+    }
+
+    /// Keeps one that was heard out of turn.
+    pub(super) fn keep(&mut self, message: Message) {
+        self.later_bytes += message.bytes();
+        self.later.push_back(message);
+    }
+
+    pub(super) fn has_room(&self, line: &Line) -> bool {
+        self.later_bytes < line.http.limits.message_bytes_max
+    }
+
+    /// How many questions came with this one.
+    pub(super) fn count_ask(&mut self) -> u32 {
+        self.asks = self.asks.saturating_add(1);
+        self.asks
+    }
+
+    /// The next that was not heard yet.
+    // Cancel safe: a stream that was being taken up again is taken up the next time.
+    pub(super) async fn fresh(&mut self, line: &Line) -> Result<Heard, Error> {
+        match &mut self.source {
+            Source::Whole(messages) => Ok(messages.pop_front().map_or(Heard::End, Heard::Message)),
+            Source::Stream(stream) => stream.next(line).await,
+            Source::Pair(borrowed) => {
                 let message = borrowed.get().next_message().await?;
                 Ok(message.map_or(Heard::End, Heard::Message))
             }
@@ -69,13 +127,15 @@ pub(super) enum Anew {
 }
 
 impl Resumable {
-    pub(super) fn new(messages: Messages, anew: Anew) -> Self {
+    pub(super) fn new(messages: Messages, anew: Anew, now: Instant) -> Self {
         Self {
             messages: Some(messages),
+            opened: now,
             last_id: None,
             retry: None,
             begins_anew: anew == Anew::Always,
             attempts: 0,
+            polls: 0,
         }
     }
 
@@ -86,16 +146,22 @@ impl Resumable {
         let heard = messages.next_message().await;
         if messages.last_id.is_some() && messages.last_id != self.last_id {
             self.last_id = messages.last_id.clone();
+            // It goes on, but may do so without ever saying anything.
             self.attempts = 0;
         }
         self.retry = messages.retry_ms.map(Duration::from_millis).or(self.retry);
         match heard {
             Ok(Some(message)) => {
-                self.attempts = 0;
+                (self.attempts, self.polls) = (0, 0);
                 Ok(Heard::Message(message))
             }
             Ok(None) | Err(Error::Broken { .. }) => {
                 self.messages = None;
+                let http = &line.http;
+                if http.env.now().since(self.opened) >= http.limits.retry_max {
+                    // It was quiet, but it was there: proxies cut such streams.
+                    self.attempts = 0;
+                }
                 self.resume(line).await
             }
             Err(error) => Err(error),
@@ -106,29 +172,25 @@ impl Resumable {
     async fn resume(&mut self, line: &Line) -> Result<Heard, Error> {
         let limits = &line.http.limits;
         if self.last_id.is_none() && !self.begins_anew {
-            return Err(broken("the stream broke before it could be taken up again"));
+            return Err(lost("the stream broke before it could be taken up again"));
         }
-        while self.attempts < limits.resumptions_max {
+        while self.attempts < limits.resumptions_max && self.polls < limits.polls_max {
             line.http
                 .env
                 .sleep(limits.pause(self.retry, self.attempts))
                 .await;
             self.attempts += 1;
+            self.polls += 1;
             match line.get(self.last_id.as_deref()).await {
                 Ok(messages) => {
                     self.messages = Some(messages);
+                    self.opened = line.http.env.now();
                     return Ok(Heard::Resumed);
                 }
                 Err(error) if error.may_pass() => {}
                 Err(error) => return Err(error),
             }
         }
-        Err(broken("the stream could not be taken up again"))
-    }
-}
-
-fn broken(reason: &str) -> Error {
-    Error::Broken {
-        reason: reason.to_owned(),
+        Err(lost("the stream could not be taken up again"))
     }
 }

@@ -26,7 +26,7 @@ impl Legacy {
         let Ok(task) = member(&created, "task") else {
             return Ok(created);
         };
-        let Some(task_id) = json::text(&task, "taskId") else {
+        let Some(task_id) = json::text_member(&task, "taskId") else {
             return protocol("a task without id");
         };
         tokio::select! {
@@ -35,7 +35,9 @@ impl Legacy {
                 let params = task_params(&task_id);
                 let id = self.next_id();
                 // It may have ended meanwhile; then there is nothing to cancel ([CAN-4]).
-                let _ = self.converse(&id, "tasks/cancel", params, &mut news::Deaf).await;
+                let mut deaf = news::Deaf;
+                let said = self.converse(&id, "tasks/cancel", params, &mut deaf);
+                self.line.http.goodbye(said).await;
                 Err(Error::Stopped)
             }
             result = self.follow(&task_id, task, host) => result,
@@ -50,7 +52,7 @@ impl Legacy {
         let mut last = None;
         loop {
             tell(&view, &mut last, host);
-            let wait: Duration = match json::text(&view, "status").as_deref() {
+            let wait: Duration = match json::text_member(&view, "status").as_deref() {
                 Some("working") => poll(&view, "pollInterval", limits),
                 Some("cancelled") => return Err(Error::TaskCancelled),
                 Some("input_required" | "completed" | "failed") => {
@@ -75,10 +77,7 @@ impl Legacy {
         loop {
             let id = self.next_id();
             match self.converse(&id, method, task_params(task_id), host).await {
-                Err(error) if error.may_pass() && attempts < http.limits.resumptions_max => {
-                    http.env.sleep(http.limits.pause(None, attempts)).await;
-                    attempts += 1;
-                }
+                Err(error) if http.tries_again(&error, &mut attempts).await => {}
                 Ok(result) if attempts > 0 => {
                     host.notice(Notice::Resumed);
                     return Ok(result);

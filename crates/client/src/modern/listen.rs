@@ -64,7 +64,11 @@ impl Modern {
         loop {
             match messages.next_message().await {
                 Ok(Some(Message::Response { result, .. })) => {
-                    return result.map(|_| ()).map_err(Error::Rpc);
+                    result.map_err(Error::Rpc)?;
+                    return match is_heard {
+                        true => Ok(()),
+                        false => protocol("a listen ended that was not acknowledged"),
+                    };
                 }
                 Ok(Some(Message::Request { .. })) => return protocol("a request on a listen"),
                 Ok(Some(Message::Notification { method, params })) => {

@@ -24,7 +24,7 @@ enum Round {
 }
 
 impl Modern {
-    /// Asks and answers until there is a result, within the bound on rounds.
+    /// Asks and answers until there is a result, within the bounds on rounds and on coming again.
     pub(super) async fn rounds(
         &self,
         request: &Request,
@@ -33,7 +33,9 @@ impl Modern {
         let headers = request.param_mirrors();
         let params = request.params();
         let mut now = params.clone();
-        for _ in 0..self.http.limits.rounds_max {
+        let limits = &self.http.limits;
+        let (mut rounds, mut polls) = (0, 0);
+        loop {
             let result = self
                 .exchange(request.method(), &now, &headers, host)
                 .await?;
@@ -41,16 +43,25 @@ impl Modern {
                 Round::Asked { requests, state } => (requests, state),
                 Round::Last(ended) => return Ok(ended),
             };
-            let answers = self.answers(&requests, host).await?;
-            let state = state.map(|state| ("requestState", state));
-            let answers = (!is_empty(&requests)).then_some(("inputResponses", answers));
-            if answers.is_none() {
-                // A state alone means "come again": not at once ([MR-9]).
-                self.http.env.sleep(self.http.limits.poll).await;
+            let answers = match is_empty(&requests) {
+                // A state alone means "come again": no question, and not at once ([MR-9]).
+                true => {
+                    polls += 1;
+                    self.http.env.sleep(limits.poll).await;
+                    None
+                }
+                false if rounds == limits.rounds_max => return protocol("it asks without end"),
+                false => {
+                    rounds += 1;
+                    Some(("inputResponses", self.answers(&requests, host).await?))
+                }
+            };
+            if polls > limits.polls_max {
+                return protocol("it wants us to come again without end");
             }
+            let state = state.map(|state| ("requestState", state));
             now = json::extended(&params, answers.into_iter().chain(state));
         }
-        protocol("it asks without end")
     }
 
     /// The answers to questions by their keys. What cannot be answered ends the request, because
@@ -58,7 +69,7 @@ impl Modern {
     pub(super) async fn answers(&self, requests: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
         let mut answers = Vec::new();
         for (key, request) in requests.members() {
-            let method = json::text(&request, "method").unwrap_or_default();
+            let method = json::text_member(&request, "method").unwrap_or_default();
             let params = request.get("params").unwrap_or_default();
             let Some(ask) = Ask::read(&method, &params)? else {
                 return protocol(format!("it asks {method}, which is no question"));
@@ -81,7 +92,7 @@ fn is_empty(object: &Raw) -> bool {
 }
 
 fn read(result: Raw) -> Result<Round, Error> {
-    match json::text(&result, "resultType").as_deref() {
+    match json::text_member(&result, "resultType").as_deref() {
         // Servers of the first days leave it out.
         None | Some("complete") => Ok(Round::Last(Ended::Complete(result))),
         Some("task") => Ok(Round::Last(Ended::Task(result))),

@@ -16,7 +16,7 @@ use crate::{
 impl Modern {
     /// Follows a task to its result. Stopping or not answering cancels it.
     pub(super) async fn follow(&self, created: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
-        let Some(id) = json::text(created, "taskId") else {
+        let Some(id) = json::text_member(created, "taskId") else {
             return protocol("a task without id");
         };
         let followed = tokio::select! {
@@ -27,9 +27,9 @@ impl Modern {
         if let Err(Error::Stopped | Error::Unanswered(_)) = followed {
             // It may have ended meanwhile; then there is nothing to cancel.
             let params = task_params(&id, None);
-            let _ = self
-                .exchange("tasks/cancel", &params, &[], &mut news::Deaf)
-                .await;
+            let mut deaf = news::Deaf;
+            let said = self.exchange("tasks/cancel", &params, &[], &mut deaf);
+            self.http.goodbye(said).await;
         }
         followed
     }
@@ -40,16 +40,23 @@ impl Modern {
         tell(created, &mut last, host);
         let mut wait = poll(created, "pollIntervalMs", limits);
         let mut answered = BTreeSet::new();
+        let mut rounds = 0;
         loop {
             self.http.env.sleep(wait).await;
-            let view = self.get_task(id, host).await?;
+            let view = self
+                .again("tasks/get", &task_params(id, None), host)
+                .await?;
             tell(&view, &mut last, host);
             wait = poll(&view, "pollIntervalMs", limits);
-            match json::text(&view, "status").as_deref() {
+            match json::text_member(&view, "status").as_deref() {
                 Some("working") => {}
                 Some("input_required") => {
                     if self.update(id, &view, &mut answered, host).await? {
                         wait = Duration::ZERO;
+                        rounds += 1;
+                    }
+                    if rounds > limits.rounds_max {
+                        return protocol("it asks without end");
                     }
                 }
                 Some("completed") => return view.get("result").ok_or_else(no_result),
@@ -63,19 +70,12 @@ impl Modern {
         }
     }
 
-    /// One look. It changes nothing, so one that does not arrive is made again.
-    async fn get_task(&self, id: &str, host: &mut dyn Host) -> Result<Raw, Error> {
-        let params = task_params(id, None);
+    /// A request that may be made twice, until it arrives.
+    async fn again(&self, method: &str, params: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
         let mut attempts = 0;
         loop {
-            match self.exchange("tasks/get", &params, &[], host).await {
-                Err(error) if error.may_pass() && attempts < self.http.limits.resumptions_max => {
-                    self.http
-                        .env
-                        .sleep(self.http.limits.pause(None, attempts))
-                        .await;
-                    attempts += 1;
-                }
+            match self.exchange(method, params, &[], host).await {
+                Err(error) if self.http.tries_again(&error, &mut attempts).await => {}
                 Ok(view) if attempts > 0 => {
                     host.notice(Notice::Resumed);
                     return Ok(view);
@@ -104,7 +104,8 @@ impl Modern {
         let new = json::object(new);
         let answers = self.answers(&new, host).await?;
         let params = task_params(id, Some(("inputResponses", answers)));
-        self.exchange("tasks/update", &params, &[], host).await?;
+        // A key that was answered already is passed over, so it may be said twice ([TK-6]).
+        self.again("tasks/update", &params, host).await?;
         Ok(true)
     }
 }

@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ostler_client::{Ask, Client, EraChoice, Error, Filter, Notice};
+use ostler_client::{Client, EraChoice, Error, Filter, Notice};
 use ostler_env::Env;
 use ostler_testkit::{Replay, Seen, soon};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::world::{Ear, call, connect, error, event, form, legacy, ok, options, result, run};
+use crate::world::{Ear, call, connect, event, form, legacy, ok, options, result, run};
 
 fn done() -> Value {
     json!({"content": []})
@@ -224,25 +224,4 @@ async fn a_server_without_a_stream_of_its_own_cannot_be_listened_to() {
     let client = connect(&stub, EraChoice::Auto).await.unwrap();
     let heard = soon("an end", client.listen(&Filter::default(), &mut Ear::new())).await;
     assert!(matches!(heard, Err(Error::NotOffered(_))), "{heard:?}");
-}
-
-#[tokio::test]
-async fn a_request_that_needs_a_page_visited_is_sent_again_after_it_was() {
-    let calls = AtomicUsize::new(0);
-    let stub = legacy("2025-11-25", move |seen| {
-        let url = json!({"mode": "url", "message": "sign in", "url": "https://a.example", "elicitationId": "e"});
-        match calls.fetch_add(1, Ordering::SeqCst) {
-            0 => error(seen, 200, -32042, json!({"elicitations": [url]})),
-            _ => ok(seen, done()),
-        }
-    })
-    .await;
-    let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Legacy);
-    options.abilities.url = true;
-    let client = soon("a client", Client::connect(Env::system(), options))
-        .await
-        .unwrap();
-    let mut ear = Ear::new();
-    assert_eq!(run(&client, &call("t"), &mut ear).await.unwrap(), done());
-    assert!(matches!(&ear.asks[..], [Ask::Url { url, .. }] if url == "https://a.example"));
 }

@@ -5,6 +5,8 @@ mod world;
 mod negotiation;
 mod modern;
 mod legacy;
+mod legacy_asks;
+mod legacy_ends;
 mod pair;
 mod tasks;
 mod schemas;

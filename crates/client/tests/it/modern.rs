@@ -244,3 +244,91 @@ async fn ids_and_priming_events_of_a_confused_server_do_no_harm() {
         done("yes")
     );
 }
+
+#[tokio::test]
+async fn a_tool_whose_mirrored_arguments_break_the_rules_is_left_out() {
+    let stub = modern(|seen| {
+        let bad = json!({"properties": {"a": {"type": "number", "x-mcp-header": "A"}}});
+        let tools =
+            json!([{"name": "good", "inputSchema": {}}, {"name": "bad", "inputSchema": bad}]);
+        ok(seen, json!({"resultType": "complete", "tools": tools}))
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let mut ear = Ear::new();
+    let tools = soon("tools", client.list(ListKind::Tools, &mut ear)).await;
+    assert_eq!(tools.unwrap().len(), 1);
+    let [Notice::Dropped { tool, .. }] = &ear.notices[..] else {
+        panic!("{:?}", ear.notices);
+    };
+    assert_eq!(tool, "bad");
+}
+
+#[tokio::test]
+async fn coming_again_is_no_round_of_questions() {
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let stub = modern(
+        move |seen| match calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) {
+            20.. => ok(seen, done("yes")),
+            n => ok(
+                seen,
+                json!({"resultType": "input_required", "requestState": n.to_string()}),
+            ),
+        },
+    )
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let ended = run(&client, &call("t"), &mut Ear::new()).await;
+    assert_eq!(ended, Ok(done("yes")));
+    let endless = modern(|seen| {
+        ok(
+            seen,
+            json!({"resultType": "input_required", "requestState": "s"}),
+        )
+    })
+    .await;
+    let (mut options, _stopper) = options(endless.url("/mcp"), EraChoice::Auto);
+    options.limits.polls_max = 4;
+    let client = soon("a client", Client::connect(Env::system(), options)).await;
+    let ended = run(&client.unwrap(), &call("t"), &mut Ear::new()).await;
+    assert!(matches!(ended, Err(Error::Protocol(_))), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_listen_that_is_not_acknowledged_is_none() {
+    let stub = modern(|seen| Replay::stream(&[&event("1", &result(seen, json!({})))])).await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let (filter, mut ear) = (Filter::default(), Ear::new());
+    let heard = soon("the end", client.listen(&filter, &mut ear)).await;
+    assert!(matches!(heard, Err(Error::Protocol(_))), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_list_is_held_within_its_bounds() {
+    let stub = modern(|seen| {
+        let entries = vec![json!({"name": "x".repeat(100)}); 10];
+        let cursor = seen.json()["params"]["cursor"]
+            .as_str()
+            .unwrap_or_default()
+            .len();
+        let next = "c".repeat(cursor + 1);
+        ok(
+            seen,
+            json!({"resultType": "complete", "prompts": entries, "nextCursor": next}),
+        )
+    })
+    .await;
+    let listed = async |change: fn(&mut ostler_client::Limits)| {
+        let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Modern);
+        change(&mut options.limits);
+        let client = soon("a client", Client::connect(Env::system(), options)).await;
+        let client = client.unwrap();
+        let before = stub.seen().len();
+        let listed = soon("an end", client.list(ListKind::Prompts, &mut Ear::new())).await;
+        assert!(matches!(listed, Err(Error::Protocol(_))), "{listed:?}");
+        stub.seen().len() - before
+    };
+    assert_eq!(listed(|limits| limits.pages_max = 3).await, 3);
+    assert_eq!(listed(|limits| limits.entries_max = 15).await, 2);
+    assert_eq!(listed(|limits| limits.list_bytes_max = 3_000).await, 3);
+}

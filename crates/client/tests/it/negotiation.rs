@@ -132,6 +132,8 @@ async fn where_nothing_answers_there_is_no_endpoint() {
     let none = connect(&stub, EraChoice::Auto).await.err();
     assert_eq!(none, Some(Error::NoEndpoint { status: 404 }));
     assert_eq!(stub.abouts(), ["server/discover", "initialize", "GET"]);
+    let modern = connect(&stub, EraChoice::Modern).await.err();
+    assert_eq!(modern, Some(Error::NoEndpoint { status: 404 }));
 }
 
 #[tokio::test]
@@ -182,4 +184,23 @@ async fn a_server_that_keeps_silent_about_what_it_does_not_know_is_a_legacy_one(
         .unwrap();
     assert_eq!(client.facts().revision, Revision::V2025_11_25);
     drop(hold);
+}
+
+#[tokio::test]
+async fn a_redirection_is_said_and_not_followed() {
+    let other = Stub::start(|_| Replay::status(200)).await;
+    let elsewhere = other.url("/mcp");
+    let location = elsewhere.clone();
+    let stub = Stub::start(move |_| Replay::status(307).header("Location", &location)).await;
+    let error = connect(&stub, EraChoice::Auto).await.err();
+    let message = format!("it redirects to {elsewhere}");
+    let expected = Error::Status {
+        status: 307,
+        message,
+    };
+    assert_eq!(error, Some(expected));
+    assert!(
+        other.seen().is_empty(),
+        "the credential stays where it belongs"
+    );
 }

@@ -109,7 +109,7 @@ impl Host for Obliging {
     fn answer(&mut self, ask: Ask) -> Answering<'_> {
         let answer = match ask {
             Ask::Form { .. } => Answer::accepted(Some(Raw::from_static(r#"{"name":"Ada"}"#))),
-            Ask::Url { .. } => Answer::accepted(None),
+            Ask::Visited | Ask::Url { .. } => Answer::accepted(None),
             Ask::Sample { .. } => Answer::sampled("Paris", "a person"),
             Ask::Roots => Answer::roots(["file:///a"]),
         };

@@ -165,3 +165,44 @@ async fn a_look_that_does_not_arrive_is_made_again() {
     );
     assert!(ear.notices.contains(&Notice::Resumed));
 }
+
+#[tokio::test]
+async fn an_answer_that_does_not_arrive_is_given_again() {
+    let (updates, gets) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let stub = modern(move |seen| match seen.about().as_str() {
+        "tools/call" => ok(seen, view("working", json!({"resultType": "task"}))),
+        "tasks/update" if updates.fetch_add(1, Ordering::SeqCst) == 0 => Replay::status(502),
+        "tasks/get" if gets.fetch_add(1, Ordering::SeqCst) == 0 => ok(seen, asking()),
+        "tasks/get" => ok(seen, view("completed", json!({"result": {"content": []}}))),
+        _ => ok(seen, json!({"resultType": "complete"})),
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let mut ear = Ear::new();
+    let ended = run(&client, &call("t"), &mut ear).await;
+    assert_eq!(ended, Ok(json!({"content": []})));
+    assert_eq!(ear.asks.len(), 1, "nobody is asked twice");
+    let updated = |about: &&String| *about == "tasks/update";
+    assert_eq!(stub.abouts().iter().filter(updated).count(), 2);
+}
+
+#[tokio::test]
+async fn a_task_that_asks_without_end_is_left() {
+    let at = AtomicUsize::new(0);
+    let stub = modern(move |seen| match seen.about().as_str() {
+        "tools/call" => ok(seen, view("working", json!({"resultType": "task"}))),
+        "tasks/get" => {
+            let key = at.fetch_add(1, Ordering::SeqCst).to_string();
+            let request = json!({"method": "elicitation/create", "params": form()});
+            ok(
+                seen,
+                view("input_required", json!({"inputRequests": {key: request}})),
+            )
+        }
+        _ => ok(seen, json!({"resultType": "complete"})),
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let ended = run(&client, &call("t"), &mut Ear::new()).await;
+    assert!(matches!(ended, Err(Error::Protocol(_))), "{ended:?}");
+}

@@ -61,6 +61,7 @@ pub fn options(url: String, choice: EraChoice) -> (Options, Stopper) {
         limits: Limits {
             message_bytes_max: 64 << 10,
             retry: ms(1),
+            retry_min: ms(1),
             poll: ms(1),
             resumptions_max: 3,
             ..Limits::default()

@@ -15,7 +15,8 @@ Exit status:
   3  refused: credential or permission     8  not done in time
   4  no such server, tool, prompt, ...   130  interrupted
 
-A bearer token comes from the environment variable OSTLER_TOKEN or from --token-file.";
+A bearer token comes from --token-file, else from the environment variable OSTLER_TOKEN. It is sent to
+whatever --url names, so set the variable only where every --url is the server the token is for.";
 
 #[derive(Debug, Subcommand)]
 pub enum ClientCommand {
@@ -44,7 +45,7 @@ pub enum ClientCommand {
 
 /// Which server, and how to talk to it.
 #[derive(Debug, Clone, Args)]
-pub struct Server {
+pub struct Remote {
     /// The server, for instance http://127.0.0.1:8080/mcp
     #[arg(long, value_name = "URL")]
     pub url: String,
@@ -63,7 +64,8 @@ pub struct Server {
     /// Write one JSON value per line, for scripts.
     #[arg(long)]
     pub json: bool,
-    /// Give up after so many seconds; 0 for never. Default: 300, and never at a terminal.
+    /// Give up after so many seconds; 0 for never. Default: 300; never for listen, nor where a person at
+    /// the terminal may be asked.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
 }
@@ -109,7 +111,7 @@ pub struct List {
     #[arg(value_enum)]
     pub kind: Option<Kind>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -131,7 +133,7 @@ pub struct Call {
     #[arg(long, value_name = "JSON")]
     pub args: Option<String>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
     #[command(flatten)]
     pub asks: Asks,
 }
@@ -141,7 +143,7 @@ pub struct Read {
     /// The resource.
     pub uri: String,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
     #[command(flatten)]
     pub asks: Asks,
 }
@@ -154,7 +156,7 @@ pub struct Get {
     #[arg(value_name = "KEY=VALUE", value_parser = pair)]
     pub arguments: Vec<(String, String)>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
     #[command(flatten)]
     pub asks: Asks,
 }
@@ -174,7 +176,7 @@ pub struct Complete {
     #[arg(long = "with", value_name = "KEY=VALUE", value_parser = pair)]
     pub settled: Vec<(String, String)>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -186,20 +188,21 @@ pub struct Listen {
     #[arg(long, value_name = "N")]
     pub count: Option<u64>,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
 }
 
 #[derive(Debug, Clone, Args)]
 pub struct Doctor {
-    /// How long to wait for a keep-alive on a quiet stream, in seconds.
+    /// How long to wait for a keep-alive on a quiet stream, in seconds; any answer gets as long, 10 s
+    /// at most.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub patience: u64,
     #[command(flatten)]
-    pub server: Server,
+    pub server: Remote,
 }
 
 impl ClientCommand {
-    pub fn server(&self) -> &Server {
+    pub fn server(&self) -> &Remote {
         match self {
             ClientCommand::List(List { server, .. })
             | ClientCommand::Call(Call { server, .. })
@@ -225,7 +228,7 @@ impl ClientCommand {
     }
 }
 
-impl Server {
+impl Remote {
     pub fn choice(&self) -> EraChoice {
         match (self.revision, self.era) {
             (Some(revision), _) => EraChoice::Only(revision),

@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use super::output::{self, Output};
 
 const CELLS: usize = 24;
-const MESSAGE_CHARS_MAX: usize = 60;
+/// With the bar before it within 80 columns.
+const MESSAGE_CHARS_MAX: usize = 44;
 
 pub struct Bar {
     is_on: bool,

@@ -2,7 +2,9 @@
 
 use std::io::Read as _;
 
-use ostler_client::{Client, Filter, ListKind, Options, Request, Stopper, object, parse};
+use ostler_client::{
+    Client, Filter, ListKind, Options, Request, Stopper, object, parse, text_member,
+};
 use ostler_env::Env;
 use ostler_protocol::Raw;
 
@@ -48,9 +50,11 @@ async fn work(command: &ClientCommand, client: &Client, mut bench: Bench) -> Res
         ClientCommand::Doctor(_) => Ok(Exit::Done),
     };
     bench.desk.clear();
-    match bench.desk.unanswered.take() {
-        Some(ask) => Err(Failure::new(Exit::Unanswered, ask)),
-        None => exit,
+    match (exit, bench.desk.unanswered.take()) {
+        // Whoever ended it knows why it has no result.
+        (Err(failure), Some(_)) if failure.exit == Exit::Interrupted => Err(failure),
+        (_, Some(ask)) => Err(Failure::new(Exit::Unanswered, ask)),
+        (exit, None) => exit,
     }
 }
 
@@ -114,7 +118,7 @@ async fn call(arguments: &Call, client: &Client, bench: &mut Bench) -> Result<Ex
     let tool = entry(ListKind::Tools, &arguments.tool, client, &mut bench.desk).await?;
     let schema = tool.get("inputSchema").unwrap_or_default();
     let given = match arguments.args.as_deref() {
-        Some(text) => whole(text)?,
+        Some(text) => whole(text, bench).await?,
         None => typed::arguments(&schema, &arguments.arguments)?,
     };
     let request = Request::Call {
@@ -132,21 +136,39 @@ async fn call(arguments: &Call, client: &Client, bench: &mut Bench) -> Result<Ex
 }
 
 /// All arguments of a call, given as JSON or on standard input.
-fn whole(text: &str) -> Result<Raw, Failure> {
-    let mut read = String::new();
+async fn whole(text: &str, bench: &Bench) -> Result<Raw, Failure> {
     let text = match text {
-        "-" => {
-            let input = std::io::stdin().read_to_string(&mut read);
-            input.map_err(|why| Failure::wrong_use(format!("standard input: {why}")))?;
-            read.as_str()
-        }
-        text => text,
+        "-" => standard_input(bench).await?,
+        text => text.to_owned(),
     };
-    match parse(text) {
+    match parse(&text) {
         Ok(arguments) if arguments.is_object() => Ok(arguments),
         Ok(_) => Err(Failure::wrong_use("--args must be a JSON object")),
         Err(why) => Err(Failure::wrong_use(format!("--args is not JSON: {why}"))),
     }
+}
+
+/// All of it, read by a thread of its own: whoever should write it may never do.
+async fn standard_input(bench: &Bench) -> Result<String, Failure> {
+    let bytes_max = bench.options.limits.message_bytes_max as u64;
+    let reading = bench.env.spawn_blocking("ostler.input", move || {
+        let mut text = String::new();
+        let read = std::io::stdin()
+            .take(bytes_max + 1)
+            .read_to_string(&mut text)?;
+        match read as u64 > bytes_max {
+            true => Err(std::io::Error::other(format!(
+                "more than {bytes_max} bytes"
+            ))),
+            false => Ok(text),
+        }
+    });
+    let read = tokio::select! {
+        biased;
+        () = bench.options.stop.wait() => return Err(ostler_client::Error::Stopped.into()),
+        read = reading => read.unwrap_or_else(|why| Err(std::io::Error::other(why))),
+    };
+    read.map_err(|why| Failure::wrong_use(format!("standard input: {why}")))
 }
 
 /// The entry of this name; a server would not say as clearly that there is none.
@@ -157,7 +179,7 @@ async fn entry(
     desk: &mut Desk,
 ) -> Result<Raw, Failure> {
     let entries = client.list(kind, desk).await?;
-    let is_it = |entry: &&Raw| show::member(entry, "name").as_deref() == Some(name);
+    let is_it = |entry: &&Raw| text_member(entry, "name").as_deref() == Some(name);
     let found = entries.iter().find(is_it).cloned();
     found.ok_or_else(|| {
         let what = singular(kind);
@@ -173,7 +195,10 @@ async fn read(arguments: &Read, client: &Client, bench: &mut Bench) -> Result<Ex
     };
     let result = client.run(&request, &mut bench.desk).await?;
     bench.desk.clear();
-    finish(bench.output, &result, show::resource);
+    match bench.output.is_json() {
+        true => bench.output.event("result", [("result", result)]),
+        false => show::resource(bench.output, &result)?,
+    }
     Ok(Exit::Done)
 }
 
@@ -189,7 +214,7 @@ async fn get(arguments: &Get, client: &Client, bench: &mut Bench) -> Result<Exit
     let wanted = prompt.get("arguments").unwrap_or_default();
     for argument in wanted.elements() {
         let is_required = argument.get("required").and_then(|r| r.boolean()) == Some(true);
-        let name = show::member(&argument, "name").unwrap_or_default();
+        let name = text_member(&argument, "name").unwrap_or_default();
         if is_required && given.get(&name).is_none() {
             let takes = show::prompt_arguments(&prompt);
             let failure = Failure::wrong_use(format!("missing: {name}"));

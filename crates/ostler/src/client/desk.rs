@@ -5,6 +5,7 @@ use std::{
     io::{self, BufReader, IsTerminal},
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use ostler_client::{Abilities, Answer, Answering, Ask, Host, Notice, Stopper};
@@ -17,7 +18,7 @@ use super::{
     dialog::{Consent, Dialog, Filled},
     exit::Failure,
     form::Form,
-    output::{Output, clean},
+    output::{Output, flat},
     tell,
 };
 
@@ -41,6 +42,8 @@ struct Enough {
     stopper: Stopper,
 }
 
+/// How long handing over a page may take.
+const OPENING: Duration = Duration::from_secs(2);
 /// The name that a person goes by where a model is expected.
 const PERSON: &str = "a person at a terminal";
 
@@ -99,7 +102,10 @@ impl Desk {
         let form = Form::read(schema);
         let filled = form.fill(&self.given);
         let problem = match (filled, &mut self.dialog) {
-            (Some(Ok(content)), _) => return Answer::accepted(Some(content)),
+            (Some(Ok(content)), _) => {
+                self.tell_sent(message, &content);
+                return Answer::accepted(Some(content));
+            }
             (_, Some(dialog)) => {
                 return match dialog.fill(message, &form, &self.given).await {
                     Filled::Accepted(content) => Answer::accepted(Some(content)),
@@ -117,7 +123,7 @@ impl Desk {
                 format!("give --answer for {}", names.join(", "))
             }
         };
-        self.unanswered = Some(format!("the server asked {:?}: {problem}", clean(message)));
+        self.unanswered = Some(format!("the server asked {:?}: {problem}", flat(message)));
         Answer::declined()
     }
 
@@ -133,6 +139,16 @@ impl Desk {
             Consent::Given => Answer::accepted(None),
             Consent::Declined => Answer::declined(),
             Consent::Cancelled => Answer::cancelled(),
+        }
+    }
+
+    async fn visited(&mut self) -> Answer {
+        let Some(dialog) = &mut self.dialog else {
+            return Answer::cancelled();
+        };
+        match dialog.visited().await {
+            true => Answer::accepted(None),
+            false => Answer::cancelled(),
         }
     }
 
@@ -152,9 +168,11 @@ impl Desk {
         let started = self
             .env
             .spawn_blocking("ostler.open", move || command.status());
-        match started.await {
-            Ok(Ok(status)) if status.success() => {}
-            _ => self
+        // Some of them run as long as the page does; the server waits for the answer.
+        match self.env.until(self.env.now() + OPENING, started).await {
+            None => {}
+            Some(Ok(Ok(status))) if status.success() => {}
+            Some(_) => self
                 .output
                 .tell("  it could not be opened here; please visit it yourself"),
         }
@@ -167,6 +185,15 @@ impl Desk {
         match dialog.sample(params).await {
             Some(text) => Answer::sampled(&text, PERSON),
             None => Answer::Refused,
+        }
+    }
+
+    /// What nobody typed is said before it goes out.
+    fn tell_sent(&self, message: &str, content: &Raw) {
+        if !self.output.is_json() {
+            let (message, content) = (flat(message), flat(content.as_str()));
+            self.output.tell(&format!("[asked] {message}"));
+            self.output.tell(&format!("[answered] {content}"));
         }
     }
 
@@ -226,6 +253,7 @@ impl Host for Desk {
             let answer = match &ask {
                 Ask::Form { message, schema } => self.form(message, schema).await,
                 Ask::Url { message, url } => self.url(message, url).await,
+                Ask::Visited => self.visited().await,
                 Ask::Sample { params } => self.sample(params).await,
                 Ask::Roots => Answer::roots(self.roots.iter().map(String::as_str)),
             };

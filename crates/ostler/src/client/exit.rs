@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ostler_client::Error;
+use ostler_client::{Error, code};
 use ostler_protocol::Raw;
 
 /// How a command ended.
@@ -83,12 +83,6 @@ impl From<Error> for Failure {
     }
 }
 
-const RESOURCE_NOT_FOUND: i64 = -32002;
-const INVALID_PARAMS: i64 = -32602;
-const MISSING_CAPABILITY: i64 = -32021;
-/// The legacy way to say that a web page must be visited first.
-const URL_NEEDED: i64 = -32042;
-
 fn exit_of(error: &Error) -> Exit {
     match error {
         Error::Url { .. } | Error::Header { .. } => Exit::WrongUse,
@@ -96,10 +90,9 @@ fn exit_of(error: &Error) -> Exit {
         Error::Refused { .. } => Exit::Refused,
         Error::NoEndpoint { .. } | Error::NotOffered(_) => Exit::NotFound,
         Error::Rpc(rpc) => match rpc.code {
-            RESOURCE_NOT_FOUND => Exit::NotFound,
-            // The modern way to say that there is no such resource.
-            INVALID_PARAMS if names_uri(rpc.data.as_ref()) => Exit::NotFound,
-            MISSING_CAPABILITY | URL_NEEDED => Exit::Unanswered,
+            code::RESOURCE_NOT_FOUND => Exit::NotFound,
+            code::INVALID_PARAMS if names_uri(rpc.data.as_ref()) => Exit::NotFound,
+            code::MISSING_CAPABILITY | code::URL_NEEDED => Exit::Unanswered,
             _ => Exit::ServerFailed,
         },
         Error::Unanswered(_) => Exit::Unanswered,
@@ -130,7 +123,7 @@ fn advice(error: &Error) -> Option<&'static str> {
         Error::Connect { .. } => Some("ostler doctor --url URL looks at every step"),
         Error::Broken { .. } => Some("it may have been done; look before you do it again"),
         Error::Busy { .. } => Some("try again in a while"),
-        Error::Rpc(rpc) if matches!(rpc.code, MISSING_CAPABILITY | URL_NEEDED) => Some(
+        Error::Rpc(rpc) if matches!(rpc.code, code::MISSING_CAPABILITY | code::URL_NEEDED) => Some(
             "it needs to ask: run it at a terminal, or answer in advance with --answer and --root",
         ),
         _ => None,

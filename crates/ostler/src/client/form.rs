@@ -1,6 +1,6 @@
 //! Forms of elicitations: what may be typed into each field.
 
-use ostler_client::{object, parse};
+use ostler_client::{object, parse, text_member};
 use ostler_protocol::{Raw, json::Kind as JsonKind};
 
 use super::typed;
@@ -57,9 +57,11 @@ impl Form {
         let properties = schema.get("properties").unwrap_or_default();
         let fields = properties.members().map(|(name, property)| Field {
             is_required: required.iter().any(|known| *known == name),
-            title: text(&property, "title"),
-            description: text(&property, "description"),
-            default: property.get("default"),
+            title: text_member(&property, "title"),
+            description: text_member(&property, "description"),
+            // One that the form itself would refuse is none.
+            default: (property.get("default"))
+                .and_then(|default| Kind::read(&property).parse(&as_typed(&default))),
             kind: Kind::read(&property),
             name: name.into_owned(),
         });
@@ -200,7 +202,7 @@ impl Kind {
     fn read(property: &Raw) -> Kind {
         let number = |name: &str| property.get(name)?.to::<f64>().ok();
         let count = |name: &str| property.get(name)?.to::<u64>().ok();
-        let kind = text(property, "type");
+        let kind = text_member(property, "type");
         match (kind.as_deref(), choices(property)) {
             (Some("array"), _) => {
                 let items = property.get("items").unwrap_or_default();
@@ -217,7 +219,7 @@ impl Kind {
             (Some("string"), None) => Kind::Text {
                 length_min: count("minLength").unwrap_or(0),
                 length_max: count("maxLength").unwrap_or(u64::MAX),
-                format: text(property, "format"),
+                format: text_member(property, "format"),
             },
             (Some(kind @ ("number" | "integer")), None) => Kind::Number {
                 is_whole: kind == "integer",
@@ -267,13 +269,21 @@ impl Kind {
     }
 }
 
+/// A value as a script would type it.
+fn as_typed(value: &Raw) -> String {
+    match value.text() {
+        Some(text) => text.into_owned(),
+        None => value.to_string(),
+    }
+}
+
 /// Plain, titled and old-style titled enums.
 fn choices(schema: &Raw) -> Option<Vec<Choice>> {
     let titled = schema.get("oneOf").or_else(|| schema.get("anyOf"));
     if let Some(titled) = titled {
         let choice = |one: Raw| {
-            let value = text(&one, "const")?;
-            let title = text(&one, "title").unwrap_or_else(|| value.clone());
+            let value = text_member(&one, "const")?;
+            let title = text_member(&one, "title").unwrap_or_else(|| value.clone());
             Some(Choice { value, title })
         };
         return titled.elements().map(choice).collect();
@@ -361,10 +371,6 @@ fn range(min: f64, max: f64, what: &str) -> String {
         (false, true) => format!(", at most {max}{what}"),
         (false, false) => String::new(),
     }
-}
-
-fn text(object: &Raw, name: &str) -> Option<String> {
-    Some(object.get(name)?.text()?.into_owned())
 }
 
 #[cfg(test)]

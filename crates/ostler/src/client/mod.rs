@@ -7,6 +7,7 @@
 pub mod args;
 mod exit;
 mod output;
+mod address;
 mod typed;
 mod form;
 mod dialog;
@@ -25,7 +26,7 @@ use ostler_env::Env;
 use ostler_types::Secret;
 
 use self::{
-    args::{Asks, ClientCommand, Server},
+    args::{Asks, ClientCommand, Remote},
     commands::Bench,
     desk::Desk,
     exit::{Exit, Failure},
@@ -81,7 +82,7 @@ async fn perform(command: ClientCommand, output: Output) -> Result<Exit, Failure
     watch::watched(env, work, stopper, timeout).await
 }
 
-fn endpoint(server: &Server) -> Result<Endpoint, Failure> {
+fn endpoint(server: &Remote) -> Result<Endpoint, Failure> {
     Ok(Endpoint {
         url: server.url.clone(),
         token: token(server.token_file.as_deref())?,

@@ -1,11 +1,12 @@
 //! Results for people.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ostler_client::{Facts, ListKind};
+use ostler_client::{Facts, ListKind, text_member};
 use ostler_protocol::Raw;
 
 use super::{
-    output::{Output, clean, line},
+    exit::{Exit, Failure},
+    output::{Output, flat, line},
     tell::word,
     typed,
 };
@@ -15,7 +16,7 @@ const TEXT_CHARS_MAX: usize = 100;
 
 /// Who the server is, in one line.
 pub fn server(facts: &Facts) -> String {
-    let text = |name: &str| member(&facts.info, name);
+    let text = |name: &str| text_member(&facts.info, name);
     let name = text("title").or_else(|| text("name"));
     let name = name.unwrap_or_else(|| "a server without name".to_owned());
     let version = text("version").map(|v| format!(" {v}")).unwrap_or_default();
@@ -47,7 +48,7 @@ pub fn list(output: Output, kind: ListKind, entries: &[Raw]) {
 
 /// What an entry is called by, and what it is.
 fn row(kind: ListKind, entry: &Raw) -> (String, String) {
-    let text = |name: &str| member(entry, name);
+    let text = |name: &str| text_member(entry, name);
     let said = text("description").or_else(|| text("title"));
     let said = line(&said.unwrap_or_default(), TEXT_CHARS_MAX);
     let name = match kind {
@@ -69,14 +70,14 @@ fn row(kind: ListKind, entry: &Raw) -> (String, String) {
         ListKind::Resources => text("uri").unwrap_or_default(),
         ListKind::Templates => text("uriTemplate").unwrap_or_default(),
     };
-    (clean(&name), said)
+    (flat(&name), said)
 }
 
 /// The arguments of a prompt in a few words.
 pub fn prompt_arguments(prompt: &Raw) -> String {
     let arguments = prompt.get("arguments").unwrap_or_default();
     let shown = arguments.elements().filter_map(|argument| {
-        let name = member(&argument, "name")?;
+        let name = text_member(&argument, "name")?;
         let is_required = argument.get("required").and_then(|r| r.boolean()) == Some(true);
         Some(if is_required {
             name
@@ -108,37 +109,42 @@ pub fn prompt(output: Output, result: &Raw) {
         if at > 0 {
             output.out("");
         }
-        let role = member(&message, "role").unwrap_or_default();
+        let role = text_member(&message, "role").unwrap_or_default();
         let content = message.get("content").unwrap_or_default();
         let text = output.shown(&content_block(&content));
-        output.out(&format!("{}\n{text}", output.heading(&clean(&role))));
+        output.out(&format!("{}\n{text}", output.heading(&flat(&role))));
     }
 }
 
 /// The contents of a resource: text as it is, bytes where no terminal would show them.
-pub fn resource(output: Output, result: &Raw) {
+pub fn resource(output: Output, result: &Raw) -> Result<(), Failure> {
     let contents = result.get("contents").unwrap_or_default();
     for content in contents.elements() {
-        match (member(&content, "text"), member(&content, "blob")) {
+        match (text_member(&content, "text"), text_member(&content, "blob")) {
             (Some(text), _) => output.out(&output.shown(&text)),
-            (None, Some(blob)) => binary(output, &content, &blob),
+            (None, Some(blob)) => binary(output, &content, &blob)?,
             (None, None) => {}
         }
     }
+    Ok(())
 }
 
-fn binary(output: Output, content: &Raw, blob: &str) {
+fn binary(output: Output, content: &Raw, blob: &str) -> Result<(), Failure> {
     match STANDARD.decode(blob) {
         Ok(bytes) if !output.out_is_terminal => output.bytes(&bytes),
         Ok(bytes) => {
-            let kind = member(content, "mimeType").unwrap_or_else(|| "binary".to_owned());
-            output.out(&clean(&format!(
+            let kind = text_member(content, "mimeType").unwrap_or_else(|| "binary".to_owned());
+            output.out(&flat(&format!(
                 "[{kind}, {} bytes; redirect it into a file]",
                 bytes.len()
             )));
         }
-        Err(_) => output.tell("the server sent a blob that is not base64"),
+        Err(_) => {
+            let said = "the server sent a blob that is not base64";
+            return Err(Failure::new(Exit::ServerFailed, said));
+        }
     }
+    Ok(())
 }
 
 /// The proposals for an argument.
@@ -155,7 +161,7 @@ pub fn completion(output: Output, result: &Raw) {
 
 /// A block of content as text.
 fn content_block(block: &Raw) -> String {
-    let text = |name: &str| member(block, name);
+    let text = |name: &str| text_member(block, name);
     let kind = text("type").unwrap_or_default();
     match kind.as_str() {
         "text" => text("text").unwrap_or_default(),
@@ -166,8 +172,8 @@ fn content_block(block: &Raw) -> String {
         }
         "resource" => {
             let resource = block.get("resource").unwrap_or_default();
-            let uri = member(&resource, "uri").unwrap_or_default();
-            match member(&resource, "text") {
+            let uri = text_member(&resource, "uri").unwrap_or_default();
+            match text_member(&resource, "text") {
                 Some(text) => format!("[resource {uri}]\n{text}"),
                 None => format!("[resource {uri}]"),
             }
@@ -175,10 +181,6 @@ fn content_block(block: &Raw) -> String {
         "resource_link" => format!("[link {}]", text("uri").unwrap_or_default()),
         _ => format!("[{kind}]"),
     }
-}
-
-pub fn member(object: &Raw, name: &str) -> Option<String> {
-    Some(object.get(name)?.text()?.into_owned())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use ostler_client::{ListKind, Notice};
 use ostler_protocol::{Raw, json::Kind};
 
-use super::output::{Output, clean};
+use super::output::{Output, flat, indented};
 
 /// Everything but progress, in words.
 pub fn text(output: Output, notice: &Notice) {
@@ -22,7 +22,7 @@ pub fn text(output: Output, notice: &Notice) {
                 .as_deref()
                 .map(|who| format!(" {who}:"))
                 .unwrap_or_default();
-            output.tell(&clean(&format!("[{level}]{who} {said}")));
+            output.tell(&indented(&format!("[{level}]{who} {said}")));
         }
         Notice::Task {
             id,
@@ -33,10 +33,14 @@ pub fn text(output: Output, notice: &Notice) {
                 .as_deref()
                 .map(|m| format!(": {m}"))
                 .unwrap_or_default();
-            output.tell(&clean(&format!("[task {id}] {status}{message}")));
+            output.tell(&indented(&format!("[task {id}] {status}{message}")));
+        }
+        Notice::Dropped { tool, reason } => {
+            let said = format!("the tool {tool:?} breaks the rules and is left out: {reason}");
+            output.tell(&flat(&format!("careful: {said}")));
         }
         Notice::Changed(kind) => output.out(&format!("changed: the list of {}", word(*kind))),
-        Notice::Updated { uri } => output.out(&format!("updated: {}", clean(uri))),
+        Notice::Updated { uri } => output.out(&format!("updated: {}", flat(uri))),
         Notice::Listening => output.tell("listening; Ctrl-C ends it"),
         Notice::Resumed => output.tell("[the connection broke off and was taken up again]"),
     }
@@ -85,6 +89,9 @@ pub fn json(output: Output, notice: &Notice) {
                 ("message", optional(message)),
             ],
         ),
+        Notice::Dropped { tool, reason } => {
+            output.event("dropped", [("tool", text(tool)), ("reason", text(reason))]);
+        }
         Notice::Changed(kind) => output.event("changed", [("list", text(word(*kind)))]),
         Notice::Updated { uri } => output.event("updated", [("uri", text(uri))]),
         Notice::Listening => output.event("listening", []),

@@ -1,4 +1,4 @@
-//! Ending a command from outside: Ctrl-C and the time limit. The server hears of both.
+//! Ending a command from outside: Ctrl-C, SIGTERM and the time limit. The server hears of both.
 
 use std::{pin::pin, time::Duration};
 
@@ -8,8 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::exit::{Exit, Failure};
 
-/// How long goodbyes may take.
-const GRACE: Duration = Duration::from_secs(3);
+/// How long goodbyes may take: one for the request, one for the session.
+const GRACE: Duration = Duration::from_secs(5);
 /// The furthest a timer is set.
 const FAR: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -20,8 +20,11 @@ pub async fn watched(
     stopper: Stopper,
     timeout: Option<Duration>,
 ) -> Result<Exit, Failure> {
-    let mut interrupts = signal(SignalKind::interrupt())
-        .map_err(|why| Failure::new(Exit::WrongUse, format!("no signals here: {why}")))?;
+    let signals = |kind| {
+        signal(kind).map_err(|why| Failure::new(Exit::WrongUse, format!("no signals here: {why}")))
+    };
+    let mut interrupts = signals(SignalKind::interrupt())?;
+    let mut terminations = signals(SignalKind::terminate())?;
     let mut work = pin!(work);
     let mut timer = env.deadline_sleep(env.now() + timeout.unwrap_or(FAR));
     let mut ending = None;
@@ -33,6 +36,7 @@ pub async fn watched(
                 (done, _) => done,
             },
             _ = interrupts.recv() => Failure::new(Exit::Interrupted, "interrupted"),
+            _ = terminations.recv() => Failure::new(Exit::Interrupted, "terminated"),
             () = &mut timer => {
                 let seconds = timeout.unwrap_or(FAR).as_secs();
                 Failure::new(Exit::Late, format!("not done within {seconds} s"))

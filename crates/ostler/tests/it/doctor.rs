@@ -75,3 +75,43 @@ async fn a_server_that_lets_every_page_in_fails() {
         ("fail".into(), "fail".into())
     );
 }
+
+#[tokio::test]
+async fn a_server_that_keeps_silent_is_a_finding() {
+    let patience = ["doctor", "--json", "--patience", "1"];
+    let stub = Stub::start(|_| Replay::silence()).await;
+    let ran = run(&stub.url("/mcp"), &patience).await.exits(5);
+    assert_eq!(verdict(&ran, "auth"), "fail");
+    assert_eq!(ran.line("summary")["fail"], 1);
+    // One that lets callers in, but opens no session.
+    let stub = Stub::start(|seen| match seen.about().as_str() {
+        "server/discover" => Replay::status(400),
+        _ => Replay::silence(),
+    })
+    .await;
+    let ran = run(&stub.url("/mcp"), &patience).await.exits(5);
+    assert_eq!(verdict(&ran, "revisions"), "fail");
+    assert_eq!(ran.line("summary")["fail"], 2, "{ran:?}");
+}
+
+#[tokio::test]
+async fn what_was_found_is_told_though_it_takes_too_long() {
+    let stub = Stub::start(|_| Replay::silence()).await;
+    let arguments = ["doctor", "--json", "--timeout", "1"];
+    let ran = run(&stub.url("/mcp"), &arguments).await.exits(8);
+    assert_eq!(verdict(&ran, "TCP"), "ok");
+    assert_eq!(ran.line("summary")["ok"], 2, "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_status_of_whatever_stands_before_it_says_nothing() {
+    for status in [302, 500, 502] {
+        let stub = Stub::start(move |_| Replay::status(status)).await;
+        let mut token = command(&stub.url("/mcp"), &["doctor", "--json"]);
+        token.env("OSTLER_TOKEN", "t");
+        let ran = finish(token).await;
+        for step in ["Origin", "auth", "credential"] {
+            assert_eq!(verdict(&ran, step), "skip", "{step}: {ran:?}");
+        }
+    }
+}

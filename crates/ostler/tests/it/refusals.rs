@@ -130,7 +130,8 @@ async fn an_interrupted_call_is_cancelled_at_the_worker() {
         let pid = child.id().unwrap().to_string();
         let mut interrupt = tokio::process::Command::new("kill");
         finish({
-            interrupt.args(["-INT", &pid]);
+            // SIGTERM is as polite as Ctrl-C.
+            interrupt.args([["-INT", "-TERM"][at], &pid]);
             interrupt
         })
         .await

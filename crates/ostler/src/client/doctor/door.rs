@@ -2,20 +2,20 @@
 
 use ostler_client::{Endpoint, Error, Http, Reply, knock};
 
-use super::{Cut, Visit, report::Report};
+use super::{Cut, Patient, report::Report};
 use crate::client::exit::Exit;
 
 /// A web page that has no business here.
 const FOREIGN: &str = "https://attacker.invalid";
 
-pub async fn look(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
-    let endpoint = &visit.options.endpoint;
-    origin(visit, report).await;
+pub async fn look(patient: &Patient, report: &mut Report) -> Result<(), Cut> {
+    let endpoint = &patient.options.endpoint;
+    origin(patient, report).await;
     let bare = Endpoint {
         token: None,
         ..endpoint.clone()
     };
-    let is_asked = match knock_as(visit, &bare).await {
+    let is_asked = match knock_as(patient, &bare).await {
         Err(error) => {
             report.fail(
                 "auth",
@@ -25,7 +25,7 @@ pub async fn look(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
             );
             return Err(Cut);
         }
-        Ok(reply) => anonymous(visit, &reply, report),
+        Ok(reply) => anonymous(patient, &reply, report),
     };
     match (&endpoint.token, is_asked) {
         (None, false) => Ok(()),
@@ -34,13 +34,13 @@ pub async fn look(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
             report.fail("credential", Exit::Refused, "none was given", advice);
             Err(Cut)
         }
-        (Some(_), _) => with_token(visit, report).await,
+        (Some(_), _) => with_token(patient, report).await,
     }
 }
 
 /// A page that reaches a server through somebody's browser is told by its `Origin` ([OR-1]).
-async fn origin(visit: &Visit, report: &mut Report) {
-    let endpoint = &visit.options.endpoint;
+async fn origin(patient: &Patient, report: &mut Report) {
+    let endpoint = &patient.options.endpoint;
     let origin = ("origin".to_owned(), FOREIGN.to_owned());
     let evil = Endpoint {
         headers: endpoint.headers.iter().cloned().chain([origin]).collect(),
@@ -48,11 +48,15 @@ async fn origin(visit: &Visit, report: &mut Report) {
     };
     let advice = "any web page can use it through a visitor's browser (DNS rebinding): check Origin and \
                   answer 403";
-    match knock_as(visit, &evil).await.map(|reply| reply.status()) {
+    let status = knock_as(patient, &evil).await.map(|reply| reply.status());
+    match status {
+        Ok(status) if !is_let_in(status) && !matches!(status, 401 | 403 | 404 | 405) => {
+            report.skip("Origin", unclear(status));
+        }
         Ok(403) => report.ok("Origin", "a foreign web page is refused (403)"),
         Ok(401) => report.skip("Origin", "it wants a credential before it looks at Origin"),
         Ok(404 | 405) => report.skip("Origin", "nothing is served to a POST here"),
-        Ok(status) if visit.target.is_local() => {
+        Ok(status) if patient.target.is_local() => {
             let said = format!("a foreign web page is let in (HTTP {status})");
             report.fail("Origin", Exit::ServerFailed, said, advice);
         }
@@ -67,8 +71,18 @@ async fn origin(visit: &Visit, report: &mut Report) {
     }
 }
 
+/// Whether a server took a request in, however it liked it. Every other status may come from
+/// whatever stands before it, and says nothing of whom the server itself lets in.
+fn is_let_in(status: u16) -> bool {
+    matches!(status, 200..=299 | 400)
+}
+
+fn unclear(status: u16) -> String {
+    format!("cannot be told from HTTP {status}")
+}
+
 /// Whether a caller without a credential is asked for one.
-fn anonymous(visit: &Visit, reply: &Reply, report: &mut Report) -> bool {
+fn anonymous(patient: &Patient, reply: &Reply, report: &mut Report) -> bool {
     match (reply.status(), reply.header("www-authenticate")) {
         (401, Some(challenge)) => {
             report.ok("auth", format!("it asks for a credential: {challenge}"));
@@ -79,11 +93,15 @@ fn anonymous(visit: &Visit, reply: &Reply, report: &mut Report) -> bool {
             report.warn("auth", "401 without WWW-Authenticate", advice);
             true
         }
-        _ if visit.options.endpoint.token.is_some() => {
+        (status, _) if !is_let_in(status) => {
+            report.skip("auth", unclear(status));
+            false
+        }
+        _ if patient.options.endpoint.token.is_some() => {
             report.ok("auth", "not needed, though one was given");
             false
         }
-        _ if visit.target.is_local() => {
+        _ if patient.target.is_local() => {
             report.ok("auth", "none: everybody on this machine may call");
             false
         }
@@ -95,16 +113,20 @@ fn anonymous(visit: &Visit, reply: &Reply, report: &mut Report) -> bool {
     }
 }
 
-async fn with_token(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
-    let status = knock_as(visit, &visit.options.endpoint).await;
+async fn with_token(patient: &Patient, report: &mut Report) -> Result<(), Cut> {
+    let status = knock_as(patient, &patient.options.endpoint).await;
     match status.map(|reply| reply.status()) {
         Ok(401 | 403) => {
             let advice = "is it the right token for this URL, and still valid?";
             report.fail("credential", Exit::Refused, "the token is refused", advice);
             Err(Cut)
         }
-        Ok(_) => {
+        Ok(status) if is_let_in(status) => {
             report.ok("credential", "the token is accepted");
+            Ok(())
+        }
+        Ok(status) => {
+            report.skip("credential", unclear(status));
             Ok(())
         }
         Err(error) => {
@@ -119,7 +141,11 @@ async fn with_token(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
     }
 }
 
-async fn knock_as(visit: &Visit, endpoint: &Endpoint) -> Result<Reply, Error> {
-    let http = Http::new(visit.env.clone(), endpoint, visit.options.limits.clone())?;
-    knock(&http).await
+async fn knock_as(patient: &Patient, endpoint: &Endpoint) -> Result<Reply, Error> {
+    let http = Http::new(
+        patient.env.clone(),
+        endpoint,
+        patient.options.limits.clone(),
+    )?;
+    patient.within(knock(&http)).await
 }

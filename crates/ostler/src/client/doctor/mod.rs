@@ -20,7 +20,7 @@ use super::{
 };
 
 /// What every step works with.
-struct Visit {
+struct Patient {
     env: Env,
     output: Output,
     options: Options,
@@ -28,32 +28,53 @@ struct Visit {
     patience: Duration,
 }
 
+impl Patient {
+    /// Waits for one answer. The servers that a doctor is called to are those that give none.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let span = self.patience.min(ANSWER_MAX);
+        let done = self.env.until(self.env.now() + span, work).await;
+        done.unwrap_or_else(|| {
+            let reason = format!("no answer within {} s", span.as_secs());
+            Err(Error::Broken { reason })
+        })
+    }
+}
+
+/// How long any answer may take; whoever has less patience waits less.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
 /// A step that failed so that the later ones make no sense.
 struct Cut;
 
 pub async fn run(arguments: &Doctor, mut bench: Bench) -> Result<Exit, Failure> {
     let mut report = Report::new(bench.output);
-    let visit = Visit {
+    let patient = Patient {
         target: Target::parse(&bench.options.endpoint.url)?,
         env: bench.env.clone(),
         output: bench.output,
         options: bench.options.clone(),
         patience: Duration::from_secs(arguments.patience),
     };
-    tokio::select! {
+    let is_stopped = tokio::select! {
         biased;
-        () = visit.options.stop.wait() => Err(Error::Stopped.into()),
+        () = patient.options.stop.wait() => true,
         // A cut is in the report already.
-        _ = steps(&visit, &mut report, &mut bench) => Ok(report.finish()),
+        _ = steps(&patient, &mut report, &mut bench) => false,
+    };
+    // What was found until now is worth as much.
+    let exit = report.finish();
+    match is_stopped {
+        true => Err(Error::Stopped.into()),
+        false => Ok(exit),
     }
 }
 
-async fn steps(visit: &Visit, report: &mut Report, bench: &mut Bench) -> Result<(), Cut> {
-    reach::look(visit, report).await?;
-    door::look(visit, report).await?;
-    let client = speak::connect(visit, report).await?;
-    speak::look(&client, report, &mut bench.desk).await;
-    stream::look(&client, visit, report).await;
+async fn steps(patient: &Patient, report: &mut Report, bench: &mut Bench) -> Result<(), Cut> {
+    reach::look(patient, report).await?;
+    door::look(patient, report).await?;
+    let client = speak::connect(patient, report).await?;
+    speak::look(&client, patient, report, &mut bench.desk).await;
+    stream::look(&client, patient, report).await;
     client.close().await;
     Ok(())
 }

@@ -2,12 +2,12 @@
 
 use ostler_client::{Error, Tls, connect, resolve, secure};
 
-use super::{Cut, Visit, report::Report};
+use super::{Cut, Patient, report::Report};
 use crate::client::exit::Exit;
 
-pub async fn look(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
-    let target = &visit.target;
-    let found = limited(visit, resolve(target)).await;
+pub async fn look(patient: &Patient, report: &mut Report) -> Result<(), Cut> {
+    let target = &patient.target;
+    let found = patient.within(resolve(target)).await;
     let addresses = settle(
         report,
         "DNS",
@@ -20,13 +20,16 @@ pub async fn look(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
         .collect();
     report.ok("DNS", format!("{} is {}", target.host, shown.join(", ")));
 
-    let found = limited(visit, connect(target, &addresses)).await;
+    let span = patient.options.limits.connect_max;
+    let found = patient
+        .within(connect(&patient.env, target, &addresses, span))
+        .await;
     let advice = "is the server running, on this port, and does a firewall let you through?";
     let tcp = settle(report, "TCP", found, advice)?;
     report.ok("TCP", format!("connected to port {}", target.port));
 
     if !target.is_tls {
-        match visit.target.is_local() {
+        match patient.target.is_local() {
             true => report.skip("TLS", "not needed on this machine"),
             false => report.warn(
                 "TLS",
@@ -42,7 +45,7 @@ pub async fn look(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
         Tls::system(),
         "install the package ca-certificates",
     )?;
-    let found = limited(visit, secure(target, &tls, tcp)).await;
+    let found = patient.within(secure(target, &tls, tcp)).await;
     let advice = "does this port speak TLS, does the certificate name this host, is it current, and is its \
                   authority known here (SSL_CERT_FILE adds one)?";
     let shaken = settle(report, "TLS", found, advice)?;
@@ -50,21 +53,6 @@ pub async fn look(visit: &Visit, report: &mut Report) -> Result<(), Cut> {
     let version = version.and_then(|version| version.as_str().map(str::to_owned));
     report.ok("TLS", version.unwrap_or_else(|| "good".to_owned()));
     Ok(())
-}
-
-async fn limited<T>(
-    visit: &Visit,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let until = visit.env.now() + visit.options.limits.connect_max;
-    let late = || Error::Broken {
-        reason: "nothing within 10 s".to_owned(),
-    };
-    visit
-        .env
-        .until(until, work)
-        .await
-        .unwrap_or_else(|| Err(late()))
 }
 
 fn settle<T>(

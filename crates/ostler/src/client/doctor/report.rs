@@ -4,7 +4,7 @@ use ostler_protocol::Raw;
 
 use crate::client::{
     exit::Exit,
-    output::{Output, clean},
+    output::{Output, flat},
 };
 
 /// Findings as they come, and the worst of them.
@@ -113,10 +113,10 @@ impl Report {
             false => word,
         };
         self.output
-            .out(&format!("{word}  {step:12}  {}", clean(said)));
+            .out(&format!("{word}  {step:12}  {}", flat(said)));
         if let Some(advice) = advice {
             self.output
-                .out(&format!("                    → {}", clean(advice)));
+                .out(&format!("                    → {}", flat(advice)));
         }
     }
 }

@@ -1,9 +1,11 @@
 //! What the server speaks, offers and does.
 
-use ostler_client::{Client, EraChoice, Error, Host, ListKind, Options, Request, object};
+use ostler_client::{
+    Client, EraChoice, Error, Host, ListKind, Options, Request, object, text_member,
+};
 use ostler_protocol::{Era, Raw, Revision};
 
-use super::{Cut, Visit, report::Report};
+use super::{Cut, Patient, report::Report};
 use crate::client::{
     desk::Desk,
     exit::{Exit, Failure},
@@ -13,22 +15,41 @@ use crate::client::{
 };
 
 /// Tries every revision, then connects as any client would.
-pub async fn connect(visit: &Visit, report: &mut Report) -> Result<Client, Cut> {
+pub async fn connect(patient: &Patient, report: &mut Report) -> Result<Client, Cut> {
     let mut spoken = Vec::new();
     for revision in Revision::ALL {
-        if let Ok(client) = connect_as(visit, EraChoice::Only(*revision)).await {
-            if client.facts().revision == *revision {
-                spoken.push(*revision);
+        match patient
+            .within(connect_as(patient, EraChoice::Only(*revision)))
+            .await
+        {
+            Ok(client) => {
+                if client.facts().revision == *revision {
+                    spoken.push(*revision);
+                }
+                client.close().await;
             }
-            client.close().await;
+            Err(Error::Broken { reason }) => {
+                let said = format!("{}: {reason}", revision.as_str());
+                let advice = "refuse what is not spoken, at once: clients wait for an answer";
+                report.warn("revisions", said, advice);
+            }
+            // Another revision will do.
+            Err(_) => {}
         }
     }
-    let client = match connect_as(visit, visit.options.choice).await {
+    let client = match patient
+        .within(connect_as(patient, chosen(patient, &spoken)))
+        .await
+    {
         Ok(client) => client,
         Err(error) => {
+            let usual = match error {
+                Error::Broken { .. } => Some("it lets callers in and does not answer: see its log"),
+                _ => None,
+            };
             let failure = Failure::from(error);
-            let usual = "is this the URL of an MCP server?";
-            let advice = failure.advice.as_deref().unwrap_or(usual);
+            let advice = usual.or(failure.advice.as_deref());
+            let advice = advice.unwrap_or("is this the URL of an MCP server?");
             report.fail("revisions", failure.exit, &failure.message, advice);
             return Err(Cut);
         }
@@ -38,12 +59,20 @@ pub async fn connect(visit: &Visit, report: &mut Report) -> Result<Client, Cut> 
     Ok(client)
 }
 
-async fn connect_as(visit: &Visit, choice: EraChoice) -> Result<Client, Error> {
+/// What the person chose; else what was seen to be spoken, without another search.
+fn chosen(patient: &Patient, spoken: &[Revision]) -> EraChoice {
+    match (patient.options.choice, spoken.iter().max()) {
+        (EraChoice::Auto, Some(newest)) => EraChoice::Only(*newest),
+        (choice, _) => choice,
+    }
+}
+
+async fn connect_as(patient: &Patient, choice: EraChoice) -> Result<Client, Error> {
     let options = Options {
         choice,
-        ..visit.options.clone()
+        ..patient.options.clone()
     };
-    Client::connect(visit.env.clone(), options).await
+    Client::connect(patient.env.clone(), options).await
 }
 
 fn revisions(spoken: &[Revision], report: &mut Report) {
@@ -66,7 +95,7 @@ fn revisions(spoken: &[Revision], report: &mut Report) {
     }
 }
 
-pub async fn look(client: &Client, report: &mut Report, desk: &mut Desk) {
+pub async fn look(client: &Client, patient: &Patient, report: &mut Report, desk: &mut Desk) {
     let facts = client.facts();
     let names: Vec<_> = facts
         .capabilities
@@ -81,13 +110,18 @@ pub async fn look(client: &Client, report: &mut Report, desk: &mut Desk) {
             "clients will not look for tools that are not declared",
         ),
     }
-    let tools = lists(client, report, desk).await;
+    let tools = lists(client, patient, report, desk).await;
     check_tools(&tools, report);
-    first_call(client, &tools, report, desk).await;
+    first_call(client, patient, &tools, report, desk).await;
 }
 
 /// Reads every list that is declared; gives the tools.
-async fn lists(client: &Client, report: &mut Report, desk: &mut Desk) -> Vec<Raw> {
+async fn lists(
+    client: &Client,
+    patient: &Patient,
+    report: &mut Report,
+    desk: &mut Desk,
+) -> Vec<Raw> {
     let mut tools = Vec::new();
     let mut counts = Vec::new();
     let facts = client.facts();
@@ -95,7 +129,7 @@ async fn lists(client: &Client, report: &mut Report, desk: &mut Desk) -> Vec<Raw
         .into_iter()
         .filter(|kind| facts.offers(kind.capability()))
     {
-        match client.list(kind, desk).await {
+        match patient.within(client.list(kind, desk)).await {
             Ok(entries) => {
                 counts.push(format!("{} {}", word(kind), entries.len()));
                 if kind == ListKind::Tools {
@@ -119,14 +153,14 @@ async fn lists(client: &Client, report: &mut Report, desk: &mut Desk) -> Vec<Raw
 fn check_tools(tools: &[Raw], report: &mut Report) {
     let mut names = std::collections::BTreeSet::new();
     for tool in tools {
-        let name = show::member(tool, "name").unwrap_or_default();
+        let name = text_member(tool, "name").unwrap_or_default();
         let is_good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
         if name.is_empty() || name.len() > 128 || !name.bytes().all(is_good) {
             let said = format!("the tool {name:?} has a name that clients may refuse");
             report.warn("tools", said, "use 1 to 128 of A-Z a-z 0-9 _ - .");
         }
         let schema = tool.get("inputSchema").unwrap_or_default();
-        if show::member(&schema, "type").as_deref() != Some("object") {
+        if text_member(&schema, "type").as_deref() != Some("object") {
             let said = format!("the tool {name:?} has no inputSchema of type object");
             report.warn(
                 "tools",
@@ -142,7 +176,13 @@ fn check_tools(tools: &[Raw], report: &mut Report) {
 }
 
 /// Calls a tool that says it changes nothing and needs nothing; no other.
-async fn first_call(client: &Client, tools: &[Raw], report: &mut Report, host: &mut dyn Host) {
+async fn first_call(
+    client: &Client,
+    patient: &Patient,
+    tools: &[Raw],
+    report: &mut Report,
+    host: &mut dyn Host,
+) {
     let Some(tool) = tools.iter().find(|tool| is_safe(tool)) else {
         report.skip(
             "first call",
@@ -150,13 +190,13 @@ async fn first_call(client: &Client, tools: &[Raw], report: &mut Report, host: &
         );
         return;
     };
-    let name = show::member(tool, "name").unwrap_or_default();
+    let name = text_member(tool, "name").unwrap_or_default();
     let request = Request::Call {
         name: name.clone(),
         arguments: object::<&str>([]),
         tool: Some(tool.clone()),
     };
-    match client.run(&request, host).await {
+    match patient.within(client.run(&request, host)).await {
         Ok(result) if result.get("isError").and_then(|e| e.boolean()) == Some(true) => {
             let advice = "the call arrived; look at what the tool needs";
             report.warn("first call", format!("{name} says that it failed"), advice);

@@ -3,11 +3,11 @@
 use ostler_client::{Client, Error, EventStream, Reply};
 use ostler_protocol::sse::decode::Frame;
 
-use super::{Visit, report::Report};
+use super::{Patient, report::Report};
 use crate::client::exit::Exit;
 
-pub async fn look(client: &Client, visit: &Visit, report: &mut Report) {
-    let reply = match client.open_stream().await {
+pub async fn look(client: &Client, patient: &Patient, report: &mut Report) {
+    let reply = match patient.within(client.open_stream()).await {
         Ok(reply) => reply,
         Err(Error::NotOffered(_)) => {
             return report.skip("stream", "the server offers none: changes are not told");
@@ -27,7 +27,7 @@ pub async fn look(client: &Client, visit: &Visit, report: &mut Report) {
         );
     }
     headers(&reply, report);
-    quiet(reply.events(), visit, report).await;
+    quiet(reply.events(), patient, report).await;
 }
 
 /// What proxies are told ([SH-6]).
@@ -53,14 +53,14 @@ fn headers(reply: &Reply, report: &mut Report) {
 }
 
 /// Waits for a comment: a quiet stream without any is cut by most proxies after a minute.
-async fn quiet(mut events: EventStream, visit: &Visit, report: &mut Report) {
-    if visit.output.err_is_terminal {
-        let seconds = visit.patience.as_secs();
-        visit.output.tell(&format!(
+async fn quiet(mut events: EventStream, patient: &Patient, report: &mut Report) {
+    if patient.output.err_is_terminal {
+        let seconds = patient.patience.as_secs();
+        patient.output.tell(&format!(
             "      (waiting for a keep-alive, {seconds} s at most)"
         ));
     }
-    let start = visit.env.now();
+    let start = patient.env.now();
     let comment = async {
         loop {
             match events.next_frame().await {
@@ -73,9 +73,9 @@ async fn quiet(mut events: EventStream, visit: &Visit, report: &mut Report) {
     };
     let advice =
         "proxies cut what is quiet: send a comment every 15 to 25 s, and raise their read timeout";
-    match visit.env.until(start + visit.patience, comment).await {
+    match patient.env.until(start + patient.patience, comment).await {
         Some(Ok(true)) => {
-            let after = visit.env.now().since(start).as_secs_f64();
+            let after = patient.env.now().since(start).as_secs_f64();
             report.ok("keep-alive", format!("one came after {after:.0} s"));
         }
         Some(Ok(false)) => {
@@ -85,7 +85,7 @@ async fn quiet(mut events: EventStream, visit: &Visit, report: &mut Report) {
             report.fail("keep-alive", Exit::ServerFailed, error.to_string(), advice);
         }
         None => {
-            let said = format!("none within {} s", visit.patience.as_secs());
+            let said = format!("none within {} s", patient.patience.as_secs());
             report.warn("keep-alive", said, advice);
         }
     }

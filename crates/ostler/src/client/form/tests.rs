@@ -90,3 +90,23 @@ fn a_form_is_filled_from_what_was_given_in_advance() {
     assert!(given(&[("name", "Ada")]).unwrap().is_err());
     assert!(given(&[("name", "A"), ("color", "Red")]).unwrap().is_err());
 }
+
+#[test]
+fn a_default_that_the_form_would_refuse_is_none() {
+    let form = Form::read(&Raw::from_static(
+        r#"{"required":["age"],"properties":{"name":{"type":"string"},
+        "age":{"type":"integer","maximum":150,"default":151},
+        "color":{"enum":["r","g"],"default":"b"},
+        "tags":{"type":"array","items":{"enum":["a","b"]},"default":["a"]}}}"#,
+    ));
+    let given = |pairs: &[(&str, &str)]| {
+        let pair = |(key, text): &(&str, &str)| (key.to_string(), text.to_string());
+        form.fill(&pairs.iter().map(pair).collect::<Vec<_>>())
+    };
+    let missing = given(&[("name", "Ada")]);
+    assert_eq!(missing, Some(Err("age is required".to_owned())));
+    let filled = given(&[("age", "7")])
+        .expect("it is this form")
+        .expect("it is filled");
+    assert_eq!(filled.as_str(), r#"{"age":7,"tags":["a"]}"#);
+}
