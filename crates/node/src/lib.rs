@@ -16,7 +16,6 @@ mod worker_port;
 
 pub use crate::{
     config::{Config, Overrides},
-    reload::load,
     run::{Exit, Source},
     wiring::{Addresses, Node},
 };

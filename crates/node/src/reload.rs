@@ -57,8 +57,11 @@ impl Reloader {
     pub async fn run(self) -> anyhow::Result<()> {
         let mut hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
         let (_watcher, mut changed) = watch(&self.source.path)?;
-        // The first change reads the file in any case: it may have changed since the start.
-        let mut seen = Seen::default();
+        let mut seen = Seen(Some(self.source.text.clone()));
+        // It may have changed before it was watched.
+        if seen.is_new(&self.source.path) {
+            self.reload();
+        }
         loop {
             let asked = tokio::select! {
                 _ = hangup.recv() => true,
@@ -89,7 +92,7 @@ impl Reloader {
     }
 
     fn take(&self) -> anyhow::Result<()> {
-        let config = load(&self.source.path)?;
+        let (_text, config) = read(&self.source.path)?;
         let config = config
             .overridden(&self.source.overrides)
             .map_err(anyhow::Error::msg)?;
@@ -120,17 +123,18 @@ impl Seen {
     }
 }
 
-/// Reads and checks a file.
-pub fn load(path: &Path) -> anyhow::Result<Config> {
+/// Reads and checks a file: its text, and what that says.
+pub fn read(path: &Path) -> anyhow::Result<(String, Config)> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-    Config::parse(&text).map_err(|problems| {
+    let config = Config::parse(&text).map_err(|problems| {
         let lines: Vec<String> = problems
             .iter()
             .map(|problem| format!("{}: {problem}", path.display()))
             .collect();
         anyhow::anyhow!(lines.join("\n"))
-    })
+    })?;
+    Ok((text, config))
 }
 
 fn watch(path: &Path) -> anyhow::Result<(RecommendedWatcher, mpsc::Receiver<()>)> {

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     admin,
-    config::Overrides,
+    config::{Config, Overrides},
     health::Health,
     reload::{self, Reloader},
     wiring::Node,
@@ -33,9 +33,25 @@ pub enum Exit {
 /// Where the configuration came from, to read it again.
 #[derive(Debug, Clone)]
 pub struct Source {
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// What goes before the file.
-    pub overrides: Overrides,
+    pub(crate) overrides: Overrides,
+    /// What the file said: it may change before it is watched.
+    pub(crate) text: String,
+}
+
+impl Source {
+    /// Reads and checks a file; the error names every problem with its line.
+    pub fn read(path: PathBuf, overrides: Overrides) -> anyhow::Result<(Source, Config)> {
+        let (text, config) = reload::read(&path)?;
+        let config = config.overridden(&overrides).map_err(anyhow::Error::msg)?;
+        let source = Source {
+            path,
+            overrides,
+            text,
+        };
+        Ok((source, config))
+    }
 }
 
 /// What tells the running tasks to end, in the order in which they are told.

@@ -9,14 +9,17 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::{Place, Serve};
 
 pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
-    let config = match &arguments.config {
-        Some(path) => ostler_node::load(path)?,
-        None => Config::default(),
-    };
     let overrides = overrides(&arguments.place, arguments.anonymous);
-    let config = config.overridden(&overrides).map_err(anyhow::Error::msg)?;
+    let (source, config) = match arguments.config {
+        Some(path) => Source::read(path, overrides).map(|(source, config)| (Some(source), config)),
+        None => {
+            let config = Config::default().overridden(&overrides);
+            config
+                .map(|config| (None, config))
+                .map_err(anyhow::Error::msg)
+        }
+    }?;
     init_log(&config)?;
-    let source = arguments.config.map(|path| Source { path, overrides });
     let node = Node::build(config, Env::system()).await?;
     let addresses = node.addresses()?;
     tracing::info!(edge = %addresses.edge, workers = %addresses.workers, admin = %addresses.admin, "serving");

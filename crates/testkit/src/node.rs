@@ -57,12 +57,8 @@ impl TestNode {
 
     /// What this file says, which it reads again when it changes.
     pub async fn of_file(path: &Path) -> Self {
-        let text = std::fs::read_to_string(path).expect("the test wrote it");
-        let config = Config::parse(&text).expect("it is a good configuration");
-        let source = Source {
-            path: path.to_owned(),
-            overrides: Overrides::default(),
-        };
+        let read = Source::read(path.to_owned(), Overrides::default());
+        let (source, config) = read.expect("it is a good configuration");
         Self::start_with(config, Access::default(), None, Some(source)).await
     }
 
