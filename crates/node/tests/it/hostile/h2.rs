@@ -41,6 +41,16 @@ fn head() -> Vec<u8> {
     [&[0x83], target().as_slice()].concat()
 }
 
+/// The same with all that lets the node wait for a body: `content-type` and `accept`.
+fn head_of_a_body() -> Vec<u8> {
+    let mut block = head();
+    block.extend([0x0f, 0x10, 16]);
+    block.extend(b"application/json");
+    block.extend([0x0f, 0x04, 3]);
+    block.extend(b"*/*");
+    block
+}
+
 /// All but the method.
 fn target() -> Vec<u8> {
     let mut block = vec![0x86, 0x04, 4];
@@ -165,7 +175,7 @@ async fn a_flood_of_continuations_ends_the_connection() {
 async fn streams_above_the_limit_are_refused() {
     let world = World::open().await;
     let mut peer = Peer::dial(&world).await;
-    let head = head();
+    let head = head_of_a_body();
     let last = 2 * 150 - 1;
     for stream in streams(150) {
         let bytes = frame(HEADERS, END_HEADERS, stream, &head);
