@@ -127,6 +127,12 @@ async fn an_interrupted_call_is_cancelled_at_the_worker() {
         let child = command(&world.url(), &arguments).spawn().unwrap();
         let started = "ostler_dispatch_calls_started_total";
         world.node.reaches(started, &[], (at + 1) as f64).await;
+        if era == "modern" {
+            // The call is a task by then. A client can cancel it once it has its handle, which is
+            // certain when it looks at it: after the list of tools and the call.
+            let requests = "ostler_edge_requests_total";
+            world.node.reaches(requests, &[("era", era)], 3.0).await;
+        }
         let pid = child.id().unwrap().to_string();
         let mut interrupt = tokio::process::Command::new("kill");
         finish({
