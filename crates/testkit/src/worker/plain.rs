@@ -1,8 +1,8 @@
 //! Tools that answer, wait, report or fail.
 
 use ostler_worker::{
-    Capability, Content, Ctx, Declarations, LogLevel, ResourceLink, Server, TaskSupport, Tool,
-    ToolError, ToolResult,
+    Capability, Content, Ctx, Declarations, LogLevel, Reply, ResourceLink, Server, TaskSupport,
+    Tool, ToolError, ToolResult,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,6 +39,16 @@ fn answering(server: Server, script: &Script) -> Server {
         .tool("big", "Says much.", |_ctx: Ctx, args: Count| async move {
             "x".repeat(args.count)
         })
+        .tool(
+            "broken_lines",
+            "Says it with line breaks.",
+            |ctx: Ctx| async move {
+                ctx.progress(1.0, None, None);
+                let lines =
+                    "{\r\n\"content\":\r[\n\n{\"type\":\"text\",\r\r\"text\":\"a\\nb\"}\n]}\r\n";
+                Reply::raw(lines)
+            },
+        )
         .tool("rich", "Says it in every way.", |_ctx: Ctx| async {
             ToolResult::text("plain")
                 .with(Content::audio(b"wave", "audio/wav"))

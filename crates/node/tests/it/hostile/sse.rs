@@ -9,7 +9,7 @@ use crate::world::{World, text};
 
 /// Entries with a test of their own.
 pub const SINGLE: &[&str] = &[
-    "SSE-001", "SSE-003", "SSE-005", "SSE-006", "SSE-009", "SSE-012", "SSE-024",
+    "SSE-001", "SSE-003", "SSE-005", "SSE-006", "SSE-009", "SSE-012", "SSE-021", "SSE-024",
 ];
 
 const STREAMABLE: [&str; 3] = ["2025-03-26", "2025-06-18", "2025-11-25"];
@@ -209,5 +209,23 @@ async fn a_flood_of_progress_is_thinned_out_in_either_era() {
     }
     let dropped = world.node.metric("ostler_edge_chatter_dropped_total", &[]);
     assert!(dropped > 0.0);
+    world.end(session).await;
+}
+
+/// SSE-021: a blank line would end the event early.
+#[tokio::test]
+async fn line_breaks_of_a_worker_break_no_event() {
+    let world = World::open().await;
+    let session = Session::open(&world.door(), json!({})).await;
+    let params = json!({"name": "broken_lines", "_meta": {"progressToken": 1}});
+    let legacy = session.ask(1, "tools/call", params).await;
+    let call = Modern::call("broken_lines", json!({})).meta("progressToken", 1);
+    let modern = call.send(&world.door()).await;
+    for response in [&legacy, &modern] {
+        assert!(response.is_stream(), "{response:?}");
+        assert!(!response.body.contains(&b'\r'));
+        let last = response.messages().pop().expect("an answer");
+        assert_eq!(text(&last["result"]), "a\nb");
+    }
     world.end(session).await;
 }
