@@ -57,8 +57,14 @@ impl TestNode {
 
     /// What this file says, which it reads again when it changes.
     pub async fn of_file(path: &Path) -> Self {
+        Self::of_file_meanwhile(path, || {}).await
+    }
+
+    /// The same; something happens after the file is read and before it is watched.
+    pub async fn of_file_meanwhile(path: &Path, meanwhile: impl FnOnce()) -> Self {
         let read = Source::read(path.to_owned(), Overrides::default());
         let (source, config) = read.expect("it is a good configuration");
+        meanwhile();
         Self::start_with(config, Access::default(), None, Some(source)).await
     }
 

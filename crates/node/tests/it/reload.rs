@@ -70,3 +70,17 @@ async fn a_changed_file_is_taken_whole_and_a_bad_one_changes_nothing() {
     assert_eq!(open.live.event().await, None, "[A-6], [L-10]");
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_change_before_the_file_is_watched_is_taken_too() {
+    let env = Env::seeded(1);
+    let [old, new] = [(); 2].map(|()| mint(&env, CredentialKind::Client));
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("ostler.toml");
+    replace(&path, &config(&old));
+    let node = TestNode::of_file_meanwhile(&path, || replace(&path, &config(&new))).await;
+    node.reaches(RELOADS, &[("outcome", "taken")], 1.0).await;
+    let door = node.door_of("acme", new.shown.expose());
+    assert!(is_let_in(&door).await);
+    node.stop().await;
+}
