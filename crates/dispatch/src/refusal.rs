@@ -105,14 +105,15 @@ fn plural(kind: CallKind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use ostler_protocol::Era;
+    use ostler_protocol::Revision;
 
     use super::*;
 
     fn check(refusal: Refusal, legacy: i32, modern: i32) {
         let fault = Fault::from(refusal.clone());
-        let codes = (fault.code(Era::Legacy), fault.code(Era::Modern));
-        assert_eq!(codes, (legacy, modern), "{refusal:?}");
+        let codes = [Revision::LATEST_LEGACY, Revision::LATEST_MODERN];
+        let codes = codes.map(|revision| fault.code(revision));
+        assert_eq!(codes, [legacy, modern], "{refusal:?}");
     }
 
     #[test]

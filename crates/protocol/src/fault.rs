@@ -93,7 +93,8 @@ pub enum Fault {
 
 impl Fault {
     /// The JSON-RPC code ([RPC-6], [RPC-7]; platform codes lie outside the reserved range).
-    pub fn code(&self, era: Era) -> i32 {
+    pub fn code(&self, revision: Revision) -> i32 {
+        let era = revision.era();
         match self {
             Self::Parse(_) => -32700,
             Self::InvalidRequest(_) | Self::SessionRequired | Self::UnknownSession => -32600,
@@ -116,7 +117,7 @@ impl Fault {
             Self::ResumeGap { .. } => -31010,
             Self::Storage => -31011,
             Self::Quota(_) => -31012,
-            Self::Protocol { code, .. } => worker_code(*code, era),
+            Self::Protocol { code, .. } => worker_code(*code, revision),
             Self::Cancelled | Self::Internal(_) => -32603,
         }
     }
@@ -206,7 +207,7 @@ impl Fault {
     /// The same as the end of a call that a legacy client follows.
     pub fn to_failure(&self) -> Failure {
         Failure::Protocol {
-            code: self.code(Era::Legacy),
+            code: self.code(Revision::LATEST_LEGACY),
             message: self.message(Era::Legacy),
             data: self.data(),
         }
@@ -232,11 +233,12 @@ fn modern_or(era: Era, modern: i32, legacy: i32) -> i32 {
 
 /// A worker may choose any code that is not spoken for: the specification's own codes would tell
 /// the client something about the protocol that is not so ([RPC-7]).
-fn worker_code(code: i32, era: Era) -> i32 {
-    match (code, era) {
+fn worker_code(code: i32, revision: Revision) -> i32 {
+    match (code, revision.era()) {
         (-32700 | -32600..=-32600 | -32603..=-32601, _) => code,
         (-32002, Era::Modern) => -32602,
-        (-32002 | -32042, Era::Legacy) => code,
+        (-32002, Era::Legacy) => code,
+        (-32042, _) if revision.has_error_for_visits() => code,
         (-32768..=-32000, _) => -32603,
         (code, _) => code,
     }

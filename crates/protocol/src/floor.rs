@@ -87,6 +87,14 @@ impl Revision {
         self.since(V2025_11_25)
     }
 
+    /// The error of a call that needs a visit first; later the call is asked for its input instead.
+    pub(crate) fn has_error_for_visits(self) -> bool {
+        match self {
+            V2024_11_05 | V2025_03_26 | V2025_06_18 | V2026_07_28 => false,
+            V2025_11_25 => true,
+        }
+    }
+
     /// URL elicitations carry an id of ours; later revisions correlate by `requestState` [SP-5].
     pub(crate) fn has_elicitation_ids(self) -> bool {
         match self {

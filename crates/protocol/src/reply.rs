@@ -224,7 +224,7 @@ pub(crate) fn write_error(writer: &mut Writer, revision: Revision, fault: &Fault
     let era = revision.era();
     writer.open();
     writer.name("code");
-    writer.int(fault.code(era));
+    writer.int(fault.code(revision));
     writer.string_member("message", &fault.message(era));
     if let Some(data) = fault.data() {
         writer.raw_member("data", data.as_str());

@@ -128,7 +128,7 @@ fn params(headers: &[(&'static str, &str)], arguments: &str) -> i32 {
         .collect();
     let arguments = Raw::parse(arguments.to_owned().into(), 64).unwrap();
     let checked = check_param_headers(&Lines(lines), &rules(), &arguments);
-    checked.map_or_else(|fault| fault.code(crate::Era::Modern), |()| 0)
+    checked.map_or_else(|fault| fault.code(crate::Revision::LATEST_MODERN), |()| 0)
 }
 
 #[test]

@@ -116,7 +116,10 @@ fn an_unknown_version_is_told_in_the_form_its_client_may_understand() {
                     initialize,
                 };
                 match decide(&version_header, shape) {
-                    Decision::Refuse { fault, era } => fault.code(era),
+                    Decision::Refuse { fault, era } => fault.code(match era {
+                        Era::Modern => Revision::LATEST_MODERN,
+                        Era::Legacy => Revision::LATEST_LEGACY,
+                    }),
                     other => panic!("{other:?}"),
                 }
             };

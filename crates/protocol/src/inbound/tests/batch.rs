@@ -25,7 +25,7 @@ fn batch(body: Value) -> Post {
 fn kinds(messages: &[LegacyMessage]) -> Vec<String> {
     let kind = |message: &LegacyMessage| match message {
         LegacyMessage::Request { id, method, .. } => match method {
-            LegacyMethod::Refused(fault) => format!("{id} {}", fault.code(Era::Legacy)),
+            LegacyMethod::Refused(fault) => format!("{id} {}", fault.code(Revision::LATEST_LEGACY)),
             _ => id.to_string(),
         },
         LegacyMessage::Notification(_) => "note".to_owned(),
@@ -77,7 +77,11 @@ fn what_is_no_batch_is_refused_as_a_whole_and_without_an_id() {
         json!(vec![note("x"); 101]),
     ] {
         let rejected = batch(body.clone()).rejected();
-        let told = (rejected.fault.code(Era::Legacy), rejected.id, rejected.era);
+        let told = (
+            rejected.fault.code(Revision::LATEST_LEGACY),
+            rejected.id,
+            rejected.era,
+        );
         assert_eq!(told, (-32600, None, Some(Era::Legacy)), "{body}");
     }
     check(json!(vec![note("x"); 100]), &["note"; 100]);
@@ -97,7 +101,7 @@ fn a_batch_needs_a_session() {
     for (version, session) in headers {
         let post = batch(json!([request(1, "ping")])).header("Mcp-Session-Id", session);
         let rejected = post.header("MCP-Protocol-Version", version).rejected();
-        let told = (rejected.fault.code(Era::Modern), rejected.id);
+        let told = (rejected.fault.code(Revision::LATEST_MODERN), rejected.id);
         assert_eq!(told, (-32600, None), "{version:?} {session:?}");
     }
 }
@@ -142,7 +146,7 @@ fn what_http_sse_cannot_take_is_told() {
         (json!(7), -32600),
     ] {
         let rejected = posted(&body).expect_err("refused");
-        assert_eq!(rejected.fault.code(Era::Legacy), code, "{body}");
+        assert_eq!(rejected.fault.code(Revision::LATEST_LEGACY), code, "{body}");
         assert_eq!(rejected.era, Some(Era::Legacy), "{body}");
     }
     let unparsable = parse_in_session("SID", "{x".into(), &Limits::default());

@@ -193,7 +193,7 @@ fn param_headers() {
         let arguments = Raw::parse(arguments.to_owned().into(), 64).unwrap();
         let checked = check_param_headers(&lines, &rules, &arguments);
         assert_eq!(
-            checked.map_or_else(|f| f.code(Era::Modern), |()| 0),
+            checked.map_or_else(|f| f.code(Revision::LATEST_MODERN), |()| 0),
             expected,
             "{entry} {lines:?}"
         );
@@ -366,7 +366,11 @@ fn methods_that_the_modern_era_removed() {
         "resources/subscribe",
     ] {
         let rejected = Post::modern(method, json!({})).rejected();
-        assert_eq!(rejected.fault.code(Era::Modern), -32601, "RPC-030 {method}");
+        assert_eq!(
+            rejected.fault.code(Revision::LATEST_MODERN),
+            -32601,
+            "RPC-030 {method}"
+        );
         let message = rejected.fault.message(Era::Modern);
         assert!(
             message.contains("2026-07-28") && message.contains("2025-11-25"),

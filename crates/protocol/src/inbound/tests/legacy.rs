@@ -131,7 +131,7 @@ fn requests_without_a_session_are_told_to_open_one() {
         assert_eq!(
             (
                 rejected.id.unwrap().as_raw(),
-                rejected.fault.code(Era::Legacy)
+                rejected.fault.code(Revision::LATEST_LEGACY)
             ),
             ("1", -32600)
         );

@@ -143,10 +143,13 @@ pub(super) fn code(parsed: &Result<Inbound, Rejected>) -> i32 {
             Posted::Message(LegacyMessage::Request {
                 method: LegacyMethod::Refused(fault),
                 ..
-            }) => fault.code(Era::Legacy),
+            }) => fault.code(Revision::LATEST_LEGACY),
             Posted::Message(_) | Posted::Batch(_) => 0,
         },
         Ok(_) => 0,
-        Err(rejected) => rejected.fault.code(rejected.era.unwrap_or(Era::Modern)),
+        Err(rejected) => rejected.fault.code(match rejected.era {
+            Some(Era::Legacy) => Revision::LATEST_LEGACY,
+            Some(Era::Modern) | None => Revision::LATEST_MODERN,
+        }),
     }
 }

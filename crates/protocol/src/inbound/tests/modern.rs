@@ -158,7 +158,10 @@ fn answers_and_batches_are_refused() {
     let batch = post
         .parse_text(&format!("[{},{}]", post.body, post.body))
         .unwrap_err();
-    assert_eq!((batch.fault.code(Era::Modern), batch.id), (-32600, None));
+    assert_eq!(
+        (batch.fault.code(Revision::LATEST_MODERN), batch.id),
+        (-32600, None)
+    );
 }
 
 #[test]
@@ -479,7 +482,11 @@ fn methods_of_the_other_era_are_unknown_and_say_which_versions_there_are() {
         "tasks/result",
     ] {
         let rejected = Post::modern(name, json!({})).rejected();
-        assert_eq!(rejected.fault.code(Era::Modern), -32601, "{name}");
+        assert_eq!(
+            rejected.fault.code(Revision::LATEST_MODERN),
+            -32601,
+            "{name}"
+        );
         assert!(
             rejected.fault.message(Era::Modern).contains("2026-07-28"),
             "{name}"
