@@ -213,6 +213,43 @@ async fn one_that_is_too_slow_is_cut_off_and_comes_back() {
     node.down().await;
 }
 
+/// As many wait as may: one that is cut off and comes back takes nobody's place.
+#[tokio::test(start_paused = true)]
+async fn one_that_was_cut_off_has_its_own_place_again() {
+    let node = Node::new();
+    let (script, task) = node.requested(1, None).await;
+    let mut others = Vec::new();
+    for _ in 1..Config::default().waiters_max {
+        others.push(node.waits(&task).await);
+    }
+    let mut slow = node.waits(&task).await;
+    script.say(asks(&["a"]));
+    let visited = CallEvent::Visited { key: "a".into() };
+    for _ in 0..64 {
+        script.say(visited.clone());
+        for other in &mut others {
+            assert_eq!(next(other).await, visited);
+        }
+    }
+    assert_eq!(node.metric("ostler_task_waiters_cut_total"), 1.0);
+    let back = |event: &CallEvent| *event == asks(&["a"]);
+    assert!(back(&next(&mut slow).await));
+    while !back(&next(&mut slow).await) {}
+    script.say(outcome());
+    for waiter in others.iter_mut().chain([&mut slow]) {
+        let last = loop {
+            match next(waiter).await {
+                // Meanwhile it was asked in place of the one that was away.
+                CallEvent::Ask(_) | CallEvent::Withdrawn(_) => {}
+                event => break event,
+            }
+        };
+        assert_eq!(last, outcome());
+    }
+    drop((others, slow));
+    node.down().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_question_moves_when_whoever_was_asked_is_gone() {
     let node = Node::new();
