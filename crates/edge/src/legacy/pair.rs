@@ -167,9 +167,10 @@ fn token(uri: &Uri) -> Result<&str, Fault> {
     }
 }
 
-/// POST: messages of a stream's client.
+/// POST: messages of a stream's client. What they begin is answered on the stream, whatever
+/// becomes of the socket that brought them.
 pub async fn messages(
-    mut exchange: Exchange,
+    exchange: Exchange,
     headers: &HeaderMap,
     uri: &Uri,
     body: Incoming,
@@ -182,10 +183,16 @@ pub async fn messages(
     let body = routes::read_body(&exchange.edge, headers, body).await?;
     let edge = exchange.edge.clone();
     let start = edge.env.now();
-    let taken = take(&mut exchange, headers, token, body).await;
-    let response = match taken {
-        Ok(()) => routes::accepted(),
-        Err((id, fault)) => refused(&exchange, id, fault),
+    let taken = {
+        let (mut exchange, headers, token) = (exchange.clone(), headers.clone(), token.to_owned());
+        edge.env.spawn("edge.pair", async move {
+            take(&mut exchange, &headers, &token, body).await
+        })
+    };
+    let response = match taken.await {
+        Ok(Ok(())) => routes::accepted(),
+        Ok(Err((id, fault))) => refused(&exchange, id, fault),
+        Err(panicked) => refused(&exchange, None, Fault::Internal(panicked.to_string())),
     };
     let took = edge.env.now().since(start).as_secs_f64();
     edge.metrics.answered(Era::Legacy, took);

@@ -467,6 +467,36 @@ async fn a_client_of_an_older_revision_gets_a_result_or_is_told_why_not() {
     world.stop().await;
 }
 
+/// [CAN-2]: what was begun is answered on the stream, though the socket that asked for it is gone.
+#[tokio::test]
+async fn a_handle_is_said_to_a_pair_whose_post_broke_off() {
+    let world = world().await;
+    let mut pair = Pair::open("2025-11-25", &world.door(), json!({})).await;
+    const POSTS: i32 = 40;
+    for id in 0..POSTS {
+        let params = wanted("job_fails", json!({}), json!({}));
+        let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
+        let sent = pair.door.begin(&pair.post(&call)).await;
+        // From nothing read to all but answered: each breaks off elsewhere.
+        for _ in 0..id {
+            tokio::task::yield_now().await;
+        }
+        drop(sent);
+    }
+    pair.request("last", "ping", json!({})).await;
+    let created = || world.node.metric("ostler_task_created_total", &[]);
+    let (mut handles, mut answered) = (0.0, false);
+    while !answered || handles < created() {
+        let message = pair.message().await;
+        answered |= message["id"] == "last";
+        if message["result"]["task"].is_object() {
+            handles += 1.0;
+        }
+    }
+    drop(pair);
+    world.stop().await;
+}
+
 /// The next message that is this, past news of the task.
 async fn heard(pair: &mut Pair, is_it: impl Fn(&Value) -> bool) -> Value {
     loop {
