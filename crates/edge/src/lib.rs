@@ -41,8 +41,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    body::Streams, heartbeat::Wheel, legacy::pair::Doorstep, listens::Listens, origin::Gate,
-    rates::Rates,
+    body::Streams,
+    heartbeat::Wheel,
+    legacy::pair::Doorstep,
+    listens::Listens,
+    origin::Gate,
+    rates::{PrincipalRates, ReconnectRates},
 };
 pub use crate::{config::Config, metrics::Metrics};
 
@@ -75,7 +79,8 @@ pub(crate) struct Inner {
     listens: Listens,
     doorstep: Doorstep,
     metrics: Metrics,
-    rates: Rates,
+    rates: PrincipalRates,
+    reconnects: ReconnectRates,
     in_work: AtomicUsize,
     draining: AtomicBool,
     drained: CancellationToken,
@@ -95,7 +100,8 @@ impl Edge {
             gate: ArcSwap::from_pointee(Gate::new(&config, bound)),
             listens: Listens::new(config.limits.listens_per_principal_max),
             doorstep: Doorstep::default(),
-            rates: Rates::new(&parts.env, config.limits.requests_per_second_max),
+            rates: PrincipalRates::per_second(&parts.env, config.limits.requests_per_second_max),
+            reconnects: ReconnectRates::slow(&parts.env, config.limits.reconnects_at_once_max),
             env: parts.env,
             config,
             bound,

@@ -33,6 +33,9 @@ pub struct Limits {
     /// Streams that answer requests, open at once in one session; each buffers ≤ `stream_buffer_bytes_max`
     /// and two outcomes.
     pub streams_per_session_max: usize,
+    /// GETs for streams that one session may send at once; then one in a second. A client that comes
+    /// back in a loop is told to wait.
+    pub reconnects_at_once_max: usize,
     /// Bytes waiting for one reader of a session before it is behind: it gets no more progress or logs,
     /// and is cut if it takes nothing for a minute. Beyond this and `outcome_bytes_max` it is cut at once.
     pub stream_buffer_bytes_max: usize,
@@ -80,6 +83,7 @@ impl Default for Limits {
             call_timeout: Duration::from_secs(300),
             sessions_per_principal_max: 10_000,
             streams_per_session_max: 16,
+            reconnects_at_once_max: 64,
             stream_buffer_bytes_max: 256 << 10,
             listens_per_principal_max: 1_024,
             subscriptions_max: 1_000,

@@ -190,8 +190,8 @@ async fn notify(held: &HeldSession, notification: LegacyNotification) -> Result<
 
 /// Each message of a batch counts as a request [BAT-8]; the first was counted at the door.
 fn count(exchange: &Exchange, messages: &[LegacyMessage]) -> Result<(), Fault> {
-    let mut more = messages.iter().skip(1);
-    more.try_for_each(|_| exchange.edge.rates.check(&exchange.caller))
+    let Exchange { edge, caller, .. } = exchange;
+    edge.rates.check_batch(caller, messages.len())
 }
 
 fn failed(exchange: &Exchange, id: Option<&RequestId>, fault: Fault) -> Response {
@@ -332,6 +332,9 @@ pub async fn get(exchange: Exchange, headers: &HeaderMap) -> Result<Response, Re
         Ok(held) => held,
         Err(fault) => return Ok(failed(&exchange, None, fault)),
     };
+    if let Err(fault) = exchange.edge.reconnects.check(held.id()) {
+        return Ok(failed(&exchange, None, fault));
+    }
     let reader = match last_event_id(headers) {
         Ok(None) => held.listen().await,
         Ok(Some(cursor)) => held.resume(cursor).await,

@@ -207,6 +207,7 @@ fn read_limits<'t>(limits: &mut Limits, reader: &mut Reader<'t>, top: &mut Secti
             "streams_per_session_max",
             &mut limits.streams_per_session_max,
         ),
+        ("reconnects_at_once_max", &mut limits.reconnects_at_once_max),
         (
             "stream_buffer_bytes_max",
             &mut limits.stream_buffer_bytes_max,
