@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ostler_env::Env;
@@ -24,13 +25,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    carrier::{Carrier, Socket, Watched},
     config::Config,
     metrics::{Closed, Metrics},
     routes::Door,
 };
 
-/// Half-open peers are given up after so long without an acknowledgement.
-const USER_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long accepting rests when there are no descriptors or too many connections.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What an HTTP/2 connection starts with, including the end of its first line.
@@ -128,7 +128,7 @@ struct Connection {
 
 impl Connection {
     async fn serve(&self, socket: TcpStream) -> Closed {
-        if let Err(error) = tune(&socket) {
+        if let Err(error) = tune(&socket, self.acceptor.config.peer_timeout) {
             tracing::debug!(%error, peer = %self.peer, "socket options were not taken");
         }
         let result = match self.is_http2(&socket).await {
@@ -175,18 +175,28 @@ impl Connection {
             .header_read_timeout(config.header_timeout)
             .max_buf_size(config.limits.header_bytes_max.max(8 << 10) * 4)
             .half_close(false);
-        let connection = builder.serve_connection(TokioIo::new(socket), self.acceptor.door.clone());
+        let carrier = Carrier::on(&Arc::default());
+        let socket = Watched::new(TokioIo::new(socket), &carrier);
+        let connection = builder.serve_connection(socket, self.acceptor.door.clone());
         let mut connection = Box::pin(connection);
-        tokio::select! {
-            result = connection.as_mut() => return result,
-            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
-        }
-        connection.await
+        let served = carrier.carry(async {
+            tokio::select! {
+                result = connection.as_mut() => return result,
+                () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+            }
+            connection.as_mut().await
+        });
+        served.await.unwrap_or(Ok(()))
     }
 
     async fn serve_http2(&self, socket: TcpStream) -> hyper::Result<()> {
         let limits = &self.acceptor.config.limits;
-        let mut builder = http2::Builder::new(NamedSpawn(self.acceptor.env.clone()));
+        let watched = Arc::<Socket>::default();
+        let spawn = NamedSpawn {
+            env: self.acceptor.env.clone(),
+            socket: watched.clone(),
+        };
+        let mut builder = http2::Builder::new(spawn);
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(100)
@@ -194,14 +204,22 @@ impl Connection {
             .max_local_error_reset_streams(64)
             .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
             .keep_alive_interval(config_keep_alive(&self.acceptor.config))
-            .keep_alive_timeout(USER_TIMEOUT);
-        let connection = builder.serve_connection(TokioIo::new(socket), self.acceptor.door.clone());
+            .keep_alive_timeout(self.acceptor.config.peer_timeout);
+        let socket = Watched::new(TokioIo::new(socket), &Carrier::on(&watched));
+        let connection = builder.serve_connection(socket, self.acceptor.door.clone());
         let mut connection = Box::pin(connection);
-        tokio::select! {
-            result = connection.as_mut() => return result,
-            () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+        let mut stopped = pin!(self.stop.cancelled().fuse());
+        let result = loop {
+            tokio::select! {
+                result = connection.as_mut() => break result,
+                () = &mut stopped => connection.as_mut().graceful_shutdown(),
+            }
+        };
+        // Told before the connection goes, with which its streams end.
+        if result.as_ref().is_err_and(hyper::Error::is_timeout) {
+            watched.give_up();
         }
-        connection.await
+        result
     }
 }
 
@@ -209,17 +227,20 @@ fn config_keep_alive(config: &Config) -> Duration {
     config.keep_alive.max(Duration::from_secs(1))
 }
 
-fn tune(socket: &TcpStream) -> io::Result<()> {
+fn tune(socket: &TcpStream, peer_timeout: Duration) -> io::Result<()> {
     socket.set_nodelay(true)?;
     // Elsewhere a vanished peer is found by the write of a keep-alive comment, later.
     #[cfg(target_os = "linux")]
-    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    socket2::SockRef::from(socket).set_tcp_user_timeout(Some(peer_timeout))?;
     Ok(())
 }
 
-/// HTTP/2 streams run as named tasks.
+/// HTTP/2 streams run as named tasks, each of which can be ended alone.
 #[derive(Clone)]
-struct NamedSpawn(Env);
+struct NamedSpawn {
+    env: Env,
+    socket: Arc<Socket>,
+}
 
 impl<F> hyper::rt::Executor<F> for NamedSpawn
 where
@@ -227,8 +248,9 @@ where
     F::Output: Send,
 {
     fn execute(&self, future: F) {
-        self.0.spawn("edge.http2", async move {
-            future.await;
+        let carrier = Carrier::on(&self.socket);
+        self.env.spawn("edge.http2", async move {
+            carrier.carry(future).await;
         });
     }
 }

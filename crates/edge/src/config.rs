@@ -23,6 +23,12 @@ pub struct Config {
     pub task_after: Duration,
     /// Time between keep-alive comments on an open stream [SSE-11].
     pub keep_alive: Duration,
+    /// A stream whose client takes nothing of it for so long is cut [SSE-14]; it is seen at the next
+    /// keep-alive comment.
+    pub stall_timeout: Duration,
+    /// A client that acknowledges nothing for so long has vanished. With the longest time between
+    /// two comments (`keep_alive` and a fifth) this is how long that can go unnoticed.
+    pub peer_timeout: Duration,
     /// Time for a connection's first byte.
     pub first_byte_timeout: Duration,
     /// Time for the header lines of a request.
@@ -44,6 +50,8 @@ impl Default for Config {
             stream_after: Duration::from_millis(750),
             task_after: Duration::from_millis(250),
             keep_alive: Duration::from_secs(15),
+            stall_timeout: Duration::from_secs(30),
+            peer_timeout: Duration::from_secs(12),
             first_byte_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),

@@ -15,6 +15,7 @@ mod legacy;
 mod rejection;
 mod body;
 mod heartbeat;
+mod carrier;
 mod accept;
 mod config;
 mod metrics;
@@ -93,7 +94,7 @@ impl Edge {
         let config = Arc::new(parts.config);
         let streams = Streams {
             authenticator: parts.authenticator.clone(),
-            wheel: Wheel::start(&parts.env, config.keep_alive),
+            wheel: Wheel::start(&parts.env, config.keep_alive, config.stall_timeout),
             metrics: metrics.streams.clone(),
         };
         Self(Arc::new(Inner {

@@ -116,6 +116,10 @@ pub enum StreamEnd {
     Gone,
     /// The credential ended.
     Expired,
+    /// The reader took nothing for too long, and was cut off.
+    Stalled,
+    /// The reader vanished without a word.
+    HalfOpen,
 }
 
 /// What a stream carries.
@@ -132,7 +136,7 @@ pub enum StreamKind {
 }
 
 const KINDS: [&str; 4] = ["response", "listen", "session", "pair"];
-const ENDS: [&str; 3] = ["complete", "gone", "expired"];
+const ENDS: [&str; 5] = ["complete", "gone", "expired", "stalled", "half_open"];
 
 /// Streams opened and ended; those open are the difference.
 #[derive(Clone)]
@@ -140,7 +144,7 @@ pub struct StreamMetrics(Arc<StreamCounters>);
 
 struct StreamCounters {
     opened: [Counter; 4],
-    ended: [[Counter; 3]; 4],
+    ended: [[Counter; 5]; 4],
 }
 
 impl StreamMetrics {

@@ -44,12 +44,12 @@ impl Service<Request<Incoming>> for Door {
         let edge = self.0.clone();
         Box::pin(async move {
             let is_head = request.method() == Method::HEAD;
-            let mut response = answer(edge, request).await;
+            let response = answer(edge.clone(), request).await;
             // Over HTTP/2 hyper leaves this to its service (RFC 9110 9.3.2).
-            if is_head {
-                *response.body_mut() = Body::empty();
-            }
-            Ok(response)
+            Ok(response.map(|body| match is_head {
+                true => Body::empty(),
+                false => edge.streams.pace(body),
+            }))
         })
     }
 }

@@ -171,7 +171,14 @@ impl Door {
         let mut wire = Wire::dial(self.address).await;
         // The server may refuse and close before it has read everything.
         let _ = wire.socket.write_all(bytes).await;
-        soon("the end of a connection", wire.responses()).await
+        soon("the end of a connection", wire.responses(usize::MAX)).await
+    }
+
+    /// The same; reads no more than so many responses, and does not wait for the end.
+    pub async fn raw_until(&self, bytes: &[u8], count: usize) -> Vec<Response> {
+        let mut wire = Wire::dial(self.address).await;
+        wire.send(bytes).await;
+        soon("the responses", wire.responses(count)).await
     }
 }
 
@@ -222,6 +229,17 @@ impl Live {
                 return event.json();
             }
         }
+    }
+
+    /// From here on nothing of the node reaches the client's machine, which says nothing: as if its
+    /// cable were cut. A filter of the socket drops every packet, before it is acknowledged.
+    pub fn vanish(&self) {
+        const RETURN: u16 = 0x06;
+        let drop_all = [socket2::SockFilter::new(RETURN, 0, 0, 0)];
+        let socket = socket2::SockRef::from(&self.wire.socket);
+        socket
+            .attach_filter(&drop_all)
+            .expect("filters are for everybody");
     }
 
     async fn next_event(&mut self) -> Option<Event> {
@@ -338,9 +356,11 @@ impl Wire {
         self.take(left).await
     }
 
-    async fn responses(&mut self) -> Vec<Response> {
+    async fn responses(&mut self, count: usize) -> Vec<Response> {
         let mut all = Vec::new();
-        while let Some((status, headers)) = self.head().await {
+        while all.len() < count
+            && let Some((status, headers)) = self.head().await
+        {
             let mut response = Response {
                 status,
                 headers,

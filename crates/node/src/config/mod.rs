@@ -253,6 +253,8 @@ fn read_edge<'t>(edge: &mut ostler_edge::Config, reader: &mut Reader<'t>, top: &
     s.set_with(reader, "stream_after_ms", &mut edge.stream_after, millis);
     s.set_with(reader, "task_after_ms", &mut edge.task_after, millis);
     s.set_with(reader, "keep_alive_s", &mut edge.keep_alive, seconds);
+    s.set_with(reader, "stall_timeout_s", &mut edge.stall_timeout, seconds);
+    s.set_with(reader, "peer_timeout_s", &mut edge.peer_timeout, seconds);
     s.set_with(
         reader,
         "first_byte_timeout_s",

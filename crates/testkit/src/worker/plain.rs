@@ -1,5 +1,7 @@
 //! Tools that answer, wait, report or fail.
 
+use std::time::Duration;
+
 use ostler_worker::{
     Capability, Content, Ctx, Declarations, LogLevel, Reply, ResourceLink, Server, TaskSupport,
     Tool, ToolError, ToolResult,
@@ -141,8 +143,10 @@ fn waiting(server: Server, script: &Script) -> Server {
     let required = Tool::new("job_only", "Is a task or nothing.", required);
     let steps = Tool::new("job_steps", "Reports as a task.", steps(script));
     let fails = Tool::new("job_fails", "Fails as a task.", job_fails);
+    let flood = flood(script);
     server
         .tool("hold", "Waits at a gate.", hold)
+        .tool("flood", "Reports much until its gate opens.", flood)
         .with(again.declare(Declarations::new().idempotent()))
         .with(job.declare(declare(TaskSupport::Optional)))
         .with(required.declare(declare(TaskSupport::Required)))
@@ -153,6 +157,36 @@ fn waiting(server: Server, script: &Script) -> Server {
 async fn job_fails(ctx: Ctx) -> ToolResult {
     ctx.become_task();
     ToolResult::error("it did not work")
+}
+
+/// Between two reports of `flood`: 16 MiB in a second are more than any reader leaves unread for long.
+const FLOOD_PAUSE: Duration = Duration::from_millis(1);
+const FLOOD_BYTES: usize = 16 << 10;
+
+fn flood(
+    script: &Script,
+) -> impl Fn(Ctx, Gate) -> std::pin::Pin<Box<dyn Future<Output = Result<String, ToolError>> + Send>>
++ Send
++ Sync
++ 'static {
+    let script = script.clone();
+    move |ctx: Ctx, Gate { gate }: Gate| {
+        let script = script.clone();
+        Box::pin(async move {
+            let mut ended = std::pin::pin!(wait_at(&script, &ctx, &gate));
+            let mut pauses = tokio::time::interval(FLOOD_PAUSE);
+            let much = "x".repeat(FLOOD_BYTES);
+            let mut step = 0.0;
+            loop {
+                tokio::select! {
+                    ended = &mut ended => return ended,
+                    _ = pauses.tick() => {}
+                }
+                step += 1.0;
+                ctx.progress(step, None, Some(&much));
+            }
+        })
+    }
 }
 
 /// Reports when its gate opens, and ends when the second one does.

@@ -211,6 +211,34 @@ async fn a_flood_is_refused_to_who_sends_it_and_to_nobody_else() {
     node.stop().await;
 }
 
+/// RPC-060: whatever it is made of; and its bodies are not even read.
+#[tokio::test]
+async fn a_flood_of_any_method_is_refused_unread() {
+    let world = World::with(|config| config.edge.limits.requests_per_second_max = 1).await;
+    let door = world.door();
+    let get = door.request("GET").also("Accept", "text/event-stream");
+    let delete = door.request("DELETE").also("Mcp-Session-Id", "x");
+    // Its body never comes.
+    let post = m_ok().to(&door).also("Content-Length", "1000").body("");
+    for request in [get, delete, post] {
+        let counted = door.request("GET").to_bytes();
+        let mut tries = 0..50;
+        let refused = loop {
+            tries.next().expect("two requests came within a second");
+            // Together, so that no second passes between them.
+            let bytes = [counted.clone(), request.to_bytes()].concat();
+            let mut responses = door.raw_until(&bytes, 2).await;
+            let last = responses.pop().expect("two responses");
+            if last.status == 429 {
+                break last;
+            }
+        };
+        assert_eq!(refused.code(), -31001, "{}", request.method);
+        assert_eq!(refused.header("retry-after"), Some("1"));
+    }
+    world.stop().await;
+}
+
 #[tokio::test]
 async fn a_hostile_id_is_refused_or_comes_back_escaped() {
     let world = World::open().await;

@@ -6,6 +6,7 @@ mod h2;
 mod headers;
 mod jsonrpc;
 mod sse;
+mod slow;
 
 use std::collections::BTreeSet;
 
@@ -37,7 +38,7 @@ async fn healthy(door: &Door) {
     assert_eq!(text(&m_ok().result(door).await), "hi");
 }
 
-/// Entries that other tests of this binary run.
+/// Entries that other tests of this package or its neighbors run.
 const ELSEWHERE: &[(&str, &str)] = &[
     (
         "RPC-040",
@@ -81,6 +82,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "SSE-018",
         "disconnect::a_modern_call_is_cancelled_when_its_client_leaves_the_stream",
     ),
+    // In the real binary's tests.
+    (
+        "SSE-020",
+        "killed::a_thousand_streams_go_on_at_the_restarted_node",
+    ),
     (
         "SSE-025",
         "modern::a_listen_tells_of_lists_resources_and_tasks_it_asked_for",
@@ -88,6 +94,11 @@ const ELSEWHERE: &[(&str, &str)] = &[
     (
         "SSE-026",
         "modern::a_listen_tells_of_lists_resources_and_tasks_it_asked_for",
+    ),
+    // With a driven clock, at the edge's body of a stream.
+    (
+        "SSE-028",
+        "heartbeat::tests::beats_come_once_a_period_give_or_take_a_fifth",
     ),
 ];
 
@@ -113,7 +124,14 @@ fn no_entry_of_the_corpus_is_forgotten() {
         sse::table(&nowhere),
     ];
     let tables = tables.iter().flatten().map(|(entry, ..)| *entry);
-    let singles = [http::SINGLE, h2::SINGLE, jsonrpc::SINGLE, sse::SINGLE].concat();
+    let singles = [
+        http::SINGLE,
+        h2::SINGLE,
+        jsonrpc::SINGLE,
+        sse::SINGLE,
+        slow::SINGLE,
+    ];
+    let singles = singles.concat();
     let elsewhere = ELSEWHERE.iter().chain(SKIPPED).map(|(entry, _)| *entry);
     let run: BTreeSet<String> = tables
         .chain(singles)
