@@ -159,7 +159,8 @@ impl Catalogs {
     }
 
     fn new_slot(&self) -> Arc<Slot> {
-        Arc::new(Slot::new(self.0.metrics.changes.clone()))
+        let order = self.0.env.random_u64();
+        Arc::new(Slot::new(order, self.0.metrics.changes.clone()))
     }
 }
 

@@ -24,6 +24,7 @@ pub mod catalogs;
 
 pub use catalogs::Catalogs;
 pub use change::{ChangeWatch, Changes, Fingerprints};
+pub use directory::{DirectoryPage, without_slash};
 pub use entry::{Prompt, Resource, Skill, Target, Template, Tool};
 pub use offer::{Declarations, EntryKind, EntryRefusal, Offer, OfferedEntry};
 pub use snapshot::{Capabilities, Page, Snapshot};

@@ -18,8 +18,7 @@ use crate::{
 
 /// The file that every skill has at its root.
 const MANIFEST: &str = "/SKILL.md";
-/// Files of one skill, and how long they are together. A directory is read on one page, which
-/// has no more entries than that, and so than a page of a list has by default.
+/// Files of one skill, and how long they are together.
 const FILES_MAX: usize = 512;
 const FILES_BYTES_MAX: u64 = 16 << 20;
 /// Longest name of a skill.

@@ -35,9 +35,11 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(changes: Counter) -> Self {
+    /// `order`: no other slot's, whose places mean nothing here.
+    pub(crate) fn new(order: u64, changes: Counter) -> Self {
+        let offers = Vec::new();
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(State { order, offers }),
             current: ArcSwapOption::empty(),
             grace_end: AtomicU64::new(u64::MAX),
             turns: watch::Sender::new(0),
@@ -119,6 +121,7 @@ impl Slot {
 /// Who offers what, in the order in which the workers came.
 #[derive(Default)]
 struct State {
+    order: u64,
     offers: Vec<WorkerOffer>,
 }
 
@@ -196,6 +199,7 @@ impl State {
                 None => before.and_then(|b| b.instructions.clone()),
             },
             capabilities: Capabilities::default(),
+            order: self.order,
             tools: self.list(|c| &c.tools, before.map(|b| &b.tools)),
             prompts: self.list(|c| &c.prompts, before.map(|b| &b.prompts)),
             resources: self.list(|c| &c.resources, before.map(|b| &b.resources)),

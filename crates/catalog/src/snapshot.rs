@@ -13,7 +13,7 @@ use ostler_types::WorkerId;
 
 use crate::{
     change::Fingerprints,
-    directory,
+    directory::{self, DirectoryPage},
     entry::{Entry, Prompt, Resource, Skill, Target, Template, Tool, named_by},
     merge::Kept,
     uri,
@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub server_info: Raw,
     pub instructions: Option<Arc<str>>,
     pub capabilities: Capabilities,
+    /// Whose places its lists have: after a restart they are given anew.
+    pub(crate) order: u64,
     pub(crate) tools: List<Tool>,
     pub(crate) prompts: List<Prompt>,
     pub(crate) resources: List<Resource>,
@@ -62,12 +64,32 @@ pub struct Capabilities {
 }
 
 /// A part of a list, ready to be put into a result.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Page<'a> {
     /// In the form of one revision.
     pub entries: &'a [Raw],
-    /// The sort key to go on after, if there is more.
-    pub next: Option<&'a [u8]>,
+    /// The mark to go on after, if there is more.
+    pub next: Option<Vec<u8>>,
+}
+
+/// What a client goes on after: an order, and a sort key in it.
+#[derive(Debug, Clone, Copy)]
+struct Mark<'m> {
+    order: u64,
+    key: &'m [u8],
+}
+
+impl<'m> Mark<'m> {
+    /// `None` for what never was one.
+    fn read(mark: &'m [u8]) -> Option<Self> {
+        let (order, key) = mark.split_first_chunk()?;
+        let order = u64::from_be_bytes(*order);
+        Some(Self { order, key })
+    }
+
+    fn write(self) -> Vec<u8> {
+        [&self.order.to_be_bytes(), self.key].concat()
+    }
 }
 
 /// One list: in order, by name, and encoded for clients.
@@ -145,36 +167,39 @@ impl<P> List<Entry<P>> {
         self.by_name.get(name).map(|at| &self.entries[*at])
     }
 
-    /// The key of the same entry in this list: after a restart, places are given anew. A key
-    /// whose entry is gone still names a place [P-3].
-    fn key_now<'k>(&self, key: &'k [u8]) -> Cow<'k, [u8]> {
-        match named_by(key).and_then(|name| self.find(name)) {
-            Some(entry) => Cow::Owned(entry.sort_key()),
-            None => Cow::Borrowed(key),
+    /// Where to go on: behind the same entry, wherever it is now; else behind its place. If that was
+    /// one of another order nobody knows where that is, and nothing is skipped from the start [P-3].
+    fn key_now<'m>(&self, order: u64, mark: Mark<'m>) -> Option<Cow<'m, [u8]>> {
+        match named_by(mark.key).and_then(|name| self.find(name)) {
+            Some(entry) => Some(Cow::Owned(entry.sort_key())),
+            None => (mark.order == order).then_some(Cow::Borrowed(mark.key)),
         }
     }
 
     fn page(
         &self,
-        kind: ListKind,
-        revision: Revision,
-        after: Option<&[u8]>,
+        (kind, revision): (ListKind, Revision),
+        order: u64,
+        after: Option<Mark<'_>>,
         len_max: usize,
     ) -> Page<'_> {
         let form = self.encoded.forms[slot_of(revision)].get_or_init(|| {
             let entries = self.listed.iter();
             entries.map(|entry| entry.shown(revision, kind)).collect()
         });
-        let range = self
-            .encoded
-            .range(after.map(|key| self.key_now(key)), len_max);
+        let after = after.and_then(|mark| self.key_now(order, mark));
+        let range = self.encoded.range(after, len_max);
         let last = range
             .clone()
             .next_back()
             .filter(|last| last + 1 < self.listed.len());
+        let mark = |last: usize| Mark {
+            order,
+            key: &self.encoded.sort_keys[last],
+        };
         Page {
             entries: &form[range],
-            next: last.map(|last| self.encoded.sort_keys[last].as_slice()),
+            next: last.map(|last| mark(last).write()),
         }
     }
 }
@@ -265,10 +290,16 @@ impl Snapshot {
         self.skills.find(uri)
     }
 
-    /// The direct children of a directory of a skill, in order of their URIs, as MCP `Resource`
-    /// objects; `None` for what is no such directory [EX-4].
-    pub fn directory(&self, revision: Revision, uri: &str) -> Option<Vec<Raw>> {
-        directory::read(&self.skills, &self.resources, revision, uri)
+    /// At most `len_max` (at least one) of the direct children of a directory of a skill, behind the
+    /// name `after`; `None` for what is no such directory [EX-4].
+    pub fn directory(
+        &self,
+        revision: Revision,
+        uri: &str,
+        after: Option<&str>,
+        len_max: usize,
+    ) -> Option<DirectoryPage> {
+        directory::read(&self.skills, &self.resources, revision, uri, after, len_max)
     }
 
     /// The template of exactly this text, which is what `completion/complete` names.
@@ -297,7 +328,7 @@ impl Snapshot {
         &self.watchers
     }
 
-    /// At most `len_max` entries (at least one) behind the sort key `after`.
+    /// At most `len_max` entries (at least one) behind the mark `after`.
     pub fn page(
         &self,
         kind: ListKind,
@@ -305,12 +336,14 @@ impl Snapshot {
         after: Option<&[u8]>,
         len_max: usize,
     ) -> Page<'_> {
+        let (form, order) = ((kind, revision), self.order);
+        let after = after.and_then(Mark::read);
         match kind {
-            ListKind::Tools => self.tools.page(kind, revision, after, len_max),
-            ListKind::Prompts => self.prompts.page(kind, revision, after, len_max),
-            ListKind::Resources => self.resources.page(kind, revision, after, len_max),
-            ListKind::Templates => self.templates.page(kind, revision, after, len_max),
-            ListKind::Skills => self.skills.page(kind, revision, after, len_max),
+            ListKind::Tools => self.tools.page(form, order, after, len_max),
+            ListKind::Prompts => self.prompts.page(form, order, after, len_max),
+            ListKind::Resources => self.resources.page(form, order, after, len_max),
+            ListKind::Templates => self.templates.page(form, order, after, len_max),
+            ListKind::Skills => self.skills.page(form, order, after, len_max),
         }
     }
 

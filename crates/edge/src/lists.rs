@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ostler_auth::{KeyRing, Purpose};
-use ostler_catalog::Snapshot;
+use ostler_catalog::{Snapshot, without_slash};
 use ostler_dispatch::Refusal;
 use ostler_protocol::{
-    RequestId, Revision, cursor,
+    RequestId, Revision,
+    cursor::{self, BadCursor, Sequence},
     fault::Fault,
     inbound::ListKind,
     json::Raw,
@@ -61,10 +62,11 @@ pub fn page(
     let snapshot = snapshot(exchange)?;
     offered(&snapshot, kind)?;
     let marks = Marks::of(exchange);
-    let after = marks.read(kind, cursor)?;
+    let list = Sequence::List(kind);
+    let after = marks.read(list, cursor)?;
     let limit = exchange.edge.config.limits.page_entries_max;
     let page = snapshot.page(kind, revision, after.as_deref(), limit);
-    let next = page.next.map(|key| marks.write(kind, key));
+    let next = page.next.map(|mark| marks.write(list, &mark));
     // "No tools" would be kept by clients that list once; "nobody is here" is asked again.
     if page.entries.is_empty() && snapshot.is_deserted() {
         return Err(Fault::NoWorker);
@@ -126,8 +128,7 @@ pub fn skill(
     ))
 }
 
-/// A directory of a skill, on one page: a skill has fewer files than a page of a list may have
-/// entries, `page_entries_max`, unless that is made small [EX-4].
+/// One page of a directory of a skill [EX-4].
 pub fn directory(
     exchange: &Exchange,
     revision: Revision,
@@ -138,25 +139,40 @@ pub fn directory(
     let snapshot = snapshot(exchange)?;
     let declared = snapshot.capabilities.skill_directories;
     must_be_declared(declared, "resources/directory/read")?;
-    if cursor.is_some_and(|cursor| !cursor.is_empty()) {
-        return Err(Fault::InvalidParams(cursor::BadCursor.to_string()));
-    }
-    let children = snapshot.directory(revision, uri);
-    let children = children.ok_or_else(|| not_there(&snapshot, "not a directory of a skill"))?;
+    let marks = Marks::of(exchange);
+    let after = marks.read(Sequence::Directory, cursor)?;
+    let after = after.map(|key| name_of(uri, &key)).transpose()?;
+    let limit = exchange.edge.config.limits.page_entries_max;
+    let page = snapshot.directory(revision, uri, after.as_deref(), limit);
+    let page = page.ok_or_else(|| not_there(&snapshot, "not a directory of a skill"))?;
+    let next = page.next.map(|name| {
+        let key = format!("{}/{name}", without_slash(uri));
+        marks.write(Sequence::Directory, key.as_bytes())
+    });
     let shape = Shape {
         revision,
         server_info: &snapshot.server_info,
     };
+    let kind = ListKind::Resources;
     Ok(reply::list(
         &shape,
         id,
-        ListKind::Resources,
-        &children,
-        None,
+        kind,
+        &page.entries,
+        next.as_deref(),
     ))
 }
 
-/// Cursors are bound to tenant, Server and kind of list: no other list takes them.
+/// The name behind which a directory goes on. A cursor of another directory is none of this one.
+fn name_of(uri: &str, key: &[u8]) -> Result<String, Fault> {
+    let child = std::str::from_utf8(key).ok().and_then(|key| {
+        let name = key.strip_prefix(without_slash(uri))?.strip_prefix('/')?;
+        (!name.contains('/')).then(|| name.to_owned())
+    });
+    child.ok_or_else(|| Fault::InvalidParams(BadCursor.to_string()))
+}
+
+/// Cursors are bound to tenant, Server and kind of list, or directory: no other takes them.
 struct Marks<'e> {
     keys: &'e KeyRing,
     tenant: &'e str,
@@ -172,21 +188,21 @@ impl<'e> Marks<'e> {
         }
     }
 
-    fn read(&self, kind: ListKind, cursor: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
+    fn read(&self, sequence: Sequence, cursor: Option<&str>) -> Result<Option<Vec<u8>>, Fault> {
         let parts = [self.tenant.as_bytes(), self.server.as_bytes()];
         let verify = |body: &[u8], mac: &[u8; 16]| {
             self.keys
                 .verify(Purpose::Cursor, &[parts[0], parts[1], body], mac)
         };
-        let read = cursor.map(|cursor| cursor::decode(kind, cursor, verify));
+        let read = cursor.map(|cursor| cursor::decode(sequence, cursor, verify));
         read.transpose()
             .map(Option::flatten)
             .map_err(|bad| Fault::InvalidParams(bad.to_string()))
     }
 
-    fn write(&self, kind: ListKind, key: &[u8]) -> String {
+    fn write(&self, sequence: Sequence, key: &[u8]) -> String {
         let parts = [self.tenant.as_bytes(), self.server.as_bytes()];
         let mac = |body: &[u8]| self.keys.mac(Purpose::Cursor, &[parts[0], parts[1], body]);
-        cursor::encode(kind, key, mac)
+        cursor::encode(sequence, key, mac)
     }
 }

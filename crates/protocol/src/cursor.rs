@@ -1,4 +1,4 @@
-//! Opaque cursors of lists [P-3]. A cursor is the sort key of the last entry shown, so it
+//! Opaque cursors of lists and directories [P-3]. A cursor is the sort key of the last entry shown, so it
 //! stays good when the catalog changes; a MAC makes ours recognizable and binds them to
 //! whatever the caller puts into it besides (tenant and Server, say).
 
@@ -17,10 +17,18 @@ const CURSOR_LEN_MAX: usize = 16 << 10;
 #[error("unknown cursor; start again without one")]
 pub struct BadCursor;
 
+/// What a cursor leads through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sequence {
+    List(ListKind),
+    /// The children of a directory [EX-4]; the sort key names it too.
+    Directory,
+}
+
 /// The cursor behind the entry with this sort key.
-pub fn encode(kind: ListKind, key: &[u8], mac: impl FnOnce(&[u8]) -> [u8; MAC_LEN]) -> String {
+pub fn encode(sequence: Sequence, key: &[u8], mac: impl FnOnce(&[u8]) -> [u8; MAC_LEN]) -> String {
     let mut bytes = Vec::with_capacity(1 + key.len() + MAC_LEN);
-    bytes.push(tag(kind));
+    bytes.push(tag(sequence));
     bytes.extend_from_slice(key);
     let mac = mac(&bytes);
     bytes.extend_from_slice(&mac);
@@ -30,7 +38,7 @@ pub fn encode(kind: ListKind, key: &[u8], mac: impl FnOnce(&[u8]) -> [u8; MAC_LE
 /// The sort key a cursor stands for; `None` is the start of the list, which the empty cursor
 /// means too. `verify` gets what [`encode`]'s `mac` got, and the MAC found.
 pub fn decode(
-    kind: ListKind,
+    sequence: Sequence,
     cursor: &str,
     verify: impl FnOnce(&[u8], &[u8; MAC_LEN]) -> bool,
 ) -> Result<Option<Vec<u8>>, BadCursor> {
@@ -42,20 +50,21 @@ pub fn decode(
     }
     let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| BadCursor)?;
     let (body, mac) = bytes.split_last_chunk::<MAC_LEN>().ok_or(BadCursor)?;
-    let key = body.strip_prefix(&[tag(kind)]).ok_or(BadCursor)?;
+    let key = body.strip_prefix(&[tag(sequence)]).ok_or(BadCursor)?;
     verify(body, mac)
         .then(|| Some(key.to_vec()))
         .ok_or(BadCursor)
 }
 
-/// Part of what clients hold: never reuse a number. 1 to 4 had sort keys of another form.
-fn tag(kind: ListKind) -> u8 {
-    match kind {
-        ListKind::Tools => 5,
-        ListKind::Prompts => 6,
-        ListKind::Resources => 7,
-        ListKind::Templates => 8,
-        ListKind::Skills => 9,
+/// Part of what clients hold: never reuse a number. 1 to 9 had sort keys of other forms.
+fn tag(sequence: Sequence) -> u8 {
+    match sequence {
+        Sequence::List(ListKind::Tools) => 10,
+        Sequence::List(ListKind::Prompts) => 11,
+        Sequence::List(ListKind::Resources) => 12,
+        Sequence::List(ListKind::Templates) => 13,
+        Sequence::List(ListKind::Skills) => 14,
+        Sequence::Directory => 15,
     }
 }
 

@@ -9,6 +9,10 @@ const SKILLS: &str = "io.modelcontextprotocol/skills";
 
 /// A node whose worker has an app and a skill.
 async fn node() -> (TestNode, TestWorker) {
+    node_with(|_| {}).await
+}
+
+async fn node_with(change: impl FnOnce(&mut ostler_node::Config)) -> (TestNode, TestWorker) {
     let page = Resource::ui("ui://clock", "clock", |_ctx: Ctx| async {
         let csp = json!({"csp": {"connectDomains": ["https://time.example"]}});
         ResourceContents::text("ui://clock", "<p>12:00</p>").meta("ui", csp)
@@ -22,7 +26,7 @@ async fn node() -> (TestNode, TestWorker) {
     server.add(tool.ui("ui://clock"));
     server.add(page);
     server.add(skill.file("notes/leaves.md", "text/markdown", "Green."));
-    let node = TestNode::anonymous().await;
+    let node = TestNode::with(change).await;
     let worker = node.worker(&script).await;
     (node, worker)
 }
@@ -158,6 +162,44 @@ async fn skills_are_listed_got_and_their_directories_read() {
     ] {
         let response = named(method, uri).send(&door).await;
         assert_eq!(response.code(), -32602, "{method} {uri}");
+    }
+    node.stop().await;
+}
+
+/// [EX-4], [P-3].
+#[tokio::test]
+async fn a_directory_is_read_page_by_page() {
+    let (node, _worker) = node_with(|config| config.edge.limits.page_entries_max = 1).await;
+    let door = node.door();
+    let read = |uri: &str, cursor: &Value| {
+        let request = Modern::new("resources/directory/read", json!({"uri": uri}));
+        match cursor {
+            Value::Null => request,
+            cursor => request.param("cursor", cursor.clone()),
+        }
+    };
+    let first = read("skill://tea", &json!("")).result(&door).await;
+    let cursor = &first["nextCursor"];
+    let second = read("skill://tea/", cursor).result(&door).await;
+    assert_eq!(second["nextCursor"], Value::Null);
+    let names = [
+        first["resources"][0]["uri"].clone(),
+        second["resources"][0]["uri"].clone(),
+    ];
+    assert_eq!(names, ["skill://tea/SKILL.md", "skill://tea/notes"]);
+    // Of another directory, of a list, and made up.
+    let list = Modern::new("tools/list", json!({})).result(&door).await;
+    for (uri, cursor) in [
+        ("skill://tea/notes", cursor),
+        ("skill://tea", &list["nextCursor"]),
+        ("skill://tea", &json!("x")),
+    ] {
+        let refused = read(uri, cursor).send(&door).await;
+        assert_eq!(
+            (refused.status, refused.code()),
+            (400, -32602),
+            "{uri} {cursor}"
+        );
     }
     node.stop().await;
 }

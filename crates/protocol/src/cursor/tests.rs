@@ -12,46 +12,50 @@ fn mac(bytes: &[u8]) -> [u8; MAC_LEN] {
     state.to_be_bytes()
 }
 
-fn read(kind: ListKind, cursor: &str) -> Result<Option<Vec<u8>>, BadCursor> {
-    decode(kind, cursor, |body, found| mac(body) == *found)
+const TOOLS: Sequence = Sequence::List(ListKind::Tools);
+const RESOURCES: Sequence = Sequence::List(ListKind::Resources);
+
+fn read(sequence: Sequence, cursor: &str) -> Result<Option<Vec<u8>>, BadCursor> {
+    decode(sequence, cursor, |body, found| mac(body) == *found)
 }
 
 #[test]
 fn the_empty_cursor_is_the_start() {
-    assert_eq!(read(ListKind::Tools, ""), Ok(None));
+    assert_eq!(read(TOOLS, ""), Ok(None));
 }
 
 #[test]
 fn a_cursor_of_another_list_is_refused() {
-    let cursor = encode(ListKind::Tools, b"key", mac);
-    assert_eq!(read(ListKind::Tools, &cursor), Ok(Some(b"key".to_vec())));
+    let cursor = encode(TOOLS, b"key", mac);
+    assert_eq!(read(TOOLS, &cursor), Ok(Some(b"key".to_vec())));
     let others = [
-        ListKind::Prompts,
-        ListKind::Resources,
-        ListKind::Templates,
-        ListKind::Skills,
+        Sequence::List(ListKind::Prompts),
+        RESOURCES,
+        Sequence::List(ListKind::Templates),
+        Sequence::List(ListKind::Skills),
+        Sequence::Directory,
     ];
-    for kind in others {
-        assert_eq!(read(kind, &cursor), Err(BadCursor));
+    for sequence in others {
+        assert_eq!(read(sequence, &cursor), Err(BadCursor));
     }
 }
 
 #[test]
 fn what_we_never_gave_out_is_refused() {
-    let cursor = encode(ListKind::Tools, b"key", mac);
+    let cursor = encode(TOOLS, b"key", mac);
     let padded = format!("{cursor}=");
     let suffixed = format!("{cursor}-TAMPERED");
     let huge = "A".repeat(CURSOR_LEN_MAX + 1);
     for bad in ["x", "AQ", "invalid-cursor", " ", &padded, &suffixed, &huge] {
-        assert_eq!(read(ListKind::Tools, bad), Err(BadCursor), "{bad}");
+        assert_eq!(read(TOOLS, bad), Err(BadCursor), "{bad}");
     }
 }
 
 proptest! {
     #[test]
     fn a_cursor_comes_back_as_it_went(key in prop::collection::vec(any::<u8>(), 0..64)) {
-        let cursor = encode(ListKind::Resources, &key, mac);
-        prop_assert_eq!(read(ListKind::Resources, &cursor), Ok(Some(key)));
+        let cursor = encode(RESOURCES, &key, mac);
+        prop_assert_eq!(read(RESOURCES, &cursor), Ok(Some(key)));
     }
 
     #[test]
@@ -60,12 +64,12 @@ proptest! {
         at in any::<prop::sample::Index>(),
         flip in 1u8..=255,
     ) {
-        let cursor = encode(ListKind::Tools, &key, mac);
+        let cursor = encode(TOOLS, &key, mac);
         let mut bytes = cursor.into_bytes();
         let at = at.index(bytes.len());
         bytes[at] ^= flip;
         if let Ok(changed) = String::from_utf8(bytes) {
-            prop_assert_eq!(read(ListKind::Tools, &changed), Err(BadCursor));
+            prop_assert_eq!(read(TOOLS, &changed), Err(BadCursor));
         }
     }
 }

@@ -17,7 +17,7 @@ fn names(snapshot: &Snapshot, kind: ListKind, after: Option<&[u8]>, len: usize) 
 
 fn next(snapshot: &Snapshot, after: Option<&[u8]>, len: usize) -> Option<Vec<u8>> {
     let page = snapshot.page(ListKind::Tools, MODERN, after, len);
-    page.next.map(<[u8]>::to_vec)
+    page.next
 }
 
 /// Walks the pages while the list becomes each of `lists` in turn, and says what was shown. An
@@ -90,6 +90,21 @@ async fn a_cursor_goes_on_behind_its_entry_whatever_its_place() {
         let names = names(&after.snapshot(), ListKind::Tools, cursor.as_deref(), 9);
         assert_eq!(names.concat(), rest);
     }
+}
+
+/// Its place says nothing in another order: what stands there would be skipped.
+#[tokio::test(start_paused = true)]
+async fn a_cursor_whose_entry_is_gone_skips_nothing() {
+    let before = world();
+    before.register("a", &["a", "b", "c", "d"]);
+    let cursor = next(&before.snapshot(), None, 3);
+    let rest = |world: &World| names(&world.snapshot(), ListKind::Tools, cursor.as_deref(), 9);
+    let restarted = World::of(Env::seeded(2));
+    restarted.register("a", &["d", "b", "a"]);
+    assert_eq!(rest(&restarted).concat(), "dba");
+    // In the same order its place is known.
+    before.register("a", &["d", "b", "a"]);
+    assert_eq!(rest(&before).concat(), "d");
 }
 
 #[tokio::test(start_paused = true)]
@@ -276,9 +291,9 @@ async fn a_file_is_shown_in_its_directory_as_in_lists() {
         "resources": files,
     }))];
     let snapshot = register(&world(), offer);
-    let children = snapshot.directory(MODERN, "skill://pdf");
+    let page = snapshot.directory(MODERN, "skill://pdf", None, 10);
+    let children = page.expect("a directory").entries;
     let children: Vec<Value> = children
-        .expect("a directory")
         .iter()
         .map(|child| child.to().expect("JSON"))
         .collect();
@@ -295,7 +310,7 @@ async fn a_directory_of_a_skill_shows_its_direct_children() {
     let files = files.map(|file| format!("skill://acme/pdf/{file}"));
     let snapshot = with_skill(&files.each_ref().map(String::as_str), false);
     let shown = |uri: &str| {
-        let children = snapshot.directory(MODERN, uri)?;
+        let children = snapshot.directory(MODERN, uri, None, 10)?.entries;
         let child = |raw: &Raw| {
             let text = |name| {
                 raw.get(name)
@@ -322,6 +337,21 @@ async fn a_directory_of_a_skill_shows_its_direct_children() {
     );
     assert_eq!(shown("skill://acme/pdf/a").as_deref(), Some("a/b/ a/x.md"));
     assert_eq!(shown("skill://acme/pdf/a/b").as_deref(), Some("a/b/y.md"));
+    // A page at a time, and what stands behind a name that is gone.
+    let (mut after, mut seen) = (None, Vec::new());
+    loop {
+        let page = snapshot.directory(MODERN, "skill://acme/pdf", after.as_deref(), 1);
+        let page = page.expect("a directory");
+        seen.extend(page.entries);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let all = snapshot.directory(MODERN, "skill://acme/pdf", None, 10);
+    assert_eq!(Some(seen), all.map(|page| page.entries));
+    let rest = snapshot.directory(MODERN, "skill://acme/pdf", Some("b"), 10);
+    assert_eq!(rest.map(|page| page.entries.len()), Some(1));
     for other in [
         "skill://acme/pdf/SKILL.md",
         "skill://acme",
