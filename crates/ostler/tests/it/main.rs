@@ -7,3 +7,4 @@ mod refusals;
 mod broken;
 mod doctor;
 mod tls;
+mod terminal;

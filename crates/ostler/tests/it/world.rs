@@ -6,7 +6,7 @@ use ostler_testkit::{TestNode, soon};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_ostler");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_ostler");
 
 /// A node in this process with the fixture worker as a process of its own.
 pub struct World {
