@@ -8,3 +8,4 @@ mod broken;
 mod doctor;
 mod tls;
 mod terminal;
+mod killed;
