@@ -187,6 +187,17 @@ impl Door {
 pub struct Sent(Wire);
 
 impl Sent {
+    /// Waits until the node wants the body of a request with `Expect: 100-continue`.
+    pub async fn is_wanted(&mut self) {
+        let interim = soon("the wish for a body", self.0.head()).await;
+        assert_eq!(interim.map(|(status, _)| status), Some(100));
+    }
+
+    /// Sends more of a request.
+    pub async fn send(&mut self, bytes: &[u8]) {
+        self.0.send(bytes).await;
+    }
+
     /// The head of its response.
     pub async fn head(mut self) -> Live {
         let head = soon("the head of a response", self.0.head()).await;
@@ -231,15 +242,9 @@ impl Live {
         }
     }
 
-    /// From here on nothing of the node reaches the client's machine, which says nothing: as if its
-    /// cable were cut. A filter of the socket drops every packet, before it is acknowledged.
+    /// The client vanishes without a word.
     pub fn vanish(&self) {
-        const RETURN: u16 = 0x06;
-        let drop_all = [socket2::SockFilter::new(RETURN, 0, 0, 0)];
-        let socket = socket2::SockRef::from(&self.wire.socket);
-        socket
-            .attach_filter(&drop_all)
-            .expect("filters are for everybody");
+        cut_cable(&self.wire.socket);
     }
 
     async fn next_event(&mut self) -> Option<Event> {
@@ -260,6 +265,16 @@ impl Live {
         }
         self.response
     }
+}
+
+/// From here on nothing of the node reaches the client's machine, which says nothing: as if its cable
+/// were cut. A filter of the socket drops every packet, before it is acknowledged.
+pub fn cut_cable(socket: &TcpStream) {
+    const RETURN: u16 = 0x06;
+    let drop_all = [socket2::SockFilter::new(RETURN, 0, 0, 0)];
+    let socket = socket2::SockRef::from(socket);
+    let cut = socket.attach_filter(&drop_all);
+    cut.expect("filters are for everybody");
 }
 
 /// Read at once, at most.

@@ -17,7 +17,7 @@ mod node;
 mod stub;
 
 pub use crate::{
-    http::{Door, Live, Request, Response, Sent},
+    http::{Door, Live, Request, Response, Sent, cut_cable},
     legacy::Session,
     message::{Modern, TASKS, m_ok},
     node::{Access, TestNode},

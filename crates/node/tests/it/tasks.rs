@@ -467,6 +467,31 @@ async fn a_client_of_an_older_revision_gets_a_result_or_is_told_why_not() {
     world.stop().await;
 }
 
+/// Its head came before the node drained, its body comes after. The task goes on at its worker.
+#[tokio::test]
+async fn a_draining_node_waits_for_no_result() {
+    let world = world().await;
+    let session = Session::open(&world.door(), json!({})).await;
+    let task = create(&session, "job_only", json!({"gate": "g"})).await;
+    let wait = session.request("r", "tasks/result", json!({"taskId": task}));
+    let body = wait.body.clone();
+    let begun = wait
+        .also("Content-Length", body.len().to_string())
+        .also("Expect", "100-continue")
+        .body("");
+    let mut sent = session.door.begin(&begun).await;
+    sent.is_wanted().await;
+    let mut live = session.listen().await;
+    let client = async {
+        // Streams are closed when the node drains [SSE-4].
+        while live.event().await.is_some() {}
+        sent.send(&body).await;
+        let refused = sent.head().await.finish().await;
+        assert_eq!((refused.status, refused.code()), (503, -31007));
+    };
+    tokio::join!(world.node.end(), client);
+}
+
 /// [CAN-2]: what was begun is answered on the stream, though the socket that asked for it is gone.
 #[tokio::test]
 async fn a_handle_is_said_to_a_pair_whose_post_broke_off() {

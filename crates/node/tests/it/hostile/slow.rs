@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{RecvStream, client::SendRequest};
-use ostler_testkit::{Modern, Parser, Request, Session, soon};
+use ostler_testkit::{Modern, Parser, Request, Session, cut_cable, soon};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
@@ -115,14 +115,19 @@ async fn a_modern_reader_that_takes_nothing_is_cut_and_its_call_cancelled() {
     world.stop().await;
 }
 
-/// SSE-016: nothing of the node reaches the client's machine any more.
-#[tokio::test]
-async fn a_reader_that_vanishes_without_a_word_is_noticed() {
-    let world = World::with(|config| {
+/// Vanished clients are noticed soon.
+async fn watchful() -> World {
+    World::with(|config| {
         config.edge.keep_alive = Duration::from_millis(300);
         config.edge.peer_timeout = Duration::from_secs(1);
     })
-    .await;
+    .await
+}
+
+/// SSE-016: nothing of the node reaches the client's machine any more.
+#[tokio::test]
+async fn a_reader_that_vanishes_without_a_word_is_noticed() {
+    let world = watchful().await;
     let session = Session::open(&world.door(), json!({})).await;
     let mut live = session.listen().await;
     assert!(live.event().await.unwrap().is_priming());
@@ -134,6 +139,35 @@ async fn a_reader_that_vanishes_without_a_word_is_noticed() {
     world.end(session).await;
 }
 
+/// SSE-016, over HTTP/2.
+#[tokio::test]
+async fn a_vanished_client_ends_all_its_streams() {
+    let world = watchful().await;
+    let door = world.door();
+    let (near, far) = cable(&world).await;
+    let shared = Shared::over(far, WINDOW).await;
+    let listen = json!({"notifications": {"toolsListChanged": true}});
+    let listen = Modern::new("subscriptions/listen", listen).to(&door);
+    let streams = [shared.open(&listen).await, shared.open(&listen).await];
+    cut_cable(&near);
+    let labels = [("kind", "listen"), ("reason", "half_open")];
+    world.node.reaches(ENDED, &labels, 2.0).await;
+    drop((streams, shared));
+    world.stop().await;
+}
+
+/// A connection to the node, as its client and as whoever pulls the plug.
+async fn cable(world: &World) -> (TcpStream, TcpStream) {
+    let socket = TcpStream::connect(world.door().address).await;
+    let socket = socket
+        .and_then(TcpStream::into_std)
+        .expect("a node listens");
+    let again = socket.try_clone().expect("there is room for one more");
+    let both = [again, socket].map(TcpStream::from_std);
+    let [near, far] = both.map(|socket| socket.expect("it is in a runtime"));
+    (near, far)
+}
+
 /// An HTTP/2 connection with streams of their own pace.
 struct Shared(SendRequest<Bytes>);
 
@@ -141,10 +175,14 @@ impl Shared {
     /// The connection's window is large, that of each stream so many bytes.
     async fn dial(world: &World, window: u32) -> Self {
         let socket = TcpStream::connect(world.door().address).await;
+        Self::over(socket.expect("a node listens"), window).await
+    }
+
+    async fn over(socket: TcpStream, window: u32) -> Self {
         let dialed = h2::client::Builder::new()
             .initial_connection_window_size(64 << 20)
             .initial_window_size(window)
-            .handshake(socket.expect("a node listens"));
+            .handshake(socket);
         let (send, connection) = dialed.await.expect("it speaks HTTP/2");
         let env = ostler_env::Env::system();
         env.spawn("test.h2", async {
