@@ -13,6 +13,7 @@ mod extensions;
 mod paging;
 mod disconnect;
 mod resume;
+mod silent;
 mod states;
 mod tasks;
 mod strangers;
