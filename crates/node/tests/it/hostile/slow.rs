@@ -18,8 +18,8 @@ const ENDED: &str = "ostler_edge_streams_ended_total";
 /// Streams that do not move are cut soon, and nothing thins out what floods them.
 async fn impatient() -> World {
     World::with(|config| {
-        config.edge.keep_alive = Duration::from_millis(150);
-        config.edge.stall_timeout = Duration::from_millis(300);
+        config.edge.keep_alive = Duration::from_millis(300);
+        config.edge.stall_timeout = Duration::from_secs(1);
         config.edge.stream_after = Duration::from_millis(20);
         config.edge.limits.chatter_per_second_max = 100_000;
         config.session.chatter_per_second_max = 100_000;
@@ -271,8 +271,8 @@ async fn an_unread_stream_hurts_no_other_on_its_connection() {
 async fn an_unread_body_is_cut_and_a_read_one_is_whole() {
     const BYTES: usize = 1 << 20;
     let world = World::with(|config| {
-        config.edge.keep_alive = Duration::from_millis(150);
-        config.edge.stall_timeout = Duration::from_millis(300);
+        config.edge.keep_alive = Duration::from_millis(300);
+        config.edge.stall_timeout = Duration::from_secs(1);
         // However slow the worker is.
         config.edge.stream_after = Duration::from_secs(60);
     })
