@@ -41,14 +41,7 @@ impl Health {
             .draining
             .load(Ordering::Acquire)
             .then(|| "draining".to_string());
-        let store = match self.store.health() {
-            ostler_store::Health::Good => None,
-            ostler_store::Health::Full => {
-                Some("store: no space left; durable writes are refused".to_string())
-            }
-            ostler_store::Health::Poisoned(why) => Some(format!("store: {why}; restart this node")),
-            ostler_store::Health::Closed => Some("store: closed".to_string()),
-        };
+        let store = obstacle_of_store(self.store.health());
         [recovering, draining, store]
             .into_iter()
             .flatten()
@@ -56,12 +49,51 @@ impl Health {
     }
 }
 
+fn obstacle_of_store(health: ostler_store::Health) -> Option<String> {
+    use ostler_store::Health;
+    let obstacle = match health {
+        Health::Good => return None,
+        Health::Full => "no space left; durable writes are refused".to_string(),
+        Health::Recovering(why) => {
+            format!("{why}; durable writes wait while what is live is rewritten to fresh files")
+        }
+        Health::Poisoned(why) => format!("{why}; restart this node"),
+        Health::Deleted => {
+            "its files were deleted; bring them back, or restart this node with nothing".to_string()
+        }
+        Health::Closed => "closed".to_string(),
+    };
+    Some(format!("store: {obstacle}"))
+}
+
 #[cfg(test)]
 mod tests {
     use ostler_env::Env;
-    use ostler_store::Config;
+    use ostler_store::{Config, Health as StoreHealth};
 
     use super::*;
+
+    #[test]
+    fn a_store_that_takes_no_writes_now_is_an_obstacle_with_its_reason() {
+        assert_eq!(obstacle_of_store(StoreHealth::Good), None);
+        for (health, reason) in [
+            (StoreHealth::Full, "no space left"),
+            (
+                StoreHealth::Recovering("EIO".into()),
+                "EIO; durable writes wait",
+            ),
+            (
+                StoreHealth::Poisoned("EIO".into()),
+                "EIO; restart this node",
+            ),
+            (StoreHealth::Deleted, "its files were deleted"),
+            (StoreHealth::Closed, "closed"),
+        ] {
+            let obstacle = obstacle_of_store(health).expect("it is an obstacle");
+            assert!(obstacle.starts_with("store: "), "{obstacle}");
+            assert!(obstacle.contains(reason), "{obstacle}");
+        }
+    }
 
     #[tokio::test]
     async fn a_node_is_ready_from_its_recovery_to_its_drain() {

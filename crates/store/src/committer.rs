@@ -5,6 +5,12 @@
 //! commit, and not a thread of its own: a paused clock stands still while a blocking job runs,
 //! so driven time does not run away from a test that waits for the disk. The `running` flag
 //! makes it the only one. An engine that does not block commits in the caller's thread.
+//!
+//! When the disk does not sync, reading the file again would only read the page cache. So what
+//! is live, with the commit in hand, is rewritten to fresh files, and commits gather meanwhile.
+//! Once that is synced the commit in hand is as durable as any, and its waiters are released;
+//! nobody was told of a failure. If it does not sync either, all are refused from then on, and
+//! the next start finds the commit in hand whole or not at all.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +24,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::{
-    Batch, Health, StoreError,
+    Batch, CompactError, Health, Rewritten, StoreError,
+    compact::Compaction,
     engine::{EngineError, Writes},
     plan::Plan,
     store::Core,
@@ -32,10 +39,17 @@ pub(crate) struct Queue {
     pending: VecDeque<Pending>,
     /// Waiting or being committed.
     bytes: usize,
+    /// Comes before what is pending. One waits at most.
+    compaction: Option<Compaction>,
     running: bool,
     paused: bool,
     closed: bool,
     health: Health,
+}
+
+enum Work {
+    Group(Vec<Pending>),
+    Compaction(Compaction),
 }
 
 struct Pending {
@@ -71,6 +85,7 @@ impl Queue {
         Queue {
             pending: VecDeque::new(),
             bytes: 0,
+            compaction: None,
             running: false,
             paused: false,
             closed: false,
@@ -112,10 +127,29 @@ impl Queue {
     pub fn check_health(&self) -> Result<(), StoreError> {
         match &self.health {
             Health::Poisoned(why) => Err(StoreError::Poisoned(why.clone())),
+            Health::Deleted => Err(StoreError::Deleted),
             Health::Closed => Err(StoreError::Closed),
             // Trying is how it is found out that there is space again.
-            Health::Good | Health::Full => Ok(()),
+            Health::Good | Health::Full | Health::Recovering(_) => Ok(()),
         }
+    }
+
+    fn take_work(&mut self) -> Option<Work> {
+        if self.paused {
+            return None;
+        }
+        if let Some(done) = self.compaction.take() {
+            return Some(Work::Compaction(done));
+        }
+        (!self.pending.is_empty()).then(|| Work::Group(self.take_group()))
+    }
+
+    /// Whether the caller must start a committer for what it queued.
+    fn wants_committer(&mut self) -> bool {
+        let waits = self.compaction.is_some() || !self.pending.is_empty();
+        let start = waits && !self.running && !self.paused;
+        self.running |= start;
+        start
     }
 
     fn take_group(&mut self) -> Vec<Pending> {
@@ -162,9 +196,29 @@ impl Core {
         queue.bytes += bytes;
         self.metrics.queue_bytes.set(queue.bytes as f64);
         queue.pending.push_back(Pending { batch, bytes, done });
-        let start = !queue.running && !queue.paused;
-        queue.running |= start;
-        Ok((end, start))
+        Ok((end, queue.wants_committer()))
+    }
+
+    /// Queues a rewrite before all that waits; the end to wait for.
+    pub fn request_compaction(
+        self: &Arc<Self>,
+    ) -> Result<oneshot::Receiver<Result<Rewritten, CompactError>>, CompactError> {
+        let (done, end) = oneshot::channel();
+        let start = {
+            let mut queue = self.queue.lock();
+            if queue.closed {
+                return Err(CompactError::Closed);
+            }
+            if queue.compaction.is_some() {
+                return Err(CompactError::Waiting);
+            }
+            queue.compaction = Some(done);
+            queue.wants_committer()
+        };
+        if start {
+            self.start_committer();
+        }
+        Ok(end)
     }
 
     /// The caller has set `running`.
@@ -183,15 +237,18 @@ impl Core {
 
     fn run_commits(self: Arc<Self>) {
         loop {
-            let group = {
+            let work = {
                 let mut queue = self.queue.lock();
-                if queue.paused || queue.pending.is_empty() {
+                let Some(work) = queue.take_work() else {
                     queue.running = false;
                     break;
-                }
-                queue.take_group()
+                };
+                work
             };
-            self.commit_group(group);
+            match work {
+                Work::Group(group) => self.commit_group(group),
+                Work::Compaction(done) => self.run_compaction(done),
+            }
         }
         self.queue_moved.notify_waiters();
     }
@@ -243,6 +300,32 @@ impl Core {
     }
 
     fn write_rows(&self, writes: &Writes) -> Result<(), EngineError> {
+        match self.apply_and_sync(writes) {
+            Err(EngineError::Unsynced(why)) => self.recover(writes, why),
+            written => written,
+        }
+    }
+
+    /// Applying the same rows again changes nothing if they came along, and brings them if they
+    /// did not.
+    fn recover(&self, writes: &Writes, why: String) -> Result<(), EngineError> {
+        self.metrics.sync_errors.increment(1);
+        self.set_health(Health::Recovering(why.clone()));
+        let recovered = self.rewrite().and_then(|_| self.apply_and_sync(writes));
+        match recovered {
+            Ok(()) => {
+                self.metrics.recoveries.increment(1);
+                Ok(())
+            }
+            Err(EngineError::Deleted) => Err(EngineError::Deleted),
+            Err(also) => {
+                tracing::error!(?also, "a rewrite to fresh files did not succeed either");
+                Err(EngineError::Failed(why))
+            }
+        }
+    }
+
+    fn apply_and_sync(&self, writes: &Writes) -> Result<(), EngineError> {
         {
             let _readers_wait = self.view.write();
             self.engine.apply(writes)?;
@@ -258,12 +341,17 @@ impl Core {
                 match why {
                     StoreError::Full => Health::Full,
                     StoreError::Poisoned(why) => Health::Poisoned(why.clone()),
+                    StoreError::Deleted => Health::Deleted,
                     StoreError::Closed => Health::Closed,
                     // Nothing was written, and the next commit may well succeed.
                     StoreError::Busy | StoreError::TooLarge | StoreError::Unreadable(_) => return,
                 }
             }
         };
+        self.set_health(health);
+    }
+
+    fn set_health(&self, health: Health) {
         let mut queue = self.queue.lock();
         if queue.health == health {
             return;
@@ -273,6 +361,10 @@ impl Core {
         match &health {
             Health::Good => tracing::info!("the store takes writes again"),
             Health::Full => tracing::error!("the disk of the store is full; free some space"),
+            Health::Recovering(why) => {
+                tracing::error!(%why, "the disk of the store does not sync; rewriting what is live");
+            }
+            Health::Deleted => tracing::error!("the files of the store were deleted"),
             Health::Poisoned(why) => tracing::error!(%why, "the store takes no more writes"),
             Health::Closed => {}
         }
@@ -296,9 +388,7 @@ impl Core {
         let start = {
             let mut queue = self.queue.lock();
             queue.paused = false;
-            let start = !queue.running && !queue.pending.is_empty();
-            queue.running |= start;
-            start
+            queue.wants_committer()
         };
         if start {
             self.start_committer();

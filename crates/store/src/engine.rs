@@ -1,8 +1,12 @@
-//! What an engine must do. There are two, and both pass `conformance`.
+//! What an engine must do. There are three, and all pass `conformance`: `memory`, and `on_disk`
+//! over `sled` or `fjall`.
 
 pub(crate) mod memory;
+pub(crate) mod on_disk;
 pub(crate) mod sled;
-pub(crate) mod files;
+pub(crate) mod fjall;
+mod files;
+mod swap;
 
 use std::{collections::BTreeMap, ops::Bound};
 
@@ -26,6 +30,11 @@ pub(crate) trait Engine: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
     /// Up to `limit` rows from `from` on whose keys start with `prefix`.
     fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Rows, EngineError>;
+    /// Writes all rows to fresh files and takes those from then on; durable when it returns. As
+    /// `apply`, never called by two at a time; reads go on but for moments.
+    fn rewrite(&self) -> Result<Rewritten, EngineError>;
+    /// Rewrites if its files take much more than its rows need, and at least so much.
+    fn rewrite_if_bloated(&self, from_bytes: u64);
     /// Whether its work must stay off the runtime's threads.
     fn blocks(&self) -> bool;
     /// Frees files and locks. What comes after is refused.
@@ -36,24 +45,42 @@ pub(crate) trait Engine: Send + Sync {
 pub(crate) enum EngineError {
     /// No space. Passes when there is some.
     Full,
+    /// The disk did not take what it was given: what was applied can be read, but it is not
+    /// known what a power cut would leave of it. A rewrite may help.
+    Unsynced(String),
+    /// Somebody deleted the files.
+    Deleted,
     /// Anything else. After a write: it is not known what is on the disk.
     Failed(String),
     Closed,
 }
 
+/// What a rewrite of all live rows did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rewritten {
+    /// Rows that are live.
+    pub rows: u64,
+    /// What the files took on the disk before.
+    pub bytes_before: u64,
+    /// What they take now.
+    pub bytes_after: u64,
+}
+
 impl EngineError {
     pub fn of_read(self) -> StoreError {
         match self {
+            EngineError::Failed(why) | EngineError::Unsynced(why) => StoreError::Unreadable(why),
             EngineError::Full => StoreError::Full,
-            EngineError::Failed(why) => StoreError::Unreadable(why),
+            EngineError::Deleted => StoreError::Deleted,
             EngineError::Closed => StoreError::Closed,
         }
     }
 
     pub fn of_commit(self) -> StoreError {
         match self {
+            EngineError::Failed(why) | EngineError::Unsynced(why) => StoreError::Poisoned(why),
             EngineError::Full => StoreError::Full,
-            EngineError::Failed(why) => StoreError::Poisoned(why),
+            EngineError::Deleted => StoreError::Deleted,
             EngineError::Closed => StoreError::Closed,
         }
     }

@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The platform's fault; only a restart of the node helps.
     #[error("the store stopped taking writes: {0}")]
     Poisoned(String),
+    /// The platform's fault, and somebody's who deleted its files; a restart begins with nothing.
+    #[error("the files of the store were deleted")]
+    Deleted,
     /// The platform's fault; passes. More is waiting to be written than may wait.
     #[error("too many bytes wait to be written")]
     Busy,
@@ -44,6 +47,16 @@ pub enum OpenError {
         found: u32,
         known: u32,
     },
+    /// Another engine keeps its rows there; opening would begin with nothing.
+    #[error(
+        "{path} holds a store of the engine {found}, not {wanted}; \
+         set store.engine to {found}, or move the store with export and import"
+    )]
+    OtherEngine {
+        path: PathBuf,
+        found: &'static str,
+        wanted: &'static str,
+    },
     /// Its files are damaged; they were moved aside.
     #[error(
         "{path} could not be opened ({why}) and was moved to {moved_to}; \
@@ -59,6 +72,26 @@ pub enum OpenError {
     Io { path: PathBuf, why: String },
 }
 
+/// Why a store was not rewritten. It goes on with the files it had.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// It could not even be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The old and the new files must fit beside each other.
+    #[error("there is no space to rewrite the store; free some and try again")]
+    Full,
+    /// A row could not be read, or a file not be written.
+    #[error("the store could not be rewritten ({0}); it goes on with the files it had")]
+    Failed(String),
+    /// One is asked for already.
+    #[error("a rewrite waits already")]
+    Waiting,
+    /// The store was closed, or takes no more writes.
+    #[error("the store takes no more writes")]
+    Closed,
+}
+
 /// Whether the store can do its work now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
@@ -66,8 +99,13 @@ pub enum Health {
     Good,
     /// Durable writes are refused until there is space again.
     Full,
+    /// The disk did not sync, because of this: durable writes wait while what is live is
+    /// rewritten to fresh files.
+    Recovering(String),
     /// Durable writes are refused until a restart, because of this.
     Poisoned(String),
+    /// Durable writes are refused: somebody deleted its files.
+    Deleted,
     /// The node is going down.
     Closed,
 }

@@ -8,8 +8,9 @@ use parking_lot::Mutex;
 use ostler_env::Env;
 
 use crate::{
-    Config, Store,
-    engine::{Engine, EngineError, Rows, Writes, memory::Memory},
+    Config, OpenError, Store,
+    engine::{Engine, EngineError, Rewritten, Rows, Writes},
+    store::open_engine,
 };
 
 /// What is wrong with the disk now.
@@ -20,13 +21,15 @@ pub enum Fault {
     None,
     /// Writes find no space; nothing of them is stored.
     Full,
-    /// Syncs fail, so it is not known what is stored.
+    /// Syncs fail, also those of fresh files, so it is not known what is stored.
     SyncFails,
+    /// One sync fails. Those of fresh files succeed.
+    SyncFailsOnce,
     /// Reads fail.
     ReadFails,
 }
 
-/// The switch of a store made by [`memory`].
+/// The switch of a store made by [`memory`] or [`over`].
 #[derive(Clone, Default)]
 pub struct Faults(Arc<Mutex<Fault>>);
 
@@ -37,27 +40,35 @@ impl Faults {
     }
 
     fn check(&self, fault: Fault, error: EngineError) -> Result<(), EngineError> {
-        match *self.0.lock() == fault {
-            true => Err(error),
-            false => Ok(()),
+        let mut now = self.0.lock();
+        if *now != fault {
+            return Ok(());
         }
+        if fault == Fault::SyncFailsOnce {
+            *now = Fault::None;
+        }
+        Err(error)
     }
 }
 
 /// A store in memory, and the switch that makes its disk fail.
 pub fn memory(env: &Env) -> (Store, Faults) {
+    over(&Config::memory(), env).expect("memory always opens")
+}
+
+/// A store of any kind, and the switch that makes its disk seem to fail.
+pub fn over(config: &Config, env: &Env) -> Result<(Store, Faults), OpenError> {
     let faults = Faults::default();
     let engine = Faulty {
-        rows: Memory::default(),
+        rows: open_engine(config, env)?,
         faults: faults.clone(),
     };
-    let queue_bytes_max = Config::memory().queue_bytes_max;
-    let store = Store::over(Box::new(engine), queue_bytes_max, env);
-    (store, faults)
+    let store = Store::over(Box::new(engine), config.queue_bytes_max, env);
+    Ok((store, faults))
 }
 
 struct Faulty {
-    rows: Memory,
+    rows: Box<dyn Engine>,
     faults: Faults,
 }
 
@@ -68,8 +79,10 @@ impl Engine for Faulty {
     }
 
     fn sync(&self) -> Result<(), EngineError> {
-        let failed = EngineError::Failed("the sync failed".into());
-        self.faults.check(Fault::SyncFails, failed)
+        let failed = || EngineError::Unsynced("the sync failed".into());
+        self.faults.check(Fault::SyncFails, failed())?;
+        self.faults.check(Fault::SyncFailsOnce, failed())?;
+        self.rows.sync()
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
@@ -84,9 +97,22 @@ impl Engine for Faulty {
         self.rows.scan(prefix, from, limit)
     }
 
+    fn rewrite(&self) -> Result<Rewritten, EngineError> {
+        let failed = EngineError::Unsynced("the sync failed".into());
+        self.faults.check(Fault::SyncFails, failed)?;
+        self.faults.check(Fault::Full, EngineError::Full)?;
+        self.rows.rewrite()
+    }
+
+    fn rewrite_if_bloated(&self, from_bytes: u64) {
+        self.rows.rewrite_if_bloated(from_bytes);
+    }
+
     fn blocks(&self) -> bool {
         self.rows.blocks()
     }
 
-    fn close(&self) {}
+    fn close(&self) {
+        self.rows.close();
+    }
 }

@@ -14,13 +14,16 @@ mod plan;
 mod committer;
 mod store;
 mod janitor;
+mod compact;
 mod engine;
 pub mod faults;
 pub mod conformance;
 
 pub use batch::Batch;
 pub use committer::CommitTicket;
-pub use error::{Health, OpenError, StoreError};
+pub use compact::compact;
+pub use engine::Rewritten;
+pub use error::{CompactError, Health, OpenError, StoreError};
 pub use janitor::Janitor;
 pub use key::{Key, KeyPrefix, Table};
 pub use record::{Owner, Record};

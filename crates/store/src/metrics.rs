@@ -16,10 +16,14 @@ pub(crate) struct Metrics {
     pub queue_bytes: Gauge,
     pub corrupt_records: Counter,
     pub expired_records: Counter,
+    pub sync_errors: Counter,
+    pub recoveries: Counter,
+    pub rewrite_seconds: Histogram,
     /// 1 while durable writes are taken.
     pub writable: Gauge,
     full: Counter,
     poisoned: Counter,
+    deleted: Counter,
     busy: Counter,
     too_large: Counter,
     closed: Counter,
@@ -59,6 +63,19 @@ impl Metrics {
                 "ostler_store_expired_records_total",
                 "Records deleted because their deadline passed.",
             ),
+            sync_errors: counter(
+                "ostler_store_sync_errors_total",
+                "Times the disk did not take or sync what it was given.",
+            ),
+            recoveries: counter(
+                "ostler_store_recoveries_total",
+                "Times that was mended by a rewrite to fresh files.",
+            ),
+            rewrite_seconds: registry.histogram(
+                "ostler_store_rewrite_seconds",
+                "How long all live rows took to be rewritten to fresh files.",
+                &[],
+            ),
             writable: registry.gauge(
                 "ostler_store_writable",
                 "1 while durable writes are taken.",
@@ -66,6 +83,7 @@ impl Metrics {
             ),
             full: error("full"),
             poisoned: error("poisoned"),
+            deleted: error("deleted"),
             busy: error("busy"),
             too_large: error("too_large"),
             closed: error("closed"),
@@ -77,6 +95,7 @@ impl Metrics {
         let counter = match error {
             StoreError::Full => &self.full,
             StoreError::Poisoned(_) => &self.poisoned,
+            StoreError::Deleted => &self.deleted,
             StoreError::Busy => &self.busy,
             StoreError::TooLarge => &self.too_large,
             StoreError::Closed => &self.closed,

@@ -9,10 +9,11 @@ use tokio::sync::{Notify, Semaphore};
 use ostler_env::Env;
 
 use crate::{
-    Batch, CommitTicket, Health, Key, KeyPrefix, OpenError, Record, StoreError,
+    Batch, CommitTicket, CompactError, Health, Key, KeyPrefix, OpenError, Record, Rewritten,
+    StoreError,
     batch::Change,
     committer::Queue,
-    engine::{Engine, EngineError, memory::Memory, sled::Sled},
+    engine::{Engine, EngineError, fjall::Fjall, memory::Memory, on_disk::OnDisk, sled::Sled},
     key::{Table, deadline_key, part_key, split_deadline_key},
     metrics::Metrics,
     record,
@@ -23,8 +24,11 @@ use crate::{
 pub struct Config {
     /// What keeps the rows.
     pub engine: EngineChoice,
-    /// What sled may cache. It takes some times this in memory.
+    /// What the engine may cache. sled takes some times this in memory; fjall this, and up to
+    /// 80 MiB of rows that are not flushed.
     pub cache_bytes: u64,
+    /// A database smaller than this is not rewritten at open, however little of it is live.
+    pub rewrite_from_bytes: u64,
     /// Bytes that may wait to be committed; at this bound commits wait.
     pub queue_bytes_max: usize,
 }
@@ -34,8 +38,10 @@ pub struct Config {
 pub enum EngineChoice {
     /// Forgets everything at its end.
     Memory,
-    /// One machine's disk, in this directory.
+    /// sled, in this directory.
     Sled { path: PathBuf },
+    /// fjall, in this directory.
+    Fjall { path: PathBuf },
 }
 
 impl Config {
@@ -44,13 +50,23 @@ impl Config {
         Config {
             engine: EngineChoice::Memory,
             cache_bytes: 32 << 20,
+            rewrite_from_bytes: 256 << 20,
             queue_bytes_max: 32 << 20,
         }
     }
 
-    /// On disk in that directory, with the usual bounds.
+    /// sled in that directory, with the usual bounds.
     pub fn sled(path: impl Into<PathBuf>) -> Config {
         let engine = EngineChoice::Sled { path: path.into() };
+        Config {
+            engine,
+            ..Config::memory()
+        }
+    }
+
+    /// fjall in that directory, with the usual bounds.
+    pub fn fjall(path: impl Into<PathBuf>) -> Config {
+        let engine = EngineChoice::Fjall { path: path.into() };
         Config {
             engine,
             ..Config::memory()
@@ -85,12 +101,8 @@ pub(crate) struct Core {
 impl Store {
     /// Opens or creates a store. Blocks while the engine recovers.
     pub fn open(config: &Config, env: &Env) -> Result<Store, OpenError> {
-        let engine: Box<dyn Engine> = match &config.engine {
-            EngineChoice::Memory => Box::new(Memory::default()),
-            EngineChoice::Sled { path } => {
-                Box::new(Sled::open(path, config.cache_bytes, env.wall().0)?)
-            }
-        };
+        let engine = open_engine(config, env)?;
+        engine.rewrite_if_bloated(config.rewrite_from_bytes);
         Ok(Store::over(engine, config.queue_bytes_max, env))
     }
 
@@ -189,6 +201,29 @@ impl Store {
         self.0.queue.lock().health()
     }
 
+    /// Waits until the store cannot write any more, and says why.
+    // Cancel safe: it only looks.
+    pub async fn poisoned(&self) -> String {
+        self.queue_until(|queue| matches!(queue.health(), Health::Poisoned(_)))
+            .await;
+        match self.health() {
+            Health::Poisoned(why) => why,
+            Health::Good
+            | Health::Full
+            | Health::Recovering(_)
+            | Health::Deleted
+            | Health::Closed => "it is closed".to_owned(),
+        }
+    }
+
+    /// Rewrites all live records to fresh files and drops the old ones. Commits gather
+    /// meanwhile; reads go on but for the moment of the swap.
+    // Cancel safe: the rewrite goes on, its report is lost.
+    pub async fn compact(&self) -> Result<Rewritten, CompactError> {
+        let done = self.0.request_compaction()?;
+        done.await.unwrap_or(Err(CompactError::Closed))
+    }
+
     /// Takes no more, commits what is queued, frees files and locks. Other clones of this
     /// store find it closed.
     pub async fn close(self) {
@@ -247,6 +282,16 @@ impl Store {
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.0
     }
+}
+
+/// Opens what keeps the rows. Blocks while it recovers.
+pub(crate) fn open_engine(config: &Config, env: &Env) -> Result<Box<dyn Engine>, OpenError> {
+    let (cache_bytes, now_ms) = (config.cache_bytes, env.wall().0);
+    Ok(match &config.engine {
+        EngineChoice::Memory => Box::new(Memory::default()),
+        EngineChoice::Sled { path } => Box::new(OnDisk::<Sled>::open(path, cache_bytes, now_ms)?),
+        EngineChoice::Fjall { path } => Box::new(OnDisk::<Fjall>::open(path, cache_bytes, now_ms)?),
+    })
 }
 
 impl Core {

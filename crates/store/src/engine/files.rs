@@ -1,16 +1,20 @@
-//! The store's directory: its lock, its format, and syncing what holds names.
+//! The store's directory: its lock, its format, and which database in it counts.
 //!
 //! ```text
-//! <path>/lock      held while a process uses the store
-//! <path>/format    the number of the store's format, checked before anything else is opened
-//! <path>/sled/     the database
+//! <path>/lock          held while a process uses the store
+//! <path>/format        the number of the store's format, checked before anything else is opened
+//! <path>/rewritten     bytes the database took when it was last rewritten
+//! <path>/<engine>/     the database
+//! <path>/<engine>.new/ one being written, see `swap`
+//! <path>/<engine>.old/ one just replaced, see `swap`
 //! ```
-//! The format is a file and not a row, because sled writes to its files when it opens them, and
-//! an older version must leave a newer one's files untouched.
+//! The format is a file and not a row, because engines write to their files when they open them,
+//! and an older version must leave a newer one's files untouched.
 
 use std::{
     fs::{self, File, TryLockError},
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -19,37 +23,43 @@ use crate::OpenError;
 /// The form of keys, envelopes and indexes. Raised when a reader of the old form would err.
 pub(crate) const FORMAT: u32 = 1;
 
-/// The directory of one store, locked while this lives.
+/// The engines that keep files, by the names of their directories.
+const ENGINES: [&str; 2] = ["sled", "fjall"];
+
+/// The directory of one store.
+#[derive(Debug, Clone)]
 pub(crate) struct Directory {
     path: PathBuf,
-    _lock: File,
+    engine: &'static str,
+}
+
+/// Keeps other processes out of a directory while it lives.
+pub(crate) struct Lock {
+    _file: File,
 }
 
 impl Directory {
-    pub fn open(path: &Path) -> Result<Directory, OpenError> {
-        let io = |why: io::Error| OpenError::Io {
-            path: path.to_owned(),
-            why: why.to_string(),
-        };
-        create_synced(path).map_err(io)?;
-        let lock = File::create(path.join("lock")).map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let path = path.to_owned();
-                return Err(OpenError::InUse { path });
-            }
-            Err(TryLockError::Error(why)) => return Err(io(why)),
-        }
+    /// Makes the directory if need be, locks it, and refuses what this version or this engine
+    /// must not touch.
+    pub fn open(path: &Path, engine: &'static str) -> Result<(Directory, Lock), OpenError> {
+        create_synced(path).map_err(|why| io_error(path, &why))?;
+        let lock = lock(path)?;
         check_format(path)?;
-        Ok(Directory {
-            path: path.to_owned(),
-            _lock: lock,
-        })
+        check_engine(path, engine)?;
+        let path = path.to_owned();
+        Ok((Directory { path, engine }, lock))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     pub fn database(&self) -> PathBuf {
-        self.path.join("sled")
+        self.path.join(self.engine)
+    }
+
+    pub fn beside(&self, suffix: &str) -> PathBuf {
+        self.path.join(format!("{}.{suffix}", self.engine))
     }
 
     /// Moves a database that cannot be opened out of the way.
@@ -70,51 +80,79 @@ impl Directory {
         }
     }
 
-    /// Syncs every file and directory of a database, so that after a power cut they have names.
-    pub fn sync_names(&self) -> io::Result<()> {
-        let database = self.database();
-        for entry in fs::read_dir(&database)? {
-            let entry = entry?;
-            match entry.file_type()?.is_dir() {
-                true => sync_directory(&entry.path())?,
-                false => File::open(entry.path())?.sync_all()?,
-            }
-        }
-        sync_directory(&database)?;
-        sync_directory(&self.path)
+    /// What the database took when it was last rewritten; `None` if that is not known.
+    pub fn rewritten_bytes(&self) -> Option<u64> {
+        let text = fs::read_to_string(self.path.join("rewritten")).ok()?;
+        text.trim().parse().ok()
+    }
+
+    pub fn note_rewritten(&self, bytes: u64) -> io::Result<()> {
+        write_number(&self.path, "rewritten", bytes)
+    }
+}
+
+fn io_error(path: &Path, why: &io::Error) -> OpenError {
+    OpenError::Io {
+        path: path.to_owned(),
+        why: why.to_string(),
+    }
+}
+
+fn lock(path: &Path) -> Result<Lock, OpenError> {
+    let file = File::create(path.join("lock")).map_err(|why| io_error(path, &why))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Lock { _file: file }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            path: path.to_owned(),
+        }),
+        Err(TryLockError::Error(why)) => Err(io_error(path, &why)),
     }
 }
 
 fn check_format(path: &Path) -> Result<(), OpenError> {
     let file = path.join("format");
-    let io = |why: String| OpenError::Io {
-        path: file.clone(),
-        why,
-    };
     match fs::read_to_string(&file) {
         Ok(text) => match text.trim().parse() {
+            Ok(FORMAT) => Ok(()),
             Ok(found) if found > FORMAT => Err(OpenError::Newer {
                 path: path.to_owned(),
                 found,
                 known: FORMAT,
             }),
-            Ok(_) => Ok(()),
-            Err(_) => Err(io(format!("it holds no format number: {text:?}"))),
+            Ok(_) | Err(_) => Err(OpenError::Io {
+                path: file,
+                why: format!("it holds no format number: {text:?}"),
+            }),
         },
         Err(why) if why.kind() == io::ErrorKind::NotFound => {
-            write_format(path).map_err(|why| io(why.to_string()))
+            write_number(path, "format", FORMAT.into()).map_err(|why| io_error(&file, &why))
         }
-        Err(why) => Err(io(why.to_string())),
+        Err(why) => Err(io_error(&file, &why)),
     }
 }
 
-fn write_format(path: &Path) -> io::Result<()> {
+/// An engine that does not see another one's files would begin with nothing, and say nothing.
+fn check_engine(path: &Path, engine: &'static str) -> Result<(), OpenError> {
+    let has =
+        |other: &&&str| path.join(other).exists() || path.join(format!("{other}.old")).exists();
+    let others = ENGINES.iter().filter(|other| **other != engine);
+    match others.into_iter().find(has) {
+        Some(found) => Err(OpenError::OtherEngine {
+            path: path.to_owned(),
+            found,
+            wanted: engine,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn write_number(path: &Path, name: &str, number: u64) -> io::Result<()> {
     // Under another name first: half a number must never be read.
-    let new = path.join("format.new");
+    let new = path.join(format!("{name}.new"));
     let mut file = File::create(&new)?;
-    writeln!(file, "{FORMAT}")?;
+    writeln!(file, "{number}")?;
     file.sync_all()?;
-    fs::rename(&new, path.join("format"))?;
+    fs::rename(&new, path.join(name))?;
     sync_directory(path)
 }
 
@@ -135,6 +173,40 @@ fn create_synced(path: &Path) -> io::Result<()> {
     }
 }
 
-fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Syncs every file and directory from `path` down, so that after a power cut they have
+/// contents and names.
+pub(crate) fn sync_tree(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => sync_tree(&entry.path())?,
+            false => File::open(entry.path())?.sync_all()?,
+        }
+    }
+    sync_directory(path)
+}
+
+/// What everything from `path` down takes on the disk. Files may come and go meanwhile.
+pub(crate) fn disk_bytes(path: &Path) -> u64 {
+    const BLOCK_BYTES: u64 = 512;
+    let Ok(entries) = fs::read_dir(path) else {
+        return 0;
+    };
+    let entry_bytes = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => disk_bytes(&entry.path()),
+        Ok(metadata) => metadata.blocks() * BLOCK_BYTES,
+        Err(_) => 0,
+    };
+    entries.flatten().map(entry_bytes).sum()
+}
+
+pub(crate) fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(why) if why.kind() != io::ErrorKind::NotFound => Err(why),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }

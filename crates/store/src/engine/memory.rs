@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, ops::Bound};
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use super::{Engine, EngineError, Rows, Writes, bounds};
+use super::{Engine, EngineError, Rewritten, Rows, Writes, bounds};
 
 #[derive(Default)]
 pub(crate) struct Memory {
@@ -44,6 +44,15 @@ impl Engine for Memory {
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect())
     }
+
+    fn rewrite(&self) -> Result<Rewritten, EngineError> {
+        Ok(Rewritten {
+            rows: self.rows.read().len() as u64,
+            ..Rewritten::default()
+        })
+    }
+
+    fn rewrite_if_bloated(&self, _from_bytes: u64) {}
 
     fn blocks(&self) -> bool {
         false

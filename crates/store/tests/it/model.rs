@@ -8,6 +8,8 @@ use ostler_types::{Shard, TenantId, Timestamp};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use crate::world::Engine;
+
 #[derive(Debug, Clone)]
 enum Step {
     /// Puts (with a payload of that length) and deletes of one batch.
@@ -18,6 +20,7 @@ enum Step {
         limit: usize,
     },
     Reopen,
+    Compact,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -33,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (prop::option::of(0..24_u8), 0..30_usize)
             .prop_map(|(after, limit)| Step::Scan { after, limit }),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Compact),
     ]
 }
 
@@ -86,9 +90,16 @@ async fn check(steps: Vec<Step>, env: &Env, open: impl Fn() -> Store) {
                 store.close().await;
                 store = open();
             }
+            Step::Compact => drop(store.compact().await.unwrap()),
         }
     }
     store.close().await;
+}
+
+async fn check_on_disk(steps: Vec<Step>, engine: Engine) {
+    let env = Env::seeded(1);
+    let dir = TempDir::new().unwrap();
+    check(steps, &env, || engine.must_open(dir.path(), &env)).await;
 }
 
 async fn scan(store: &Store, model: &BTreeMap<Key, Record>, after: Option<u8>, limit: usize) {
@@ -136,11 +147,11 @@ proptest! {
 
     #[test]
     fn sled_is_a_map_also_across_restarts(steps in prop::collection::vec(step(), 1..40)) {
-        block_on(async {
-            let env = Env::seeded(1);
-            let dir = TempDir::new().unwrap();
-            let config = Config::sled(dir.path());
-            check(steps, &env, || Store::open(&config, &env).unwrap()).await;
-        });
+        block_on(check_on_disk(steps, Engine::Sled));
+    }
+
+    #[test]
+    fn fjall_is_a_map_also_across_restarts(steps in prop::collection::vec(step(), 1..40)) {
+        block_on(check_on_disk(steps, Engine::Fjall));
     }
 }

@@ -1,0 +1,395 @@
+//! What the engines that keep files share: one directory, one database in it, and the ways out
+//! when a disk is full or does not sync.
+//!
+//! - A database that met a full disk takes no more writes until it is opened anew; that is done
+//!   at the next commit that finds space.
+//! - `rewrite` copies all rows into a fresh database beside the old one and swaps it in (`swap`).
+//!   Reads go on while it copies and wait while it swaps.
+//! - Libraries may panic on damaged files, so every call is guarded.
+
+use std::{
+    fs::File,
+    io,
+    ops::Bound,
+    os::unix::fs::MetadataExt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::{
+    Engine, EngineError, Rewritten, Rows, Writes,
+    files::{Directory, Lock, disk_bytes, sync_tree},
+};
+use crate::OpenError;
+
+/// What a library must do to be an engine.
+pub(crate) trait Database: Send + Sync + Sized {
+    /// The name of its directory.
+    const NAME: &'static str;
+    /// A file in it that is there as long as the database is.
+    const MARKER: &'static str;
+    /// Space that must be left on the disk beside what a commit writes.
+    const RESERVE_BYTES: u64;
+    /// Whether its files shrink by themselves when rows are deleted.
+    const SHRINKS: bool;
+
+    fn open(path: &Path, cache_bytes: u64) -> Result<Self, Unopened>;
+    fn apply(&self, writes: &Writes) -> Result<(), EngineError>;
+    fn sync(&self) -> Result<(), EngineError>;
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
+    fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Rows, EngineError>;
+    /// Returns when its files are free.
+    fn close(self);
+}
+
+pub(crate) enum Unopened {
+    /// The files are not what was written.
+    Damaged(String),
+    /// The system would not let us; the files may well be good.
+    Io(io::Error),
+}
+
+pub(crate) struct OnDisk<D: Database> {
+    directory: Directory,
+    cache_bytes: u64,
+    state: RwLock<State<D>>,
+    /// A write found the disk full, and the database must be opened anew.
+    stuck: AtomicBool,
+}
+
+enum State<D> {
+    Open(Open<D>),
+    /// Between two openings: it could not be opened anew.
+    Shut(Lock),
+    Closed,
+}
+
+struct Open<D> {
+    db: D,
+    marker: File,
+    lock: Lock,
+}
+
+/// Rows that a rewrite copies at once.
+const PAGE_LEN: usize = 1_024;
+
+/// A database this many times as large as its last rewrite left it holds mostly what is dead.
+const BLOAT_FACTOR: u64 = 4;
+
+impl<D: Database> OnDisk<D> {
+    /// Opens or creates. A database that cannot be opened is moved aside, and the error says so.
+    pub fn open(path: &Path, cache_bytes: u64, now_ms: u64) -> Result<OnDisk<D>, OpenError> {
+        let (directory, lock) = Directory::open(path, D::NAME)?;
+        let (db, marker) = match open_database(&directory, cache_bytes) {
+            Ok(opened) => opened,
+            Err(Unopened::Damaged(why)) => return Err(directory.quarantine(now_ms, why)),
+            Err(Unopened::Io(why)) => {
+                return Err(OpenError::Io {
+                    path: directory.database(),
+                    why: why.to_string(),
+                });
+            }
+        };
+        remove_leftovers(&directory);
+        Ok(OnDisk {
+            directory,
+            cache_bytes,
+            state: RwLock::new(State::Open(Open { db, marker, lock })),
+            stuck: AtomicBool::new(false),
+        })
+    }
+
+    fn with<T>(
+        &self,
+        work: impl FnOnce(&Open<D>) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        match &*self.state.read() {
+            State::Open(open) => guarded(|| work(open)),
+            State::Shut(_) => Err(EngineError::Full),
+            State::Closed => Err(EngineError::Closed),
+        }
+    }
+
+    /// Notes a full disk, after which the database must be opened anew.
+    fn noting_full<T>(&self, result: Result<T, EngineError>) -> Result<T, EngineError> {
+        if let Err(EngineError::Full) = result {
+            self.stuck.store(true, Ordering::Release);
+        }
+        result
+    }
+
+    /// Opens the database anew. What was acknowledged is synced, so it is all there; what was
+    /// refused is gone, as its writers were told. If it cannot be opened, for want of space or
+    /// otherwise, the next commit tries again.
+    fn reopen(&self, state: &mut State<D>) -> Result<(), EngineError> {
+        let lock = match std::mem::replace(state, State::Closed) {
+            State::Open(open) => open.let_go(),
+            State::Shut(lock) => lock,
+            State::Closed => return Err(EngineError::Closed),
+        };
+        match open_database(&self.directory, self.cache_bytes) {
+            Ok((db, marker)) => {
+                *state = State::Open(Open { db, marker, lock });
+                self.stuck.store(false, Ordering::Release);
+                Ok(())
+            }
+            Err(why) => {
+                *state = State::Shut(lock);
+                self.stuck.store(true, Ordering::Release);
+                Err(why.into())
+            }
+        }
+    }
+
+    /// Writes all rows into a fresh database, which is whole, closed and synced afterwards.
+    fn copy(&self) -> Result<u64, EngineError> {
+        self.with(still_there)?;
+        let path = self.directory.fresh().map_err(|why| io_failed(&why))?;
+        let db = open_guarded::<D>(&path, self.cache_bytes)?;
+        let copied = self.copy_into(&db);
+        let closed = guarded(|| {
+            db.close();
+            Ok(())
+        });
+        let rows = copied?;
+        closed?;
+        sync_tree(&path).map_err(|why| io_failed(&why))?;
+        Ok(rows)
+    }
+
+    fn copy_into(&self, fresh: &D) -> Result<u64, EngineError> {
+        let (mut rows, mut last) = (0, None);
+        loop {
+            let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+            let page = self.scan(&[], from, PAGE_LEN)?;
+            let Some((key, _)) = page.last() else {
+                break;
+            };
+            last = Some(key.clone());
+            rows += page.len() as u64;
+            let writes: Writes = page
+                .into_iter()
+                .map(|(key, row)| (key, Some(row)))
+                .collect();
+            self.check_space(&writes)?;
+            guarded(|| fresh.apply(&writes))?;
+        }
+        guarded(|| fresh.sync())?;
+        Ok(rows)
+    }
+
+    /// Readers wait here, for as long as one database is closed and the other opened.
+    fn swap(&self) -> Result<(), EngineError> {
+        let mut state = self.state.write();
+        let lock = match std::mem::replace(&mut *state, State::Closed) {
+            State::Open(open) => open.let_go(),
+            State::Shut(lock) => lock,
+            State::Closed => return Err(EngineError::Closed),
+        };
+        *state = State::Shut(lock);
+        let swapped = self.directory.swap_in_fresh();
+        // In any case: either the new one or the old one is there.
+        self.reopen(&mut state)?;
+        swapped.map_err(|why| io_failed(&why))
+    }
+
+    /// Refuses a commit before the database meets a full disk: it recovers from that only by
+    /// being opened anew, and until then readers would see what was refused.
+    fn check_space(&self, writes: &Writes) -> Result<(), EngineError> {
+        let row = |(key, value): (&Vec<u8>, &Option<Bytes>)| {
+            key.len() + value.as_ref().map_or(0, Bytes::len)
+        };
+        let needed = 2 * writes.iter().map(row).sum::<usize>() as u64 + D::RESERVE_BYTES;
+        match fs2::available_space(self.directory.path()) {
+            Ok(left) if left < needed => Err(EngineError::Full),
+            // A directory that is gone is found, and named, by `still_there`.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+impl<D: Database> Engine for OnDisk<D> {
+    fn apply(&self, writes: &Writes) -> Result<(), EngineError> {
+        self.noting_full(self.check_space(writes))?;
+        if self.stuck.load(Ordering::Acquire) {
+            self.reopen(&mut self.state.write())?;
+        }
+        self.noting_full(self.with(|open| open.db.apply(writes)))
+    }
+
+    fn sync(&self) -> Result<(), EngineError> {
+        self.noting_full(self.with(|open| {
+            open.db.sync()?;
+            still_there(open)
+        }))
+    }
+
+    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
+        self.with(|open| open.db.get(key))
+    }
+
+    fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Rows, EngineError> {
+        self.with(|open| open.db.scan(prefix, from, limit))
+    }
+
+    fn rewrite(&self) -> Result<Rewritten, EngineError> {
+        let bytes_before = disk_bytes(&self.directory.database());
+        let rows = match self.copy() {
+            Ok(rows) => rows,
+            Err(why) => {
+                remove_leftovers(&self.directory);
+                return Err(why);
+            }
+        };
+        self.swap()?;
+        remove_leftovers(&self.directory);
+        let bytes_after = disk_bytes(&self.directory.database());
+        if let Err(error) = self.directory.note_rewritten(bytes_after) {
+            tracing::warn!(%error, "the size of the store is not noted; it may be rewritten early");
+        }
+        Ok(Rewritten {
+            rows,
+            bytes_before,
+            bytes_after,
+        })
+    }
+
+    /// Rewrites a database that takes much more than its rows need. What they need is not known
+    /// without reading all of them, so the rule is: it takes at least `from_bytes`, and
+    /// [`BLOAT_FACTOR`] times what its last rewrite left. A database that has truly grown is
+    /// rewritten in vain, but never again at that size.
+    fn rewrite_if_bloated(&self, from_bytes: u64) {
+        let took = disk_bytes(&self.directory.database());
+        let rewritten = self.directory.rewritten_bytes().unwrap_or(0);
+        if D::SHRINKS || took < from_bytes || took / BLOAT_FACTOR < rewritten {
+            return;
+        }
+        tracing::info!(
+            took,
+            rewritten,
+            "the store has grown; rewriting its live rows"
+        );
+        match self.rewrite() {
+            Ok(Rewritten {
+                rows, bytes_after, ..
+            }) => {
+                tracing::info!(rows, bytes_after, "the store was rewritten");
+            }
+            Err(error) => {
+                tracing::warn!(?error, "the store was not rewritten and is used as it is")
+            }
+        }
+    }
+
+    fn blocks(&self) -> bool {
+        true
+    }
+
+    fn close(&self) {
+        let closed = std::mem::replace(&mut *self.state.write(), State::Closed);
+        if let State::Open(open) = closed {
+            drop(open.let_go());
+        }
+    }
+}
+
+impl<D: Database> Drop for OnDisk<D> {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl<D: Database> Open<D> {
+    fn let_go(self) -> Lock {
+        // If it panics, it has let go all the same.
+        drop(guarded(|| {
+            self.db.close();
+            Ok(())
+        }));
+        self.lock
+    }
+}
+
+/// Opens the database that counts; creates the first.
+fn open_database<D: Database>(
+    directory: &Directory,
+    cache_bytes: u64,
+) -> Result<(D, File), Unopened> {
+    let path = directory.database();
+    directory.settle().map_err(Unopened::Io)?;
+    if !path.exists() {
+        create_database::<D>(directory, cache_bytes)?;
+    }
+    let db = open_guarded::<D>(&path, cache_bytes)?;
+    let marker = File::open(path.join(D::MARKER)).map_err(Unopened::Io)?;
+    sync_tree(&path).map_err(Unopened::Io)?;
+    Ok((db, marker))
+}
+
+/// Not under its name at once: what a crash leaves of it might not open ever again.
+fn create_database<D: Database>(directory: &Directory, cache_bytes: u64) -> Result<(), Unopened> {
+    let path = directory.fresh().map_err(Unopened::Io)?;
+    open_guarded::<D>(&path, cache_bytes)?.close();
+    sync_tree(&path).map_err(Unopened::Io)?;
+    directory.swap_in_fresh().map_err(Unopened::Io)
+}
+
+fn remove_leftovers(directory: &Directory) {
+    if let Err(error) = directory.remove_leftovers() {
+        tracing::warn!(%error, "an old database is not removed yet; the next start tries again");
+    }
+}
+
+/// A database whose files were deleted takes writes that nobody will ever read.
+fn still_there<D>(open: &Open<D>) -> Result<(), EngineError> {
+    let metadata = open.marker.metadata().map_err(|why| io_failed(&why))?;
+    match metadata.nlink() {
+        0 => Err(EngineError::Deleted),
+        _ => Ok(()),
+    }
+}
+
+fn open_guarded<D: Database>(path: &Path, cache_bytes: u64) -> Result<D, Unopened> {
+    catch_unwind(AssertUnwindSafe(|| D::open(path, cache_bytes)))
+        .unwrap_or_else(|_| Err(Unopened::Damaged("the engine panicked".into())))
+}
+
+fn guarded<T>(work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(EngineError::Failed("the engine panicked".into())))
+}
+
+impl From<Unopened> for EngineError {
+    fn from(why: Unopened) -> EngineError {
+        match why {
+            Unopened::Damaged(why) => EngineError::Failed(why),
+            Unopened::Io(why) => io_failed(&why),
+        }
+    }
+}
+
+pub(crate) fn io_failed(why: &io::Error) -> EngineError {
+    match is_full(why) {
+        true => EngineError::Full,
+        false => EngineError::Failed(why.to_string()),
+    }
+}
+
+/// As [`io_failed`], where what was applied is in doubt.
+pub(crate) fn io_unsynced(why: &io::Error) -> EngineError {
+    match is_full(why) {
+        true => EngineError::Full,
+        false => EngineError::Unsynced(why.to_string()),
+    }
+}
+
+fn is_full(why: &io::Error) -> bool {
+    matches!(
+        why.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
