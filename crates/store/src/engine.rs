@@ -5,7 +5,7 @@ pub(crate) mod memory;
 pub(crate) mod on_disk;
 pub(crate) mod sled;
 pub(crate) mod fjall;
-mod files;
+pub(crate) mod files;
 mod swap;
 
 use std::{collections::BTreeMap, ops::Bound};

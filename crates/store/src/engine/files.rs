@@ -98,7 +98,7 @@ fn io_error(path: &Path, why: &io::Error) -> OpenError {
     }
 }
 
-fn lock(path: &Path) -> Result<Lock, OpenError> {
+pub(crate) fn lock(path: &Path) -> Result<Lock, OpenError> {
     let file = File::create(path.join("lock")).map_err(|why| io_error(path, &why))?;
     match file.try_lock() {
         Ok(()) => Ok(Lock { _file: file }),

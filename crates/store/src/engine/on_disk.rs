@@ -7,6 +7,10 @@
 //!   Reads go on while it copies and wait while it swaps.
 //! - Libraries may panic on damaged files, so every call is guarded.
 
+mod rewrite;
+#[cfg(test)]
+mod tests;
+
 use std::{
     fs::File,
     io,
@@ -22,7 +26,7 @@ use parking_lot::RwLock;
 
 use super::{
     Engine, EngineError, Rewritten, Rows, Writes,
-    files::{Directory, Lock, disk_bytes, sync_tree},
+    files::{Directory, Lock, sync_tree},
 };
 use crate::OpenError;
 
@@ -74,12 +78,6 @@ struct Open<D> {
     lock: Lock,
 }
 
-/// Rows that a rewrite copies at once.
-const PAGE_LEN: usize = 1_024;
-
-/// A database this many times as large as its last rewrite left it holds mostly what is dead.
-const BLOAT_FACTOR: u64 = 4;
-
 impl<D: Database> OnDisk<D> {
     /// Opens or creates. A database that cannot be opened is moved aside, and the error says so.
     pub fn open(path: &Path, cache_bytes: u64, now_ms: u64) -> Result<OnDisk<D>, OpenError> {
@@ -126,12 +124,8 @@ impl<D: Database> OnDisk<D> {
     /// refused is gone, as its writers were told. If it cannot be opened, for want of space or
     /// otherwise, the next commit tries again.
     fn reopen(&self, state: &mut State<D>) -> Result<(), EngineError> {
-        let lock = match std::mem::replace(state, State::Closed) {
-            State::Open(open) => open.let_go(),
-            State::Shut(lock) => lock,
-            State::Closed => return Err(EngineError::Closed),
-        };
-        match open_database(&self.directory, self.cache_bytes) {
+        let lock = state.let_go()?;
+        match open_existing(&self.directory, self.cache_bytes) {
             Ok((db, marker)) => {
                 *state = State::Open(Open { db, marker, lock });
                 self.stuck.store(false, Ordering::Release);
@@ -140,61 +134,12 @@ impl<D: Database> OnDisk<D> {
             Err(why) => {
                 *state = State::Shut(lock);
                 self.stuck.store(true, Ordering::Release);
-                Err(why.into())
+                match self.directory.database().exists() {
+                    true => Err(why.into()),
+                    false => Err(EngineError::Deleted),
+                }
             }
         }
-    }
-
-    /// Writes all rows into a fresh database, which is whole, closed and synced afterwards.
-    fn copy(&self) -> Result<u64, EngineError> {
-        self.with(still_there)?;
-        let path = self.directory.fresh().map_err(|why| io_failed(&why))?;
-        let db = open_guarded::<D>(&path, self.cache_bytes)?;
-        let copied = self.copy_into(&db);
-        let closed = guarded(|| {
-            db.close();
-            Ok(())
-        });
-        let rows = copied?;
-        closed?;
-        sync_tree(&path).map_err(|why| io_failed(&why))?;
-        Ok(rows)
-    }
-
-    fn copy_into(&self, fresh: &D) -> Result<u64, EngineError> {
-        let (mut rows, mut last) = (0, None);
-        loop {
-            let from = last.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
-            let page = self.scan(&[], from, PAGE_LEN)?;
-            let Some((key, _)) = page.last() else {
-                break;
-            };
-            last = Some(key.clone());
-            rows += page.len() as u64;
-            let writes: Writes = page
-                .into_iter()
-                .map(|(key, row)| (key, Some(row)))
-                .collect();
-            self.check_space(&writes)?;
-            guarded(|| fresh.apply(&writes))?;
-        }
-        guarded(|| fresh.sync())?;
-        Ok(rows)
-    }
-
-    /// Readers wait here, for as long as one database is closed and the other opened.
-    fn swap(&self) -> Result<(), EngineError> {
-        let mut state = self.state.write();
-        let lock = match std::mem::replace(&mut *state, State::Closed) {
-            State::Open(open) => open.let_go(),
-            State::Shut(lock) => lock,
-            State::Closed => return Err(EngineError::Closed),
-        };
-        *state = State::Shut(lock);
-        let swapped = self.directory.swap_in_fresh();
-        // In any case: either the new one or the old one is there.
-        self.reopen(&mut state)?;
-        swapped.map_err(|why| io_failed(&why))
     }
 
     /// Refuses a commit before the database meets a full disk: it recovers from that only by
@@ -237,48 +182,20 @@ impl<D: Database> Engine for OnDisk<D> {
     }
 
     fn rewrite(&self) -> Result<Rewritten, EngineError> {
-        let bytes_before = disk_bytes(&self.directory.database());
-        let rows = match self.copy() {
-            Ok(rows) => rows,
-            Err(why) => {
-                remove_leftovers(&self.directory);
-                return Err(why);
-            }
-        };
-        self.swap()?;
-        remove_leftovers(&self.directory);
-        let bytes_after = disk_bytes(&self.directory.database());
-        if let Err(error) = self.directory.note_rewritten(bytes_after) {
-            tracing::warn!(%error, "the size of the store is not noted; it may be rewritten early");
+        if self.stuck.load(Ordering::Acquire) {
+            // Or what was refused for want of space would come along.
+            self.reopen(&mut self.state.write())?;
         }
-        Ok(Rewritten {
-            rows,
-            bytes_before,
-            bytes_after,
-        })
+        self.rewrite_rows()
     }
 
-    /// Rewrites a database that takes much more than its rows need. What they need is not known
-    /// without reading all of them, so the rule is: it takes at least `from_bytes`, and
-    /// [`BLOAT_FACTOR`] times what its last rewrite left. A database that has truly grown is
-    /// rewritten in vain, but never again at that size.
     fn rewrite_if_bloated(&self, from_bytes: u64) {
-        let took = disk_bytes(&self.directory.database());
-        let rewritten = self.directory.rewritten_bytes().unwrap_or(0);
-        if D::SHRINKS || took < from_bytes || took / BLOAT_FACTOR < rewritten {
+        if !self.is_bloated(from_bytes) {
             return;
         }
-        tracing::info!(
-            took,
-            rewritten,
-            "the store has grown; rewriting its live rows"
-        );
+        tracing::info!("the store has grown far beyond its last rewrite; rewriting its live rows");
         match self.rewrite() {
-            Ok(Rewritten {
-                rows, bytes_after, ..
-            }) => {
-                tracing::info!(rows, bytes_after, "the store was rewritten");
-            }
+            Ok(done) => tracing::info!(?done, "the store was rewritten"),
             Err(error) => {
                 tracing::warn!(?error, "the store was not rewritten and is used as it is")
             }
@@ -303,6 +220,17 @@ impl<D: Database> Drop for OnDisk<D> {
     }
 }
 
+impl<D: Database> State<D> {
+    /// Closes the database and leaves the lock to the caller.
+    fn let_go(&mut self) -> Result<Lock, EngineError> {
+        match std::mem::replace(self, State::Closed) {
+            State::Open(open) => Ok(open.let_go()),
+            State::Shut(lock) => Ok(lock),
+            State::Closed => Err(EngineError::Closed),
+        }
+    }
+}
+
 impl<D: Database> Open<D> {
     fn let_go(self) -> Lock {
         // If it panics, it has let go all the same.
@@ -319,13 +247,22 @@ fn open_database<D: Database>(
     directory: &Directory,
     cache_bytes: u64,
 ) -> Result<(D, File), Unopened> {
-    let path = directory.database();
     directory.settle().map_err(Unopened::Io)?;
-    if !path.exists() {
+    if !directory.database().exists() {
         create_database::<D>(directory, cache_bytes)?;
     }
-    let db = open_guarded::<D>(&path, cache_bytes)?;
+    open_existing(directory, cache_bytes)
+}
+
+/// Never creates: while a store runs, a database that is gone was deleted.
+fn open_existing<D: Database>(
+    directory: &Directory,
+    cache_bytes: u64,
+) -> Result<(D, File), Unopened> {
+    directory.settle().map_err(Unopened::Io)?;
+    let path = directory.database();
     let marker = File::open(path.join(D::MARKER)).map_err(Unopened::Io)?;
+    let db = open_guarded::<D>(&path, cache_bytes)?;
     sync_tree(&path).map_err(Unopened::Io)?;
     Ok((db, marker))
 }

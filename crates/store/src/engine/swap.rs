@@ -51,8 +51,12 @@ impl Directory {
         Ok(())
     }
 
-    /// Removes what a swap, or its beginning, left. To be called once the database is open.
+    /// Removes what a swap, or its beginning, left.
     pub fn remove_leftovers(&self) -> io::Result<()> {
+        if !self.database().exists() {
+            // Between the renames all that is live is in what is left.
+            return Ok(());
+        }
         remove_tree(&self.beside("new"))?;
         remove_tree(&self.beside("old"))
     }
