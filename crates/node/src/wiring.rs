@@ -147,7 +147,7 @@ async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
 fn open_keys(config: &Config, env: &Env) -> anyhow::Result<KeyRing> {
     match config.store.engine {
         Engine::Memory => Ok(KeyRing::ephemeral(env)),
-        Engine::Sled => {
+        Engine::Sled | Engine::Fjall => {
             let path = &config.store.path;
             std::fs::create_dir_all(path)
                 .with_context(|| format!("making the data directory {}", path.display()))?;
@@ -159,14 +159,15 @@ fn open_keys(config: &Config, env: &Env) -> anyhow::Result<KeyRing> {
 }
 
 fn store_config(config: &Config) -> ostler_store::Config {
+    let path = config.store.path.join("store");
     ostler_store::Config {
         engine: match config.store.engine {
             Engine::Memory => EngineChoice::Memory,
-            Engine::Sled => EngineChoice::Sled {
-                path: config.store.path.join("store"),
-            },
+            Engine::Sled => EngineChoice::Sled { path },
+            Engine::Fjall => EngineChoice::Fjall { path },
         },
         cache_bytes: config.store.cache_bytes as u64,
         queue_bytes_max: config.store.queue_bytes_max,
+        ..ostler_store::Config::memory()
     }
 }

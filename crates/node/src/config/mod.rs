@@ -58,6 +58,7 @@ pub struct Store {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Sled,
+    Fjall,
     Memory,
 }
 
@@ -346,7 +347,12 @@ fn read_store<'t>(store: &mut Store, reader: &mut Reader<'t>, top: &mut Section<
     let mut section = top.section(reader, "store");
     let s = &mut section;
     s.set_with(reader, "engine", &mut store.engine, |value| {
-        choice(value, &[("sled", Engine::Sled), ("memory", Engine::Memory)])
+        let engines = [
+            ("sled", Engine::Sled),
+            ("fjall", Engine::Fjall),
+            ("memory", Engine::Memory),
+        ];
+        choice(value, &engines)
     });
     s.set_with(reader, "path", &mut store.path, |value| {
         String::read(value).map(PathBuf::from)

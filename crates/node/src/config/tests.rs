@@ -81,7 +81,7 @@ fn every_problem_is_reported_with_its_line() {
             "line 3: edge.listen: must be ADDRESS:PORT such as 127.0.0.1:8080, not \"nowhere\"",
             "line 4: edge.lisen: unknown key; known here: body_timeout_s, default_server, first_byte_timeout_s, \
              header_timeout_s, hosts, initialize_timeout_s, keep_alive_s, listen, origins, peer_timeout_s, stall_timeout_s, stream_after_ms, task_after_ms",
-            "line 6: store.engine: must be one of \"sled\", \"memory\"",
+            "line 6: store.engine: must be one of \"sled\", \"fjall\", \"memory\"",
         ]
     );
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use ostler_node::config::Engine;
 use ostler_testkit::{Modern, Script, Session, TestNode, TestWorker};
 use serde_json::{Value, json};
 
@@ -10,8 +11,13 @@ use crate::world::text;
 
 /// A stored node whose responses become streams at once, and its worker, which dials again.
 async fn world() -> (TestNode, Script, TestWorker) {
+    world_on(Engine::Sled).await
+}
+
+async fn world_on(engine: Engine) -> (TestNode, Script, TestWorker) {
     let change = |config: &mut ostler_node::Config| {
         config.edge.stream_after = Duration::from_millis(20);
+        config.store.engine = engine;
     };
     let node = TestNode::stored_with(change).await;
     let script = Script::new();
@@ -29,7 +35,16 @@ async fn crash(node: TestNode) -> TestNode {
 
 #[tokio::test]
 async fn a_kept_call_runs_through_a_crash_and_its_end_is_told() {
-    let (node, script, _worker) = world().await;
+    a_kept_call_survives_on(Engine::Sled).await;
+}
+
+#[tokio::test]
+async fn fjall_keeps_what_a_crash_leaves_too() {
+    a_kept_call_survives_on(Engine::Fjall).await;
+}
+
+async fn a_kept_call_survives_on(engine: Engine) {
+    let (node, script, _worker) = world_on(engine).await;
     let session = Session::open(&node.door(), json!({})).await;
     let mut live = session
         .door
