@@ -1,4 +1,4 @@
-//! A record made durable: alone, and together with others.
+//! A record made durable: alone, and together with others; and all of them rewritten.
 
 use benches::{runtime, tenant, text};
 use bytes::Bytes;
@@ -74,5 +74,37 @@ fn sled(c: &mut Criterion) {
     append(c, "sled", &Config::sled(dir.path()));
 }
 
-criterion_group!(benches, memory, sled);
+fn fjall(c: &mut Criterion) {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory is made");
+    append(c, "fjall", &Config::fjall(dir.path()));
+}
+
+/// Commits wait while this runs, so it says for how long.
+fn rewrite(c: &mut Criterion) {
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory is made");
+    let path = |engine| dir.path().join(engine);
+    for (engine, config) in [
+        ("sled", Config::sled(path("sled"))),
+        ("fjall", Config::fjall(path("fjall"))),
+    ] {
+        let runtime = runtime();
+        let store = Store::open(&config, &Env::system()).expect("the store opens");
+        let mut records = Records::new();
+        let mut batch = Batch::new();
+        for _ in 0..KEYS {
+            batch.append(records.batch());
+        }
+        runtime.block_on(store.commit(batch)).expect("it is stored");
+        let mut group = c.benchmark_group("rewrite");
+        group.sample_size(10).throughput(Throughput::Elements(KEYS));
+        group.bench_function(engine, |b| {
+            b.to_async(&runtime)
+                .iter(|| async { store.compact().await.expect("it is rewritten") });
+        });
+        group.finish();
+        runtime.block_on(store.close());
+    }
+}
+
+criterion_group!(benches, memory, sled, fjall, rewrite);
 criterion_main!(benches);
