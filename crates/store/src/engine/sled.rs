@@ -55,14 +55,11 @@ impl Database for Sled {
                 None => batch.remove(key.as_slice()),
             }
         }
-        self.db.apply_batch(batch).map_err(failed)
+        self.db.apply_batch(batch).map_err(unsynced)
     }
 
     fn sync(&self) -> Result<(), EngineError> {
-        self.db.flush().map_err(|why| match why {
-            sled::Error::Io(why) => io_unsynced(&why),
-            other => failed(other),
-        })?;
+        self.db.flush().map_err(unsynced)?;
         self.file.sync_data().map_err(|why| io_unsynced(&why))
     }
 
@@ -99,6 +96,15 @@ fn ends_early(why: &io::Error) -> bool {
         why.kind(),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData
     )
+}
+
+/// A write error of any thread meets the next batch too. A rewrite and the batch once more on top
+/// of it make all of it whole.
+fn unsynced(error: sled::Error) -> EngineError {
+    match error {
+        sled::Error::Io(why) => io_unsynced(&why),
+        other => failed(other),
+    }
 }
 
 fn failed(error: sled::Error) -> EngineError {
