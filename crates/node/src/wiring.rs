@@ -10,7 +10,7 @@ use ostler_edge::Edge;
 use ostler_env::Env;
 use ostler_hub::Hub;
 use ostler_session::Sessions;
-use ostler_store::{EngineChoice, Store};
+use ostler_store::Store;
 use ostler_task::Tasks;
 use tokio::net::TcpListener;
 
@@ -55,7 +55,7 @@ impl Node {
     pub async fn build(config: Config, env: Env) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(&config).await?;
         let keys = Arc::new(open_keys(&config, &env)?);
-        let store = Store::open(&store_config(&config), &env)?;
+        let store = Store::open(&config.stored(), &env)?;
         let authenticator = Arc::new(Authenticator::new(&env, &config.access.tenants)?);
         let worker_tokens = Arc::new(WorkerTokens::new(&env, &config.access.workers)?);
         let catalogs = Catalogs::new(&env);
@@ -155,19 +155,5 @@ fn open_keys(config: &Config, env: &Env) -> anyhow::Result<KeyRing> {
             KeyRing::open_or_create(&file, env)
                 .with_context(|| format!("opening the key ring {}", file.display()))
         }
-    }
-}
-
-fn store_config(config: &Config) -> ostler_store::Config {
-    let path = config.store.path.join("store");
-    ostler_store::Config {
-        engine: match config.store.engine {
-            Engine::Memory => EngineChoice::Memory,
-            Engine::Sled => EngineChoice::Sled { path },
-            Engine::Fjall => EngineChoice::Fjall { path },
-        },
-        cache_bytes: config.store.cache_bytes as u64,
-        queue_bytes_max: config.store.queue_bytes_max,
-        ..ostler_store::Config::memory()
     }
 }

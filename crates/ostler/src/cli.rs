@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Hosts MCP servers: tool workers dial in over gRPC, MCP clients of every era connect over HTTP.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ pub enum Command {
     Check(Check),
     /// Make credentials for clients and workers.
     Key(Key),
+    /// Look at the store of a stopped node, or move it.
+    Store(Store),
     /// Run the worker that the official conformance suite expects.
     Fixture(crate::fixture::FixtureArgs),
     #[command(flatten)]
@@ -110,4 +112,69 @@ pub struct NewKey {
     /// A Server the worker may serve; may be repeated. Without one: all of the tenant.
     #[arg(long = "server", value_name = "NAME", requires = "worker")]
     pub servers: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Store {
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Check every record, its parts and its deadline, on a copy that is deleted again; exits 1 if
+    /// something is damaged.
+    Verify(Stopped),
+    /// Write all records to one file, which any engine can import. The key ring (`keys` in the data
+    /// directory) is not part of it.
+    Export(Export),
+    /// Make the store of a new data directory of an exported file; it is verified before it counts.
+    Import(Import),
+}
+
+/// The node whose data directory it is; it must not run.
+#[derive(Debug, Args)]
+pub struct Stopped {
+    /// Its configuration file; without one the defaults hold.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Its data directory; goes before the configuration file.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Export {
+    #[command(flatten)]
+    pub stopped: Stopped,
+    /// The file to make, readable by its owner only; `-` is the standard output.
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Import {
+    #[command(flatten)]
+    pub stopped: Stopped,
+    /// The engine of the new store; without it the one that is configured. The configuration must
+    /// name it when the node starts.
+    #[arg(long, value_name = "ENGINE")]
+    pub engine: Option<EngineName>,
+    /// The exported file; `-` is the standard input.
+    pub file: PathBuf,
+}
+
+/// Engines that keep.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EngineName {
+    Sled,
+    Fjall,
+}
+
+impl From<EngineName> for ostler_node::config::Engine {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Sled => Self::Sled,
+            EngineName::Fjall => Self::Fjall,
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod serve;
 mod dev;
 mod key;
 mod check;
+mod store;
 mod fixture;
 mod client;
 #[cfg(feature = "demo")]
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let result = match command {
         Command::Check(arguments) => check::run(&arguments),
         Command::Key(arguments) => key::run(&arguments),
+        Command::Store(arguments) => store::run(arguments),
         Command::Serve(arguments) => block_on(serve::run(arguments)),
         Command::Dev(arguments) => block_on(dev::run(arguments)),
         Command::Fixture(arguments) => block_on(async {

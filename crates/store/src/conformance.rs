@@ -7,13 +7,17 @@ mod contents;
 mod deadlines;
 mod damage;
 
-use std::{ops::Bound, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use ostler_types::{Shard, TenantId, Timestamp};
 
-use crate::{Batch, Key, KeyPrefix, Owner, Record, Store, Table, engine::Rows};
+use crate::{
+    Batch, Key, KeyPrefix, Owner, Record, Store, Table,
+    engine::Rows,
+    faults::{rows, scribble},
+};
 
 /// Runs all cases, each on a fresh, empty store from `make`.
 pub async fn run(make: impl Fn() -> Store) {
@@ -106,18 +110,6 @@ async fn assert_holds(store: &Store, key: &Key, record: &Record) {
 async fn assert_absent(store: &Store, key: &Key) {
     let found = store.get(key).await.expect("it reads");
     assert!(found.is_none(), "{key:?} is still there");
-}
-
-/// All rows as they are stored.
-fn rows(store: &Store) -> Rows {
-    let rows = store.core().engine.scan(&[], Bound::Unbounded, usize::MAX);
-    rows.expect("it reads")
-}
-
-/// Writes rows past the envelope, as a failing disk does.
-fn scribble(store: &Store, row: &[u8], value: Option<Bytes>) {
-    let writes = [(row.to_vec(), value)].into();
-    store.core().engine.apply(&writes).expect("it writes");
 }
 
 async fn pass(store: &Store, span: Duration) {

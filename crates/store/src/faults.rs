@@ -1,4 +1,5 @@
-//! A store whose disk can be told to fail, for tests of what uses it.
+//! A store whose disk can be told to fail, and rows that nobody meant to write, for tests of what
+//! uses a store.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -65,6 +66,19 @@ pub fn over(config: &Config, env: &Env) -> Result<(Store, Faults), OpenError> {
     };
     let store = Store::over(Box::new(engine), config.queue_bytes_max, env);
     Ok((store, faults))
+}
+
+/// All rows of a store as they are stored, in the order of their keys.
+pub fn rows(store: &Store) -> Vec<(Vec<u8>, Bytes)> {
+    let rows = store.core().engine.scan(&[], Bound::Unbounded, usize::MAX);
+    rows.expect("it reads")
+}
+
+/// Writes a row past envelope and committer, or deletes it, as a failing disk does.
+pub fn scribble(store: &Store, row: &[u8], value: Option<Bytes>) {
+    let engine = &store.core().engine;
+    let written = engine.apply(&[(row.to_vec(), value)].into());
+    written.and_then(|()| engine.sync()).expect("it writes");
 }
 
 struct Faulty {

@@ -27,7 +27,39 @@ pub enum Table {
 }
 
 /// Not a table of owners: where the later parts of long payloads lie.
-const PARTS: u8 = 255;
+pub(crate) const PARTS: u8 = 255;
+
+impl Table {
+    const ALL: [Table; 8] = [
+        Table::Meta,
+        Table::Sessions,
+        Table::Events,
+        Table::Calls,
+        Table::Tasks,
+        Table::Deadlines,
+        Table::Principals,
+        Table::Aside,
+    ];
+
+    /// The table whose keys start with this byte.
+    pub(crate) fn numbered(number: u8) -> Option<Table> {
+        Table::ALL.into_iter().find(|table| *table as u8 == number)
+    }
+
+    /// For people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Sessions => "sessions",
+            Table::Events => "events",
+            Table::Calls => "calls",
+            Table::Tasks => "tasks",
+            Table::Deadlines => "deadlines",
+            Table::Principals => "principals",
+            Table::Aside => "aside",
+        }
+    }
+}
 
 /// The longest key in bytes: a label of 63 plus ids leave much room below it.
 pub const KEY_BYTES_MAX: usize = 512;
@@ -141,6 +173,12 @@ pub(crate) fn parts_prefix(key: &[u8]) -> Vec<u8> {
     part.push(PARTS);
     part.extend_from_slice(key);
     part
+}
+
+/// The index and the key of a part.
+pub(crate) fn split_part_key(part: &[u8]) -> Option<(u16, &[u8])> {
+    let (key, index) = part.get(1..)?.split_last_chunk()?;
+    Some((u16::from_be_bytes(*index), key))
 }
 
 /// The index entry that says when `key` ends.

@@ -16,6 +16,7 @@ mod store;
 mod janitor;
 mod compact;
 mod engine;
+pub mod offline;
 pub mod faults;
 pub mod conformance;
 

@@ -1,6 +1,10 @@
 //! The handle: opening, reading, committing, closing.
 
-use std::{ops::Bound, path::PathBuf, sync::Arc};
+use std::{
+    ops::Bound,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -44,7 +48,34 @@ pub enum EngineChoice {
     Fjall { path: PathBuf },
 }
 
+impl EngineChoice {
+    /// The directory of an engine that keeps.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            EngineChoice::Memory => None,
+            EngineChoice::Sled { path } | EngineChoice::Fjall { path } => Some(path),
+        }
+    }
+
+    fn at(&self, path: &Path) -> EngineChoice {
+        let path = path.to_owned();
+        match self {
+            EngineChoice::Memory => EngineChoice::Memory,
+            EngineChoice::Sled { .. } => EngineChoice::Sled { path },
+            EngineChoice::Fjall { .. } => EngineChoice::Fjall { path },
+        }
+    }
+}
+
 impl Config {
+    /// The same engine with its directory elsewhere.
+    pub(crate) fn at(&self, path: &Path) -> Config {
+        Config {
+            engine: self.engine.at(path),
+            ..self.clone()
+        }
+    }
+
     /// In memory, with the usual bounds.
     pub fn memory() -> Config {
         Config {
@@ -347,7 +378,13 @@ impl Core {
     }
 
     /// The caller holds the view.
-    fn assemble(&self, key: &[u8], head: &Bytes) -> Result<Assembled, EngineError> {
+    pub fn assemble(&self, key: &[u8], head: &Bytes) -> Result<Assembled, EngineError> {
+        let parts = self.parts(key, head)?;
+        Ok(parts.and_then(|parts| record::decode(key, head, &parts)))
+    }
+
+    /// The rows behind a head. The caller holds the view.
+    pub fn parts(&self, key: &[u8], head: &Bytes) -> Result<Parts, EngineError> {
         let count = match record::extent(head) {
             Ok(extent) => extent.parts,
             Err(damaged) => return Ok(Err(damaged)),
@@ -359,7 +396,7 @@ impl Core {
                 None => return Ok(Err(record::Damaged)),
             }
         }
-        Ok(record::decode(key, head, &parts))
+        Ok(Ok(parts))
     }
 
     /// The record, or a note that there is none any more.
@@ -398,4 +435,5 @@ impl Core {
     }
 }
 
-type Assembled = Result<Record, record::Damaged>;
+pub(crate) type Assembled = Result<Record, record::Damaged>;
+pub(crate) type Parts = Result<Vec<Bytes>, record::Damaged>;

@@ -9,6 +9,7 @@ mod overrides;
 
 use std::{net::SocketAddr, ops::Range, path::PathBuf, time::Duration};
 
+use ostler_store::EngineChoice;
 use ostler_types::{Limits, ServerId, ServerName, TenantId};
 use toml::de::DeValue;
 
@@ -156,6 +157,27 @@ impl Config {
             workers: anonymous_workers,
         };
         self.access.read(reader, top, doors);
+    }
+
+    /// Where the store is, and its bounds.
+    pub fn stored(&self) -> ostler_store::Config {
+        let Store {
+            engine,
+            ref path,
+            cache_bytes,
+            queue_bytes_max,
+        } = self.store;
+        let path = path.join("store");
+        ostler_store::Config {
+            engine: match engine {
+                Engine::Memory => EngineChoice::Memory,
+                Engine::Sled => EngineChoice::Sled { path },
+                Engine::Fjall => EngineChoice::Fjall { path },
+            },
+            cache_bytes: cache_bytes as u64,
+            queue_bytes_max,
+            ..ostler_store::Config::memory()
+        }
     }
 
     /// Lets callers and workers of the tenant `default` in without credentials. Refused off

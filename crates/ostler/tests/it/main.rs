@@ -9,3 +9,4 @@ mod doctor;
 mod tls;
 mod terminal;
 mod killed;
+mod store;

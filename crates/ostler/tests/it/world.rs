@@ -89,12 +89,17 @@ impl Ran {
     }
 }
 
-/// Nobody is at the other end of any of its streams, and it has no token.
+/// A command against that server.
 pub fn command(url: &str, arguments: &[&str]) -> Command {
+    let mut command = program();
+    command.args(arguments).args(["--url", url]);
+    command
+}
+
+/// Nobody is at the other end of any of its streams, and it has no token.
+pub fn program() -> Command {
     let mut command = Command::new(BINARY);
     command
-        .args(arguments)
-        .args(["--url", url])
         .env_remove("OSTLER_TOKEN")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

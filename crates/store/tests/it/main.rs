@@ -12,3 +12,4 @@ mod recovery;
 mod faults;
 mod metrics;
 mod model;
+mod offline;
