@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{Store, StoreError};
+use bytes::Bytes;
+
+use ostler_types::{Shard, TenantId};
+
+use crate::{Batch, Health, Key, Record, Store, StoreError, Table};
 
 /// How often the index is looked at.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -10,7 +14,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Records deleted in one commit, so that expiry delays no other commit for long.
 const BATCH_LEN: usize = 256;
 
-/// Deletes expired records while it runs. The node spawns [`Janitor::run`] and aborts it.
+/// Deletes expired records while it runs, and finds out when a full disk has space again. The node spawns [`Janitor::run`] and aborts it.
 pub struct Janitor {
     store: Store,
 }
@@ -28,14 +32,33 @@ impl Janitor {
     pub async fn run(self) {
         loop {
             let swept = self.sweep().await;
+            self.look_for_space().await;
             match swept {
                 Ok(BATCH_LEN..) => {}
                 // Full, poisoned, busy: the store says so itself; a later sweep goes on.
-                Ok(_) | Err(_) if self.store.health() != crate::Health::Closed => {
+                Ok(_) | Err(_) if self.store.health() != Health::Closed => {
                     self.store.env().sleep(PAUSE).await;
                 }
                 Ok(_) | Err(_) => return,
             }
+        }
+    }
+
+    /// Nobody sends work to a node whose disk is full, so no commit would find that there is space
+    /// again. This one leaves nothing behind.
+    async fn look_for_space(&self) {
+        if self.store.health() == Health::Full {
+            let tenant = TenantId::parse("space").expect("a good label");
+            let key = Key::new(Table::Meta, Shard(0), &tenant);
+            let mut batch = Batch::new();
+            batch.put(
+                key.clone(),
+                Record::of_the_store(tenant, Bytes::new()),
+                None,
+            );
+            batch.delete(key);
+            // Its failure says that the disk is still full; the store has noted it.
+            drop(self.store.commit(batch).await);
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ostler_types::{TenantId, Timestamp};
 
 use crate::{
-    Key, Owner, Record,
+    Key, Record,
     batch::Change,
     engine::{Engine, EngineError, Writes},
     key::{Table, aside_key, deadline_key, part_key, parts_prefix},
@@ -111,7 +111,8 @@ impl<'a> Plan<'a> {
         if key.first() == Some(&(Table::Aside as u8)) {
             return Ok(());
         }
-        let record = aside_record(head);
+        let tenant = TenantId::parse("aside").expect("a good label");
+        let record = Record::of_the_store(tenant, head.clone());
         self.put(&aside_key(key), &record, Some(self.now + ASIDE_KEPT))
     }
 
@@ -150,19 +151,5 @@ impl<'a> Plan<'a> {
             Some(written) => Ok(written.clone()),
             None => self.engine.get(key),
         }
-    }
-}
-
-fn aside_record(head: &Bytes) -> Record {
-    let tenant = TenantId::parse("aside").expect("a good label");
-    Record {
-        kind: 0,
-        version: 0,
-        epoch: 0,
-        owner: Owner {
-            tenant,
-            principal: [0; 32],
-        },
-        payload: head.clone(),
     }
 }

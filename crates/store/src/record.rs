@@ -30,6 +30,22 @@ pub struct Record {
     pub payload: Bytes,
 }
 
+impl Record {
+    /// One that the store itself writes.
+    pub(crate) fn of_the_store(tenant: TenantId, payload: Bytes) -> Record {
+        Record {
+            kind: 0,
+            version: 0,
+            epoch: 0,
+            owner: Owner {
+                tenant,
+                principal: [0; 32],
+            },
+            payload,
+        }
+    }
+}
+
 /// Whose a record is, beside what its key says.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner {

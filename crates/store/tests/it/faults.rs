@@ -1,6 +1,8 @@
+use std::time::Duration;
+
 use ostler_env::Env;
 use ostler_store::{
-    Batch, Health, Key, Owner, Record, Store, StoreError, Table,
+    Batch, Health, Janitor, Key, Owner, Record, Store, StoreError, Table,
     faults::{self, Fault, Faults},
 };
 use ostler_types::{Shard, TenantId};
@@ -128,7 +130,7 @@ async fn the_store_is_settled_once_all_that_was_queued_is_durable() {
     store.settled().await.expect("nothing is queued");
     let queued = store.submit(put(1, 10));
     let mut settled = Box::pin(store.settled());
-    let second = env.now() + std::time::Duration::from_secs(1);
+    let second = env.now() + Duration::from_secs(1);
     assert!(env.until(second, &mut settled).await.is_none());
     store.resume();
     assert_eq!(settled.await, Ok(()));
@@ -156,4 +158,21 @@ async fn what_a_failed_sync_left_is_never_settled() {
         store.settled().await,
         Err(StoreError::Poisoned("the sync failed".into()))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_there_is_space_again_is_found_without_a_writer() {
+    let env = Env::seeded(1);
+    let (store, faults) = store(&env);
+    let janitor = env.spawn("janitor", Janitor::new(&store).run());
+    faults.set(Fault::Full);
+    assert_eq!(store.commit(put(1, 10)).await, Err(StoreError::Full));
+    env.sleep(Duration::from_secs(3)).await;
+    assert_eq!(store.health(), Health::Full);
+    faults.set(Fault::None);
+    env.sleep(Duration::from_secs(3)).await;
+    assert_eq!(store.health(), Health::Good);
+    assert_eq!(faults::rows(&store), [], "it left something");
+    janitor.abort();
+    drop(janitor.await);
 }
