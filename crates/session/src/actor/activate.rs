@@ -119,10 +119,14 @@ async fn read<W: Workers>(
     let record = record
         .map_err(|_| SessionError::Storage)?
         .ok_or(SessionError::Unknown)?;
-    let Some(row) = record::decode::<SessionRow>(&record) else {
+    let row = record::decode::<SessionRow>(&record);
+    // Whose it is stands in the record and in its row: one of them alone proves nothing.
+    let owned = row.filter(|row| record.owner == Owner::new(&key.tenant, &row.principal()));
+    let Some(mut row) = owned else {
         shared.metrics.rows_unreadable.increment(1);
         return Err(SessionError::Unknown);
     };
+    row.limit_to(shared.env.wall());
     // The janitor may be late; an expired session is none.
     match rows::ends(&row, &shared.config) > shared.env.wall() {
         true => Ok(row),

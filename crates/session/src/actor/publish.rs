@@ -242,7 +242,7 @@ impl<W: Workers> Actor<W> {
     async fn read_after(&mut self, cursor: Cursor, live: bool) -> Result<Replay, SessionError> {
         let Cursor { stream, place } = cursor;
         let (store, key) = (&self.shared.store, &self.facts.key);
-        let stored = rows::events_from(store, key, cursor).await;
+        let stored = rows::events_from(store, key, &self.facts.owner, cursor).await;
         let stored = stored.map_err(|_| SessionError::Storage)?;
         if let Ok(replay) = replay(stored, place, live) {
             return Ok(replay);

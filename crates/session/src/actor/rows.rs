@@ -70,6 +70,7 @@ async fn delete_all(store: &Store, prefix: &KeyPrefix) -> Result<(), StoreError>
 pub(super) async fn events_from(
     store: &Store,
     key: &SessionKey,
+    owner: &Owner,
     Cursor { stream, place }: Cursor,
 ) -> Result<Vec<StoredEvent>, StoreError> {
     let before = Place {
@@ -82,7 +83,7 @@ pub(super) async fn events_from(
         let rows = store
             .scan(&key.stream(stream), Some(&after), PAGE_LEN)
             .await?;
-        events.extend(rows.iter().filter_map(event));
+        events.extend(rows.iter().filter_map(|row| event(row, owner)));
         let last_page = rows.len() < PAGE_LEN;
         match rows.into_iter().next_back() {
             Some((last, _)) if !last_page => after = last,
@@ -101,7 +102,11 @@ pub(super) async fn oldest_event(
     Ok(rows.first().and_then(|(key, _)| record::event_place(key)))
 }
 
-fn event((key, record): &(Key, Record)) -> Option<StoredEvent> {
+/// An event of somebody else is none, and leaves a gap.
+fn event((key, record): &(Key, Record), owner: &Owner) -> Option<StoredEvent> {
+    if record.owner != *owner {
+        return None;
+    }
     let row: EventRow = record::decode(record)?;
     Some(StoredEvent {
         place: record::event_place(key)?,

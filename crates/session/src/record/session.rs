@@ -143,6 +143,13 @@ impl SessionRow {
         self.used_ms = now.0;
     }
 
+    /// What is said to have happened later has happened now: no session lives for ever because a
+    /// clock once ran ahead.
+    pub fn limit_to(&mut self, now: Timestamp) {
+        self.created_ms = self.created_ms.min(now.0);
+        self.used_ms = self.used_ms.min(now.0);
+    }
+
     pub fn restored(&self) -> Restored {
         let subscriptions = self.subscriptions.iter();
         Restored {

@@ -38,7 +38,11 @@ pub(crate) fn replay(
     let seen = stored.partition_point(|event| event.place <= after);
     let mut events = stored.split_off(seen);
     let gap_free = match events.first() {
-        Some(first) => after.is_followed_by(first.place),
+        Some(first) => {
+            let is_next =
+                |one: &StoredEvent, next: &StoredEvent| one.place.is_followed_by(next.place);
+            after.is_followed_by(first.place) && events.is_sorted_by(is_next)
+        }
         // Seen to its end. Of a dead stream without an end nothing good can be said.
         None => live || ended,
     };
@@ -129,6 +133,16 @@ mod tests {
             true,
             Ok((&[(1, 977), (1, 978)], false)),
         );
+    }
+
+    #[test]
+    fn an_event_that_is_missing_further_on_is_a_gap_too() {
+        let lost = || stream(&[(1, 1), (1, 2), (1, 4), (1, 5)], true);
+        check(lost(), (1, 1), false, Err(Gap));
+        check(lost(), (1, 2), false, Err(Gap));
+        check(lost(), (1, 4), false, Ok((&[(1, 5)], true)));
+        // A newer epoch begins with its first event.
+        check(stream(&[(1, 1), (2, 2)], false), (1, 1), true, Err(Gap));
     }
 
     #[test]

@@ -17,3 +17,4 @@ mod standalone;
 mod owners;
 mod pair;
 mod faults;
+mod forged;
