@@ -20,7 +20,7 @@ pub use crate::{
     http::{Door, Live, Request, Response, Sent, cut_cable},
     legacy::Session,
     message::{Modern, TASKS, m_ok},
-    node::{Access, TestNode},
+    node::{Access, Killed, TestNode},
     pair::Pair,
     sse::{Event, Parser},
     stub::{Replay, Seen, Stub},

@@ -8,6 +8,7 @@ use ostler_node::{
     Config, Exit, Node, Source,
     config::{Engine, Overrides},
 };
+use ostler_store::Store;
 use ostler_types::{ServerId, ServerName, TenantId};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::oneshot};
@@ -148,6 +149,30 @@ impl TestNode {
         }
     }
 
+    /// The data directory of a stored node.
+    pub fn data(&self) -> &Path {
+        &self.config.store.path
+    }
+
+    /// Why another node on the same data does not start.
+    pub async fn second_fails(&self) -> String {
+        let second = Killed {
+            config: self.config.clone(),
+            access: Access::default(),
+            dir: None,
+        };
+        second.fails().await
+    }
+
+    /// `/readyz` of the admin port.
+    pub fn readiness(&self) -> Door {
+        Door {
+            address: self.admin,
+            path: "/readyz".to_owned(),
+            key: None,
+        }
+    }
+
     /// The bare `/mcp` without a credential.
     pub fn door(&self) -> Door {
         Door {
@@ -263,6 +288,23 @@ pub struct Killed {
 }
 
 impl Killed {
+    /// The store that it left, to be looked at or forged; close it before the restart.
+    pub fn store(&self) -> Store {
+        Store::open(&self.config.stored(), &Env::system()).expect("nobody else has it open")
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> &Path {
+        &self.config.store.path
+    }
+
+    /// Why a node does not start on that data any more.
+    pub async fn fails(&self) -> String {
+        let built = Node::build(self.config.clone(), Env::system()).await;
+        let why = built.err().expect("it does not start");
+        format!("{why:#}")
+    }
+
     /// A new node on the same data and the same ports.
     pub async fn restart(self) -> TestNode {
         TestNode::start(self.config, self.access, self.dir).await

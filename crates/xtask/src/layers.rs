@@ -56,7 +56,7 @@ const BESIDE: &[(&str, &[&str])] = &[
 ];
 
 /// Development only: nothing shipped may depend on these.
-const DEVELOPMENT: &[&str] = &["xtask", "ostler-testkit", "benches"];
+const DEVELOPMENT: &[&str] = &["xtask", "ostler-testkit", "benches", "loadtests"];
 
 /// Foreign vocabularies and the only crates that may use them.
 const FOREIGN: &[(&[&str], &[&str])] = &[

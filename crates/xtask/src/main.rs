@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test|tidy|interop`.
+//! The project's own commands: `cargo xtask test|tidy|interop|power`.
 //!
 //! Purpose: one way to check everything, the same here and in CI.
 //! Must not know: any of our crates; it looks at them from outside.
@@ -9,6 +9,7 @@ mod tidy;
 mod layers;
 mod outside;
 mod interop;
+mod power;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +18,7 @@ fn main() -> anyhow::Result<()> {
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
         ["interop", only @ ..] => interop::run(only),
+        ["power", arguments @ ..] => power::run(arguments),
         _ => {
             eprintln!("{USAGE}");
             std::process::exit(2);
@@ -28,4 +30,7 @@ const USAGE: &str = "\
 cargo xtask test               format, lints, tidy, all tests; needs no network
 cargo xtask tidy               layers, sources, lengths, dead paths in documents
 cargo xtask interop [NAME...]  the official conformance suite and real clients (fetches them);
-                               names: suite, clients, restart";
+                               names: suite, clients, restart
+cargo xtask power [--cycles N] [--seed N]
+                               power cuts under a writing store, a full disk under a node; needs
+                               root, loop devices and strace";

@@ -1,0 +1,39 @@
+//! Load on real processes: what no test of one process can show.
+//!
+//! Purpose: figures and facts about what runs on a real disk, with real sockets.
+//! Must not know: how any part of a node does its work.
+//! Start with the subcommand's own file.
+
+mod disk;
+mod full;
+mod power;
+
+use clap::{Parser, Subcommand};
+use ostler_env::Env;
+
+#[derive(Parser)]
+#[command(about = "Load on real Ostler processes")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Cuts the power of a disk under a writing store, again and again; needs root.
+    Power(power::Arguments),
+    /// What `power` cuts off: writes and says what was acknowledged.
+    PowerWriter(power::writer::Arguments),
+    /// Fills the disk of a running node and frees it; needs root.
+    FullDisk(full::Arguments),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let env = Env::system();
+    match Arguments::parse().command {
+        Command::Power(arguments) => power::run(&env, arguments).await,
+        Command::PowerWriter(arguments) => power::writer::run(&env, arguments).await,
+        Command::FullDisk(arguments) => full::run(&env, arguments).await,
+    }
+}
