@@ -178,13 +178,17 @@ pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Syncs every file and directory from `path` down, so that after a power cut they have
-/// contents and names.
+/// contents and names. An engine may remove files meanwhile.
 pub(crate) fn sync_tree(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => sync_tree(&entry.path())?,
-            false => File::open(entry.path())?.sync_all()?,
+        let synced = match entry.file_type()?.is_dir() {
+            true => sync_tree(&entry.path()),
+            false => File::open(entry.path()).and_then(|file| file.sync_all()),
+        };
+        match synced {
+            Err(why) if why.kind() == io::ErrorKind::NotFound => {}
+            Ok(()) | Err(_) => synced?,
         }
     }
     sync_directory(path)
