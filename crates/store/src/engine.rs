@@ -6,6 +6,7 @@ pub(crate) mod on_disk;
 pub(crate) mod sled;
 pub(crate) mod fjall;
 pub(crate) mod files;
+mod seal;
 mod swap;
 
 use std::{collections::BTreeMap, ops::Bound};
@@ -35,6 +36,10 @@ pub(crate) trait Engine: Send + Sync {
     fn rewrite(&self) -> Result<Rewritten, EngineError>;
     /// Rewrites if its files take much more than its rows need, and at least so much.
     fn rewrite_if_bloated(&self, from_bytes: u64);
+    /// Blocks of its files that were not as they had been closed, when it was opened.
+    fn damaged_blocks(&self) -> u64 {
+        0
+    }
     /// Whether its work must stay off the runtime's threads.
     fn blocks(&self) -> bool;
     /// Frees files and locks. What comes after is refused.

@@ -1,10 +1,10 @@
 //! A store whose disk can be told to fail, and rows that nobody meant to write, for tests of what
 //! uses a store.
 
-use std::{ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use ostler_env::Env;
 
@@ -28,20 +28,29 @@ pub enum Fault {
     SyncFailsOnce,
     /// Reads fail.
     ReadFails,
+    /// Each sync takes so long, or until the disk is otherwise.
+    Slow(Duration),
 }
 
 /// The switch of a store made by [`memory`] or [`over`].
 #[derive(Clone, Default)]
-pub struct Faults(Arc<Mutex<Fault>>);
+pub struct Faults(Arc<Switch>);
+
+#[derive(Default)]
+struct Switch {
+    fault: Mutex<Fault>,
+    changed: Condvar,
+}
 
 impl Faults {
     /// From now on the disk is like that.
     pub fn set(&self, fault: Fault) {
-        *self.0.lock() = fault;
+        *self.0.fault.lock() = fault;
+        self.0.changed.notify_all();
     }
 
     fn check(&self, fault: Fault, error: EngineError) -> Result<(), EngineError> {
-        let mut now = self.0.lock();
+        let mut now = self.0.fault.lock();
         if *now != fault {
             return Ok(());
         }
@@ -49,6 +58,17 @@ impl Faults {
             *now = Fault::None;
         }
         Err(error)
+    }
+
+    fn is_slow(&self) -> bool {
+        matches!(*self.0.fault.lock(), Fault::Slow(_))
+    }
+
+    fn wait_if_slow(&self) {
+        let mut now = self.0.fault.lock();
+        if let Fault::Slow(span) = *now {
+            self.0.changed.wait_for(&mut now, span);
+        }
     }
 }
 
@@ -94,6 +114,7 @@ impl Engine for Faulty {
 
     fn sync(&self) -> Result<(), EngineError> {
         let failed = || EngineError::Unsynced("the sync failed".into());
+        self.faults.wait_if_slow();
         self.faults.check(Fault::SyncFails, failed())?;
         self.faults.check(Fault::SyncFailsOnce, failed())?;
         self.rows.sync()
@@ -122,8 +143,12 @@ impl Engine for Faulty {
         self.rows.rewrite_if_bloated(from_bytes);
     }
 
+    fn damaged_blocks(&self) -> u64 {
+        self.rows.damaged_blocks()
+    }
+
     fn blocks(&self) -> bool {
-        self.rows.blocks()
+        self.rows.blocks() || self.faults.is_slow()
     }
 
     fn close(&self) {

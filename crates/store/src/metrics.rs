@@ -15,6 +15,8 @@ pub(crate) struct Metrics {
     pub commit_seconds: Histogram,
     pub queue_bytes: Gauge,
     pub corrupt_records: Counter,
+    /// Found at open.
+    pub damaged_blocks: Counter,
     pub expired_records: Counter,
     pub sync_errors: Counter,
     pub recoveries: Counter,
@@ -58,6 +60,10 @@ impl Metrics {
             corrupt_records: counter(
                 "ostler_store_corrupt_records_total",
                 "Records that did not verify and were set aside.",
+            ),
+            damaged_blocks: counter(
+                "ostler_store_damaged_blocks_total",
+                "Blocks of 64 KiB that changed while the store was closed.",
             ),
             expired_records: counter(
                 "ostler_store_expired_records_total",

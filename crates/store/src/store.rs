@@ -140,6 +140,7 @@ impl Store {
     pub(crate) fn over(engine: Box<dyn Engine>, queue_bytes_max: usize, env: &Env) -> Store {
         let metrics = Metrics::new(env.metrics());
         metrics.writable.set(1.0);
+        metrics.damaged_blocks.increment(engine.damaged_blocks());
         Store(Arc::new(Core {
             env: env.clone(),
             engine,

@@ -4,6 +4,7 @@
 //! <path>/lock          held while a process uses the store
 //! <path>/format        the number of the store's format, checked before anything else is opened
 //! <path>/rewritten     bytes the database took when it was last rewritten
+//! <path>/seal          what the closed database looks like, see `seal`
 //! <path>/<engine>/     the database
 //! <path>/<engine>.new/ one being written, see `swap`
 //! <path>/<engine>.old/ one just replaced, see `swap`

@@ -63,6 +63,7 @@ pub(crate) struct OnDisk<D: Database> {
     state: RwLock<State<D>>,
     /// A write found the disk full, and the database must be opened anew.
     stuck: AtomicBool,
+    damaged_blocks: u64,
 }
 
 enum State<D> {
@@ -82,10 +83,12 @@ impl<D: Database> OnDisk<D> {
     /// Opens or creates. A database that cannot be opened is moved aside, and the error says so.
     pub fn open(path: &Path, cache_bytes: u64, now_ms: u64) -> Result<OnDisk<D>, OpenError> {
         let (directory, lock) = Directory::open(path, D::NAME)?;
+        let damaged_blocks = break_seal(&directory)?;
         let (db, marker) = match open_database(&directory, cache_bytes) {
             Ok(opened) => opened,
             Err(Unopened::Damaged(why)) => return Err(directory.quarantine(now_ms, why)),
             Err(Unopened::Io(why)) => {
+                directory.mend_seal();
                 return Err(OpenError::Io {
                     path: directory.database(),
                     why: why.to_string(),
@@ -93,11 +96,13 @@ impl<D: Database> OnDisk<D> {
             }
         };
         remove_leftovers(&directory);
+        directory.remove_broken_seal();
         Ok(OnDisk {
             directory,
             cache_bytes,
             state: RwLock::new(State::Open(Open { db, marker, lock })),
             stuck: AtomicBool::new(false),
+            damaged_blocks,
         })
     }
 
@@ -202,6 +207,10 @@ impl<D: Database> Engine for OnDisk<D> {
         }
     }
 
+    fn damaged_blocks(&self) -> u64 {
+        self.damaged_blocks
+    }
+
     fn blocks(&self) -> bool {
         true
     }
@@ -209,7 +218,13 @@ impl<D: Database> Engine for OnDisk<D> {
     fn close(&self) {
         let closed = std::mem::replace(&mut *self.state.write(), State::Closed);
         if let State::Open(open) = closed {
-            drop(open.let_go());
+            let _lock = open.let_go();
+            // A store that was deleted is sealed by nobody.
+            if let Err(error) = self.directory.seal()
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(%error, "the store is closed but not sealed; damage may go unnoticed");
+            }
         }
     }
 }
@@ -240,6 +255,23 @@ impl<D: Database> Open<D> {
         }));
         self.lock
     }
+}
+
+/// What is damaged is opened all the same: the rest of it is good.
+fn break_seal(directory: &Directory) -> Result<u64, OpenError> {
+    let damaged = directory.break_seal().map_err(|why| OpenError::Io {
+        path: directory.path().to_owned(),
+        why: why.to_string(),
+    })?;
+    if damaged > 0 {
+        let path = directory.database();
+        tracing::error!(
+            path = %path.display(),
+            damaged,
+            "files of the store changed while it was closed; records may be gone"
+        );
+    }
+    Ok(damaged)
 }
 
 /// Opens the database that counts; creates the first.

@@ -54,6 +54,8 @@ pub struct Finding {
 pub enum Damage {
     /// The database cannot be opened: a node would move it aside and begin with an empty one.
     Unopened,
+    /// Files are not as they were when the store was closed.
+    Changed,
     /// The engine cannot read on from here in this table.
     Unreadable,
     /// The record or one of its parts is not what was written.
@@ -99,6 +101,12 @@ pub(super) fn check(core: &Core) -> Report {
         report: Report::default(),
         headless: None,
     };
+    let changed = core.engine.damaged_blocks();
+    if changed > 0 {
+        let why = format!("in {changed} blocks of 64 KiB; records may be gone without a trace");
+        let report = &mut check.report;
+        report.find("database", String::new(), Damage::Changed, Some(why));
+    }
     // By table, so that one that cannot be read hides no other.
     for first in 0..=u8::MAX {
         let walked = walk(core.engine.as_ref(), &[first], |key, value| {
@@ -229,6 +237,7 @@ impl Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Damage::Unopened => "cannot be opened",
+            Damage::Changed => "changed while it was closed",
             Damage::Unreadable => "cannot be read from here on",
             Damage::Unverified => "is not what was written",
             Damage::NoEntry => "would never expire",

@@ -17,7 +17,9 @@ async fn delete(store: &Store, numbers: std::ops::Range<u64>) {
 }
 
 fn quiet(engine: Engine) -> Vec<String> {
-    let mut names = ["format", "lock", engine.name()].map(String::from).to_vec();
+    let mut names = ["format", "lock", "seal", engine.name()]
+        .map(String::from)
+        .to_vec();
     names.sort();
     names
 }

@@ -176,3 +176,21 @@ async fn that_there_is_space_again_is_found_without_a_writer() {
     janitor.abort();
     drop(janitor.await);
 }
+
+#[tokio::test]
+async fn a_slow_sync_acknowledges_nothing_early_and_holds_up_no_read() {
+    let env = Env::seeded(1);
+    let (store, faults) = store(&env);
+    store.commit(put(1, 10)).await.unwrap();
+    faults.set(Fault::Slow(Duration::from_secs(3_600)));
+    let mut queued = Box::pin(store.commit(put(2, 10)));
+    for _ in 0..10 {
+        assert!(env.until(env.now(), &mut queued).await.is_none());
+        assert!(store.get(&key(1)).await.unwrap().is_some());
+    }
+    faults.set(Fault::None);
+    queued.await.unwrap();
+    // It is as slow as it says, and not slower.
+    faults.set(Fault::Slow(Duration::from_millis(1)));
+    store.commit(put(3, 10)).await.unwrap();
+}

@@ -13,3 +13,4 @@ mod faults;
 mod metrics;
 mod model;
 mod offline;
+mod sweep;

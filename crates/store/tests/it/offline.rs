@@ -118,6 +118,20 @@ async fn a_database_that_cannot_be_opened_is_a_finding_and_stays_where_it_is() {
 }
 
 #[tokio::test]
+async fn a_file_that_changed_while_the_store_was_closed_is_a_finding() {
+    let env = Env::seeded(1);
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("store");
+    stopped(&path, &env).await;
+    let db = path.join("sled").join("db");
+    let mut bytes = fs::read(&db).unwrap();
+    bytes[1_000] ^= 1;
+    fs::write(&db, bytes).unwrap();
+    let report = verify(&path, &env);
+    assert_eq!(report.findings[0].damage, Damage::Changed, "{report:?}");
+}
+
+#[tokio::test]
 async fn what_damage_left_behind_and_was_dealt_with_is_no_finding() {
     let env = Env::seeded(1);
     let dir = TempDir::new().unwrap();
