@@ -125,6 +125,9 @@ pub enum StoreCommand {
     /// Check every record, its parts and its deadline, on a copy that is deleted again; exits 1 if
     /// something is damaged.
     Verify(Stopped),
+    /// Write what is live to fresh files, which gives space back to the disk; needs room for them
+    /// beside the old ones.
+    Compact(Stopped),
     /// Write all records to one file, which any engine can import. The key ring (`keys` in the data
     /// directory) is not part of it.
     Export(Export),

@@ -11,13 +11,17 @@ use std::{
 use anyhow::{Context, ensure};
 use ostler_env::Env;
 use ostler_node::{Config, Overrides, Source};
-use ostler_store::offline::{self, Exported, Report};
+use ostler_store::{
+    Rewritten,
+    offline::{self, Exported, Report},
+};
 
 use crate::cli::{Export, Import, Stopped, Store, StoreCommand};
 
 pub fn run(arguments: Store) -> anyhow::Result<ExitCode> {
     match arguments.command {
         StoreCommand::Verify(stopped) => verify(&config(stopped)?),
+        StoreCommand::Compact(stopped) => compact(&config(stopped)?),
         StoreCommand::Export(Export { stopped, file }) => export(&config(stopped)?, &file),
         StoreCommand::Import(Import {
             stopped,
@@ -54,6 +58,17 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     })
+}
+
+fn compact(config: &Config) -> anyhow::Result<ExitCode> {
+    offline::find(&config.stored())?;
+    let Rewritten {
+        rows,
+        bytes_before,
+        bytes_after,
+    } = ostler_store::compact(&config.stored(), &Env::system())?;
+    println!("{rows} rows rewritten; {bytes_before} bytes became {bytes_after}");
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print_report(report: &Report) {

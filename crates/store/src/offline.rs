@@ -58,7 +58,7 @@ pub enum OfflineError {
 /// Opening a database may write to it, and one that cannot be opened is moved aside: this looks
 /// at a copy, so it changes nothing, and needs as much room beside the store as the store takes.
 pub fn verify(config: &Config, env: &Env) -> Result<Report, OfflineError> {
-    let path = stored_at(config)?;
+    let path = find(config)?;
     let _no_node_starts = lock(path)?;
     let copy = Scratch::beside(path, "verify")?;
     copy.fill_from(path)?;
@@ -75,7 +75,7 @@ fn check_store(config: &Config, env: &Env) -> Result<Report, OfflineError> {
 }
 
 /// Where a store is. Asking must not make one.
-fn stored_at(config: &Config) -> Result<&Path, OfflineError> {
+pub fn find(config: &Config) -> Result<&Path, OfflineError> {
     let path = config.engine.path().ok_or(OfflineError::NoFiles)?;
     match path.join("format").is_file() {
         true => Ok(path),

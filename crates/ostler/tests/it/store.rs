@@ -162,3 +162,17 @@ async fn half_an_export_is_refused() {
     assert!(ran.err.contains("ends early"), "{ran:?}");
     assert!(!other.join("store").exists());
 }
+
+#[tokio::test]
+async fn a_compacted_store_holds_the_same() {
+    let dir = TempDir::new().unwrap();
+    fill(dir.path()).await;
+    fill(dir.path()).await;
+    let ran = store(dir.path(), &["compact"]).await.exits(0);
+    // Three records of three rows.
+    assert!(ran.out.starts_with("9 rows rewritten"), "{ran:?}");
+    store(dir.path(), &["verify"]).await.exits(0);
+    let nowhere = dir.path().join("nowhere");
+    let ran = store(&nowhere, &["compact"]).await.exits(1);
+    assert!(ran.err.contains("there is no store"), "{ran:?}");
+}

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use ostler_env::Env;
 
-use super::{OfflineError, check::walk, stored_at, stream::Sink};
+use super::{OfflineError, check::walk, find, stream::Sink};
 use crate::{Config, Store, Table, engine::EngineError, record, store::Core};
 
 /// What was written.
@@ -19,7 +19,7 @@ pub struct Exported {
 /// Writes all records that verify. The store is opened as a node opens it: one that cannot be
 /// opened is moved aside.
 pub fn export(config: &Config, env: &Env, to: &mut dyn Write) -> Result<Exported, OfflineError> {
-    stored_at(config)?;
+    find(config)?;
     let store = Store::open(config, env)?;
     let written = |why| OfflineError::Io {
         path: "the export".into(),
