@@ -20,7 +20,7 @@ use crate::disk::Disk;
 pub struct Arguments {}
 
 const DISK_BYTES: u64 = 160 << 20;
-const ROOM_BYTES: u64 = 16 << 20;
+const ROOM_BYTES: u64 = 22 << 20;
 const SESSIONS_MAX: usize = 9_000;
 /// Promised: back so soon after there is space.
 const BACK: Duration = Duration::from_secs(10);

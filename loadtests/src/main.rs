@@ -7,6 +7,7 @@
 mod disk;
 mod full;
 mod power;
+mod slow;
 
 use clap::{Parser, Subcommand};
 use ostler_env::Env;
@@ -26,6 +27,8 @@ enum Command {
     PowerWriter(power::writer::Arguments),
     /// Fills the disk of a running node and frees it; needs root.
     FullDisk(full::Arguments),
+    /// A node whose syncs take their time; whoever runs this makes them.
+    SlowDisk(slow::Arguments),
 }
 
 #[tokio::main]
@@ -35,5 +38,6 @@ async fn main() -> anyhow::Result<()> {
         Command::Power(arguments) => power::run(&env, arguments).await,
         Command::PowerWriter(arguments) => power::writer::run(&env, arguments).await,
         Command::FullDisk(arguments) => full::run(&env, arguments).await,
+        Command::SlowDisk(arguments) => slow::run(&env, arguments).await,
     }
 }

@@ -86,6 +86,7 @@ async fn disk_life(
     figures.disks += 1;
     let notes = folder.path().join("acknowledged");
     let mut ledger = Ledger::new(arguments.seed);
+    let mut is_good = true;
     for _ in 0..cycles {
         figures.cycles += 1;
         ledger.write(&notes)?;
@@ -93,9 +94,14 @@ async fn disk_life(
         figures.acknowledged += ledger.read(&notes)?;
         let mounted = disk.mount()?;
         if !check(env, arguments, &mounted, &mut ledger, figures).await? {
-            // What cannot be opened, no writer can go on with.
-            return Ok(());
+            // No writer can go on with it.
+            is_good = false;
+            break;
         }
+    }
+    if !is_good && !arguments.lying_disk {
+        let kept = folder.keep();
+        eprintln!("the disk and the notes are kept in {}", kept.display());
     }
     Ok(())
 }

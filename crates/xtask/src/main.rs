@@ -31,6 +31,6 @@ cargo xtask test               format, lints, tidy, all tests; needs no network
 cargo xtask tidy               layers, sources, lengths, dead paths in documents
 cargo xtask interop [NAME...]  the official conformance suite and real clients (fetches them);
                                names: suite, clients, restart
-cargo xtask power [--cycles N] [--seed N]
+cargo xtask power [--cycles N] [--seed N] [--engine NAME]
                                power cuts under a writing store, a full disk under a node; needs
                                root, loop devices and strace";

@@ -1,16 +1,19 @@
-//! `cargo xtask power`: what a power cut and a full disk do, on a disk that the kernel believes in.
+//! `cargo xtask power`: what a power cut, a full disk and a slow one do, on a disk that the kernel
+//! believes in.
 //!
 //! Where it cannot run it fails and says why. It runs in a mount namespace of its own, so nothing
 //! stays mounted whatever becomes of it.
 
 use std::process::Command;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 
 use crate::shell;
 
 /// Cuts with syncs that do nothing: they must lose something.
 const PROOF_CYCLES: &str = "6";
+/// 300 ms, in microseconds.
+const SLOW_SYNC: &str = "inject=fdatasync:delay_enter=300000";
 
 pub fn run(arguments: &[&str]) -> anyhow::Result<()> {
     check_means()?;
@@ -18,7 +21,12 @@ pub fn run(arguments: &[&str]) -> anyhow::Result<()> {
     loadtest(&["power", "--lying-disk", "--cycles", PROOF_CYCLES])
         .context("the harness could not be shown to see a loss")?;
     loadtest(&[&["power"], arguments].concat())?;
-    loadtest(&["full-disk"])
+    loadtest(&["full-disk"])?;
+    let binary = binary()?;
+    let traced = ["-f", "--seccomp-bpf", "-o", "/dev/null"];
+    let slow = ["-e", "trace=fdatasync", "-e", SLOW_SYNC];
+    let program = [binary.as_str(), "slow-disk"];
+    shell::run("strace", &[&traced[..], &slow, &program].concat())
 }
 
 fn check_means() -> anyhow::Result<()> {
@@ -44,10 +52,13 @@ fn check_means() -> anyhow::Result<()> {
 }
 
 fn loadtest(arguments: &[&str]) -> anyhow::Result<()> {
-    let binary = shell::root().join("target/debug/loadtests");
-    let binary = binary
-        .to_str()
-        .context("the path of the workspace is UTF-8")?;
-    let apart = ["--mount", "--propagation", "private", binary];
+    let binary = binary()?;
+    let apart = ["--mount", "--propagation", "private", binary.as_str()];
     shell::run("unshare", &[&apart, arguments].concat())
+}
+
+fn binary() -> anyhow::Result<String> {
+    let binary = shell::root().join("target/debug/loadtests");
+    let binary = binary.into_os_string().into_string();
+    binary.map_err(|_| anyhow!("the path of the workspace is not UTF-8"))
 }

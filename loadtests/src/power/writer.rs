@@ -5,6 +5,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -38,24 +39,33 @@ pub struct Engine {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Name {
     Sled,
+    Fjall,
 }
 
 impl Engine {
     pub fn config(self, path: &Path) -> Config {
-        match self.engine {
+        let config = match self.engine {
             Name::Sled => Config::sled(path),
+            Name::Fjall => Config::fjall(path),
+        };
+        Config {
+            // So that the power goes during a rewrite too, at open and while it runs.
+            rewrite_from_bytes: 8 << 20,
+            ..config
         }
     }
 
     pub fn as_arguments(self) -> [&'static str; 2] {
         match self.engine {
             Name::Sled => ["--engine", "sled"],
+            Name::Fjall => ["--engine", "fjall"],
         }
     }
 }
 
 /// Commits under way at once: they share group commits.
 const HANDS: u64 = 4;
+const REWRITE_EVERY: Duration = Duration::from_millis(500);
 
 pub async fn run(env: &Env, arguments: Arguments) -> anyhow::Result<()> {
     let config = arguments.engine.config(&arguments.store);
@@ -77,11 +87,21 @@ pub async fn run(env: &Env, arguments: Arguments) -> anyhow::Result<()> {
             env.spawn("loadtests.hand", work)
         })
         .collect();
+    let rewriter = env.spawn("loadtests.rewriter", rewrite(env.clone(), store.clone()));
     let mut input = tokio::io::stdin();
     // Its end, or an error, says that nobody is there any more.
     drop(input.read(&mut [0]).await);
-    drop(hands);
+    drop((hands, rewriter));
     std::process::exit(0)
+}
+
+async fn rewrite(env: Env, store: Store) {
+    loop {
+        env.sleep(REWRITE_EVERY).await;
+        if store.compact().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Brings its keys from version to version until a commit fails.
