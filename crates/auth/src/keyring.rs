@@ -4,12 +4,7 @@
 //! rotation is: append a line everywhere, and remove the oldest once the longest-lived token
 //! has ended. A key's id is derived from the key, so there is nothing to keep in step.
 
-use std::{
-    fs, io,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::{io, path::Path};
 
 use chacha20poly1305::{
     XChaCha20Poly1305, XNonce,
@@ -18,7 +13,7 @@ use chacha20poly1305::{
 use ostler_env::Env;
 use subtle::ConstantTimeEq;
 
-use crate::base64url;
+use crate::{base64url, secret_file};
 
 /// What a MAC or a token is for. A value made for one purpose never passes for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -101,14 +96,8 @@ impl Key {
 impl KeyRing {
     /// Reads the key ring of `path`; creates it with one new key and mode 0600 if there is none.
     pub fn open_or_create(path: &Path, env: &Env) -> io::Result<Self> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                create(path, env)?;
-                Self::parse(&fs::read_to_string(path)?)
-            }
-            Err(error) => Err(error),
-        }
+        let new = || format!("{HEADER}{}\n", base64url::encode(&random_key(env)));
+        Self::parse(&secret_file::read_or_create(path, env, new)?)
     }
 
     /// A ring with one key that nothing keeps: for nodes without a place to store things.
@@ -205,39 +194,6 @@ fn random_key(env: &Env) -> [u8; KEY_BYTES] {
     let mut secret = [0; KEY_BYTES];
     env.fill_random(&mut secret);
     secret
-}
-
-/// Writes a new ring beside `path` and links it into place, so that two nodes that start at once
-/// end up with the same file and nobody reads half of it.
-fn create(path: &Path, env: &Env) -> io::Result<()> {
-    let parent = parent_of(path);
-    fs::create_dir_all(&parent)?;
-    let temporary = parent.join(format!(".keyring-{:016x}", env.random_u64()));
-    let text = format!("{HEADER}{}\n", base64url::encode(&random_key(env)));
-    let linked = write_new(&temporary, &text).and_then(|()| fs::hard_link(&temporary, path));
-    fs::remove_file(&temporary)?;
-    match linked {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::File::open(&parent)?.sync_all(),
-    }
-}
-
-fn write_new(path: &Path, text: &str) -> io::Result<()> {
-    let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-fn parent_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
 }
 
 fn bad_file(index: usize, what: &str) -> io::Error {

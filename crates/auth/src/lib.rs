@@ -7,13 +7,16 @@
 //! Start with [`keyring`] (ids and tokens), then [`clients`] (API keys), then [`policy`].
 
 mod base64url;
+mod secret_file;
 pub mod keyring;
 pub mod id;
 pub mod credential;
 pub mod clients;
 pub mod workers;
+pub mod admin;
 pub mod policy;
 
+pub use admin::AdminToken;
 pub use clients::{ApiKey, Authenticator, TenantAccess};
 pub use credential::{
     AuthError, BadCredential, CredentialKind, NewKey, check_hash, check_id, mint,

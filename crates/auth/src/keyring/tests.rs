@@ -1,4 +1,4 @@
-use std::os::unix::fs::PermissionsExt;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use tempfile::TempDir;
 
@@ -32,15 +32,6 @@ fn a_ring_is_created_once_with_mode_0600() {
         b"x"
     );
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-}
-
-#[test]
-fn a_ring_that_appears_meanwhile_is_used() {
-    let dir = TempDir::new().unwrap();
-    let path = dir.path().join("keyring");
-    fs::write(&path, line(7)).unwrap();
-    create(&path, &Env::seeded(1)).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), line(7));
 }
 
 #[test]
