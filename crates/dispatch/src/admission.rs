@@ -9,6 +9,8 @@ use std::{
 };
 
 use dashmap::DashMap;
+use metrics::Gauge;
+use ostler_env::Registry;
 use ostler_types::{Limits, TenantId};
 
 use crate::refusal::Refusal;
@@ -18,23 +20,38 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Counts calls in flight against the limits of one node.
 pub struct Admission {
-    node: Arc<AtomicUsize>,
+    node: Arc<Node>,
     tenants: DashMap<TenantId, Arc<AtomicUsize>>,
     calls_max: usize,
     calls_per_tenant_max: usize,
 }
 
+/// All that has room now: calls, and requests about to become one.
+#[derive(Debug)]
+struct Node {
+    count: AtomicUsize,
+    /// The same for operators.
+    admitted: Gauge,
+}
+
 /// Room for one call. Dropping it frees the room.
 #[derive(Debug)]
 pub struct Room {
-    node: Arc<AtomicUsize>,
+    node: Arc<Node>,
     tenant: Arc<AtomicUsize>,
 }
 
 impl Admission {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(limits: &Limits, registry: &Registry) -> Self {
         Self {
-            node: Arc::default(),
+            node: Arc::new(Node {
+                count: AtomicUsize::new(0),
+                admitted: registry.gauge(
+                    "ostler_dispatch_admitted",
+                    "Requests that have room for a call now.",
+                    &[],
+                ),
+            }),
             tenants: DashMap::new(),
             calls_max: limits.calls_max,
             calls_per_tenant_max: limits.calls_per_tenant_max,
@@ -49,7 +66,7 @@ impl Admission {
         if !take_one(&count, self.calls_per_tenant_max) {
             return Err(Refusal::RateLimited { retry_after });
         }
-        if !take_one(&self.node, self.calls_max) {
+        if !take_one(&self.node.count, self.calls_max) {
             count.fetch_sub(1, Ordering::AcqRel);
             return Err(Refusal::Overloaded { retry_after });
         }
@@ -60,13 +77,13 @@ impl Admission {
     pub fn take_anyway(&self, tenant: &TenantId) -> Room {
         let count = self.count_of(tenant);
         count.fetch_add(1, Ordering::AcqRel);
-        self.node.fetch_add(1, Ordering::AcqRel);
+        self.node.count.fetch_add(1, Ordering::AcqRel);
         self.room(count)
     }
 
     /// Calls in flight on this node.
     pub fn in_flight(&self) -> usize {
-        self.node.load(Ordering::Acquire)
+        self.node.count.load(Ordering::Acquire)
     }
 
     /// There are as many counts as tenants in the configuration: every caller is authenticated.
@@ -79,6 +96,7 @@ impl Admission {
 
     fn room(&self, tenant: Arc<AtomicUsize>) -> Room {
         let node = self.node.clone();
+        node.admitted.increment(1.0);
         Room { node, tenant }
     }
 }
@@ -94,12 +112,15 @@ fn take_one(count: &AtomicUsize, max: usize) -> bool {
 impl Drop for Room {
     fn drop(&mut self) {
         self.tenant.fetch_sub(1, Ordering::AcqRel);
-        self.node.fetch_sub(1, Ordering::AcqRel);
+        self.node.count.fetch_sub(1, Ordering::AcqRel);
+        self.node.admitted.decrement(1.0);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ostler_env::Env;
+
     use super::*;
 
     const LIMITED: Refusal = Refusal::RateLimited {
@@ -110,11 +131,12 @@ mod tests {
     };
 
     fn admission(calls_max: usize, calls_per_tenant_max: usize) -> Admission {
-        Admission::new(&Limits {
+        let limits = Limits {
             calls_max,
             calls_per_tenant_max,
             ..Limits::default()
-        })
+        };
+        Admission::new(&limits, Env::seeded(1).metrics())
     }
 
     fn tenant(name: &str) -> TenantId {

@@ -80,7 +80,7 @@ impl<W: Workers> Dispatcher<W> {
             workers,
             catalogs,
             metrics: Metrics::new(env.metrics()),
-            admission: Admission::new(limits),
+            admission: Admission::new(limits, env.metrics()),
             call_timeout: limits.call_timeout,
             draining: AtomicBool::new(false),
         }))

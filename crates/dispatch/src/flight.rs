@@ -95,7 +95,7 @@ enum Phase {
 impl<W: Workers> Flight<W> {
     fn new(facets: Facets<W>) -> Self {
         let started_at = facets.shared.env.now();
-        facets.shared.metrics.started.increment(1);
+        facets.shared.metrics.began();
         Self {
             shared: facets.shared,
             call: facets.call,

@@ -1,6 +1,6 @@
 //! Counts of calls. At any time: started = ended + running.
 
-use metrics::{Counter, Histogram};
+use metrics::{Counter, Gauge, Histogram};
 use ostler_env::Registry;
 use ostler_protocol::call::{Failure, Outcome};
 
@@ -12,7 +12,8 @@ const REFUSED: &str = "ostler_dispatch_refused_total";
 const REFUSED_HELP: &str = "Requests that did not become calls, by why.";
 
 pub(crate) struct Metrics {
-    pub(crate) started: Counter,
+    started: Counter,
+    running: Gauge,
     ok: Counter,
     tool_error: Counter,
     failed: Counter,
@@ -61,6 +62,11 @@ impl Metrics {
                 "Calls begun here, or claimed here while they ran.",
                 &[],
             ),
+            running: registry.gauge(
+                "ostler_dispatch_calls_running",
+                "Calls begun or claimed here that have not ended.",
+                &[],
+            ),
             ok: ended("ok"),
             tool_error: ended("tool_error"),
             failed: ended("failed"),
@@ -85,6 +91,12 @@ impl Metrics {
         }
     }
 
+    pub(crate) fn began(&self) {
+        self.started.increment(1);
+        self.running.increment(1.0);
+    }
+
+    /// Once for each call that began.
     pub(crate) fn ended(&self, ending: Ending) {
         let counter = match ending {
             Ending::Ok => &self.ok,
@@ -94,6 +106,7 @@ impl Metrics {
             Ending::Detached => &self.detached,
         };
         counter.increment(1);
+        self.running.decrement(1.0);
     }
 
     pub(crate) fn refused(&self, refusal: &Refusal) {

@@ -196,6 +196,10 @@ impl World {
         let ended: f64 = outcomes.iter().map(|outcome| self.ended(outcome)).sum();
         assert_eq!(self.started(), ended + running as f64);
         assert_eq!(self.dispatcher.in_flight(), running);
+        for gauge in ["ostler_dispatch_calls_running", "ostler_dispatch_admitted"] {
+            let value = self.env.metrics().value(gauge, &[]);
+            assert_eq!(value, Some(running as f64), "{gauge}");
+        }
         let timed = "ostler_dispatch_call_seconds_count";
         let timed = self.env.metrics().value(timed, &[]).unwrap_or_default();
         assert_eq!(timed, ended);
