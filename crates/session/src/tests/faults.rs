@@ -119,7 +119,9 @@ async fn a_crashed_session_is_rebuilt_under_the_same_id() {
 #[tokio::test(start_paused = true)]
 async fn a_session_that_keeps_crashing_is_given_up() {
     let world = World::new();
-    let id = world.open().await;
+    let (id, other) = (world.open().await, world.open().await);
+    let other = world.hold(&other).await;
+    let (mut others, others_attempt, _) = world.adopt_kept(&other, 1).await;
     let held = world.hold(&id).await;
     let (mut reader, attempt, _) = world.adopt_kept(&held, 1).await;
     attempt.say(ask("name"));
@@ -135,6 +137,12 @@ async fn a_session_that_keeps_crashing_is_given_up() {
     assert_eq!(
         world.metric("ostler_session_ended_total", &[("by", "crash_loop")]),
         1.0
+    );
+    others_attempt.end(text("done"));
+    assert_eq!(
+        shown(&next(&mut others).await),
+        "done",
+        "nobody else felt it"
     );
 }
 
