@@ -54,6 +54,7 @@ impl Hosted {
             Arc::new(tokens),
             Arc::new(NoOwners),
         );
+        drop(env.spawn("bench.sweep", hub.sweep()));
         Self { hub, catalogs }
     }
 

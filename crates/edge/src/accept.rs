@@ -2,9 +2,9 @@
 //!
 //! Our own loop instead of `axum::serve`, because that has no header deadline, no per-address bound
 //! and doubles the memory of an idle stream (a combined HTTP/1 and HTTP/2 state machine).
-//! Owns: the listener and the count of connections. Started by: `Edge::serve`.
-//! Stops when: the shutdown token is cancelled; open connections are then given until the drain
-//! limit. Never: parses HTTP or knows MCP.
+//! Owns: the listener. Started by: `Edge::serve`. Stops when: the shutdown token is cancelled; open
+//! connections, which `Edge::idle` waits for, are then given until the drain limit.
+//! Never: parses HTTP or knows MCP.
 
 use std::{
     collections::HashMap,
@@ -21,7 +21,10 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ostler_env::Env;
 use parking_lot::Mutex;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Notify,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -36,7 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What an HTTP/2 connection starts with, including the end of its first line.
 const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
-/// Accepts until `stop`, then waits for open connections until `abort`.
+/// Accepts until `stop`.
 pub async fn serve(
     acceptor: Acceptor,
     listener: TcpListener,
@@ -53,11 +56,6 @@ pub async fn serve(
             Ok((socket, peer)) => acceptor.admit(socket, peer, &stop, &abort),
             Err(error) => acceptor.pause(&error).await,
         }
-    }
-    drop(listener);
-    tokio::select! {
-        () = acceptor.idle() => {}
-        () = abort.cancelled() => {}
     }
 }
 
@@ -98,7 +96,7 @@ impl Acceptor {
         self.env.spawn("edge.connection", async move {
             connection.acceptor.metrics.connections_opened.increment(1);
             let closed = tokio::select! {
-                () = abort.cancelled() => Closed::Served,
+                () = abort.cancelled() => Closed::Cut,
                 closed = connection.serve(socket) => closed,
             };
             connection.acceptor.metrics.connection_closed(closed);
@@ -110,13 +108,6 @@ impl Acceptor {
         tracing::warn!(%error, "accepting connections pauses");
         self.metrics.accept_paused.increment(1);
         self.env.sleep(ACCEPT_PAUSE).await;
-    }
-
-    async fn idle(&self) {
-        self.open
-            .emptied
-            .notified_when(|| self.open.count() == 0)
-            .await;
     }
 }
 
@@ -131,7 +122,12 @@ impl Connection {
         if let Err(error) = tune(&socket, self.acceptor.config.peer_timeout) {
             tracing::debug!(%error, peer = %self.peer, "socket options were not taken");
         }
-        let result = match self.is_http2(&socket).await {
+        // Nothing was asked yet on a connection that says nothing: it need not be waited for.
+        let is_http2 = tokio::select! {
+            is_http2 = self.is_http2(&socket) => is_http2,
+            () = self.stop.cancelled() => return Closed::Served,
+        };
+        let result = match is_http2 {
             Some(true) => self.serve_http2(socket).await,
             Some(false) => self.serve_http1(socket).await,
             None => return Closed::Silent,
@@ -259,7 +255,7 @@ where
 #[derive(Debug, Default)]
 pub struct Open {
     by_address: Mutex<(usize, HashMap<IpAddr, usize>)>,
-    emptied: Emptied,
+    emptied: Notify,
 }
 
 impl Open {
@@ -294,27 +290,25 @@ impl Open {
             }
         }
         if *all == 0 {
-            self.emptied.0.notify_waiters();
+            self.emptied.notify_waiters();
         }
     }
 
     pub fn count(&self) -> usize {
         self.by_address.lock().0
     }
-}
 
-#[derive(Debug, Default)]
-struct Emptied(tokio::sync::Notify);
-
-impl Emptied {
-    async fn notified_when(&self, is_so: impl Fn() -> bool) {
+    /// Waits until none is open.
+    // Cancel safe: it only looks.
+    pub async fn emptied(&self) {
         loop {
-            let mut notified = pin!(self.0.notified());
-            notified.as_mut().enable();
-            if is_so() {
+            let mut emptied = pin!(self.emptied.notified());
+            // Listen first, look second: no end can fall in between.
+            emptied.as_mut().enable();
+            if self.count() == 0 {
                 return;
             }
-            notified.await;
+            emptied.await;
         }
     }
 }

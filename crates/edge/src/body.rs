@@ -206,9 +206,11 @@ mod tests {
     use crate::metrics::Metrics;
 
     fn streams(env: &Env, authenticator: &Arc<Authenticator>) -> Streams {
+        let wheel = Wheel::new(env, Duration::from_secs(15), Duration::from_secs(30));
+        drop(env.spawn("test.wheel", wheel.turn()));
         Streams {
             authenticator: authenticator.clone(),
-            wheel: Wheel::start(env, Duration::from_secs(15), Duration::from_secs(30)),
+            wheel,
             metrics: Metrics::register(env.metrics()).streams,
         }
     }

@@ -85,7 +85,7 @@ impl Beat {
     }
 }
 
-/// The wheel. Dropping it ends its task.
+/// The wheel, which stands still until somebody turns it.
 pub struct Wheel {
     env: Env,
     tick: Duration,
@@ -96,18 +96,21 @@ pub struct Wheel {
 }
 
 impl Wheel {
-    /// Starts a wheel that strikes each beat once per `period`, give or take a fifth, and cuts streams
+    /// A wheel that strikes each beat once per `period`, give or take a fifth, and cuts streams
     /// that do not move for `stall_timeout`.
-    pub fn start(env: &Env, period: Duration, stall_timeout: Duration) -> Arc<Self> {
-        let wheel = Arc::new(Self {
+    pub fn new(env: &Env, period: Duration, stall_timeout: Duration) -> Arc<Self> {
+        Arc::new(Self {
             env: env.clone(),
             tick: period / PERIOD as u32,
             stall_timeout,
             slots: Default::default(),
             at: AtomicUsize::new(0),
-        });
-        env.spawn("edge.heartbeat", turn(env.clone(), Arc::downgrade(&wheel)));
-        wheel
+        })
+    }
+
+    /// Turns it as long as somebody has it.
+    pub fn turn(self: &Arc<Self>) -> impl Future<Output = ()> + Send + use<> {
+        turn(self.env.clone(), Arc::downgrade(self))
     }
 
     /// A new beat. It leaves the wheel when dropped.
@@ -180,11 +183,17 @@ mod tests {
         ))
     }
 
+    fn turning(env: &Env) -> Arc<Wheel> {
+        let wheel = Wheel::new(env, PERIOD, STALL);
+        drop(env.spawn("test.wheel", wheel.turn()));
+        wheel
+    }
+
     /// SSE-028, over ten minutes.
     #[tokio::test(start_paused = true)]
     async fn beats_come_once_a_period_give_or_take_a_fifth() {
         let env = Env::seeded(1);
-        let wheel = Wheel::start(&env, PERIOD, STALL);
+        let wheel = turning(&env);
         let start = env.now();
         let mut beats: Vec<_> = (0..40).map(|_| (wheel.join(), start, Vec::new())).collect();
         assert!(beats.iter().all(|(beat, ..)| is_due(beat)), "at once");
@@ -212,7 +221,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_does_not_move_is_cut_within_a_beat_of_its_time() {
         let env = Env::seeded(1);
-        let wheel = Wheel::start(&env, PERIOD, STALL);
+        let wheel = turning(&env);
         let beats: Vec<_> = (0..40).map(|_| wheel.join()).collect();
         let moving = wheel.join();
         let start = env.now();
@@ -237,7 +246,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_dropped_beat_leaves_nothing_behind() {
         let env = Env::seeded(1);
-        let wheel = Wheel::start(&env, PERIOD, STALL);
+        let wheel = turning(&env);
         drop(wheel.join());
         env.sleep(Duration::from_secs(19)).await;
         assert!(wheel.slots.iter().all(|slot| slot.lock().is_empty()));

@@ -24,7 +24,6 @@ mod listens;
 mod rates;
 
 use std::{
-    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -42,6 +41,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accept::Open,
     body::Streams,
     heartbeat::Wheel,
     legacy::pair::Doorstep,
@@ -83,6 +83,7 @@ pub(crate) struct Inner {
     rates: PrincipalRates,
     reconnects: ReconnectRates,
     in_work: AtomicUsize,
+    open: Arc<Open>,
     draining: AtomicBool,
     drained: CancellationToken,
 }
@@ -94,7 +95,7 @@ impl Edge {
         let config = Arc::new(parts.config);
         let streams = Streams {
             authenticator: parts.authenticator.clone(),
-            wheel: Wheel::start(&parts.env, config.keep_alive, config.stall_timeout),
+            wheel: Wheel::new(&parts.env, config.keep_alive, config.stall_timeout),
             metrics: metrics.streams.clone(),
         };
         Self(Arc::new(Inner {
@@ -114,6 +115,7 @@ impl Edge {
             streams,
             metrics,
             in_work: AtomicUsize::new(0),
+            open: Arc::default(),
             draining: AtomicBool::new(false),
             drained: CancellationToken::new(),
         }))
@@ -130,22 +132,38 @@ impl Edge {
         self.0.drained.cancel();
     }
 
-    /// Serves until `stop`; what is open then has until `abort`.
+    /// Keeps open streams alive. Whoever makes an edge runs this beside it.
+    pub fn beat(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.streams.wheel.turn()
+    }
+
+    /// Connections that are open now.
+    pub fn connections(&self) -> usize {
+        self.0.open.count()
+    }
+
+    /// Waits until no connection is open.
+    // Cancel safe: it only looks.
+    pub async fn idle(&self) {
+        self.0.open.emptied().await;
+    }
+
+    /// Takes connections until `stop`. Those that are open then end with what they are at, or are
+    /// cut at `abort`; see [`Edge::idle`].
     pub async fn serve(
         &self,
         listener: TcpListener,
         stop: CancellationToken,
         abort: CancellationToken,
-    ) -> io::Result<()> {
+    ) {
         let acceptor = accept::Acceptor {
             env: self.0.env.clone(),
             config: self.0.config.clone(),
             door: routes::Door(self.0.clone()),
             metrics: self.0.metrics.clone(),
-            open: Arc::default(),
+            open: self.0.open.clone(),
         };
         accept::serve(acceptor, listener, stop, abort).await;
-        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ pub struct Metrics {
     seconds: [Histogram; 2],
     refused: Arc<[(Reason, Counter)]>,
     pub connections_opened: Counter,
-    connections_closed: [Counter; 3],
+    connections_closed: [Counter; 4],
     pub accept_paused: Counter,
     /// Of modern calls; sessions count their own.
     pub chatter_dropped: Counter,
@@ -103,9 +103,11 @@ pub enum Closed {
     Silent,
     /// There was no place for it.
     Full,
+    /// The time of a drain was over.
+    Cut,
 }
 
-const CLOSES: [&str; 3] = ["served", "silent", "full"];
+const CLOSES: [&str; 4] = ["served", "silent", "full", "cut"];
 
 /// Why a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     future::Future,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::{
         Arc,
@@ -15,12 +16,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{body::Incoming, service::Service};
 use ostler_auth::AuthError;
 use ostler_protocol::{
     Era,
+    fault::Fault,
     inbound::{self, Inbound},
 };
 use ostler_types::{Caller, ServerId, ServerName, Shard, TenantId, TraceContext};
@@ -44,7 +47,7 @@ impl Service<Request<Incoming>> for Door {
         let edge = self.0.clone();
         Box::pin(async move {
             let is_head = request.method() == Method::HEAD;
-            let response = answer(edge.clone(), request).await;
+            let response = caught(answer(edge.clone(), request)).await;
             // Over HTTP/2 hyper leaves this to its service (RFC 9110 9.3.2).
             Ok(response.map(|body| match is_head {
                 true => Body::empty(),
@@ -52,6 +55,14 @@ impl Service<Request<Incoming>> for Door {
             }))
         })
     }
+}
+
+/// A bug that one request meets is told to its client, and the other requests of its connection
+/// go on. What the request held is dropped with it, so nothing half done is left.
+async fn caught(answer: impl Future<Output = Response>) -> Response {
+    let caught = AssertUnwindSafe(answer).catch_unwind().await;
+    // The panic is in the log already, and what it says is not for clients.
+    caught.unwrap_or_else(|_| rejection::unread(Fault::Internal("internal error".to_owned())))
 }
 
 /// What Streamable HTTP takes, in one era or the other.
@@ -99,6 +110,7 @@ fn named_by(path: &str, default_server: Option<&ServerId>) -> Option<(Endpoint, 
 /// The layers, outermost first. Each stands where it is because what follows costs more.
 async fn answer(edge: Arc<Inner>, request: Request<Incoming>) -> Response {
     let (parts, body) = request.into_parts();
+    let keeps_open = parts.version < Version::HTTP_2;
     let named = named_by(parts.uri.path(), edge.config.default_server.as_ref());
     let gate = edge.gate.load();
     // A page of another site is refused before anything looks at who it claims to be.
@@ -115,6 +127,11 @@ async fn answer(edge: Arc<Inner>, request: Request<Incoming>) -> Response {
     };
     if let Some(Ok(origin)) = origin {
         allow_origin(response.headers_mut(), origin);
+    }
+    if keeps_open && edge.is_draining() {
+        // The next request of this client shall find another node. HTTP/2 has GOAWAY for it.
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
     }
     response
 }
@@ -355,6 +372,18 @@ impl Drop for Place<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_request_that_meets_a_bug_is_answered() {
+        let response = caught(async { panic!("on purpose") }).await;
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.into()).unwrap();
+        assert!(
+            body.contains("-32603") && !body.contains("on purpose"),
+            "{body}"
+        );
+    }
 
     #[test]
     fn a_path_names_an_endpoint_of_a_server_or_nothing() {

@@ -33,10 +33,9 @@ use std::{
 
 use ostler_auth::WorkerTokens;
 use ostler_catalog::Catalogs;
-use ostler_env::{Env, JoinHandle};
+use ostler_env::Env;
 use ostler_rpc::{FRAME_BYTES_MAX, worker_v1::workers_server::WorkersServer};
 use ostler_types::{CallId, ServerId};
-use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tonic::Status;
 
@@ -74,11 +73,10 @@ pub(crate) struct Inner {
     closing: AtomicBool,
     /// Told when a link has ended.
     unlinked: Notify,
-    sweep: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Hub {
-    /// Starts the hub's sweep; needs a tokio runtime.
+    /// A hub for which no time passes yet: see [`Hub::sweep`].
     pub fn new(
         env: &Env,
         config: Config,
@@ -103,11 +101,14 @@ impl Hub {
             draining: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             unlinked: Notify::new(),
-            sweep: Mutex::new(None),
         });
-        let sweep = sweep(env.clone(), Arc::downgrade(&inner));
-        *inner.sweep.lock() = Some(env.spawn("hub-sweep", sweep));
         Hub(inner)
+    }
+
+    /// Lets time pass for all calls: deadlines, graces, orphans. One timer for the whole hub, until
+    /// it closes. Whoever makes a hub runs this beside it: without it no call is ever late.
+    pub fn sweep(&self) -> impl Future<Output = ()> + Send + use<> {
+        sweep(self.0.shared.env.clone(), Arc::downgrade(&self.0))
     }
 
     /// The gRPC service to add to a tonic server. Its stream and connection windows must be at
@@ -183,7 +184,15 @@ impl Hub {
         }
     }
 
-    /// Ends all links and waits for the hub's tasks.
+    /// The time of a drain is over: what nobody could take up elsewhere ends here, and its worker
+    /// is told to stop. Kept calls run on.
+    pub fn end_plain_calls(&self) {
+        for instance in self.0.roster.instances() {
+            instance.end_plain_calls();
+        }
+    }
+
+    /// Ends all links.
     pub async fn close(&self) {
         self.0.draining.store(true, Ordering::Release);
         self.0.closing.store(true, Ordering::Release);
@@ -192,11 +201,6 @@ impl Hub {
             link.outbox.close(Why::Told, Some(status));
         }
         self.drained().await;
-        let sweep = self.0.sweep.lock().take();
-        if let Some(sweep) = sweep {
-            // The sweep ends by itself; a panic in it was logged where it happened.
-            let _ = sweep.await;
-        }
     }
 }
 
@@ -210,7 +214,6 @@ impl Inner {
     }
 }
 
-/// Lets time pass for all calls: deadlines, graces, orphans. One timer for the whole hub.
 async fn sweep(env: Env, hub: Weak<Inner>) {
     let mut pause = Duration::ZERO;
     loop {

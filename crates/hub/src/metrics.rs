@@ -52,6 +52,7 @@ labelled! {
     Overdrawn = "overdrawn",
     Stalled = "stalled",
     Revoked = "revoked",
+    Panicked = "panicked",
 }
 
 labelled! {
@@ -61,6 +62,7 @@ labelled! {
     Failed = "failed",
     Cancelled = "cancelled",
     Deadline = "deadline",
+    Drained = "drained",
     BadResult = "bad_result",
     Refused = "refused",
     NotHanded = "not_handed",
@@ -195,6 +197,7 @@ fn of_outcome(outcome: &Outcome) -> EndedCall {
         Ok(_) => EndedCall::Ok,
         Err(Failure::Cancelled) => EndedCall::Cancelled,
         Err(Failure::Deadline) => EndedCall::Deadline,
+        Err(Failure::Draining) => EndedCall::Drained,
         Err(Failure::BadResult(_) | Failure::TooLarge) => EndedCall::BadResult,
         Err(Failure::WorkerLost { .. }) => EndedCall::Lost,
         Err(

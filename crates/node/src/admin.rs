@@ -1,7 +1,7 @@
-//! The port for operators: `/livez`, `/readyz`, `/metrics`.
+//! The port for operators: `/livez`, `/readyz` and `/metrics` for all, `/drain` for who has the token.
 //!
-//! It shows no id and takes no command, so it asks for no credential; a page of another site is
-//! kept out by its Host and Origin all the same.
+//! What is open to all shows no id and takes no command; everything else needs the token, what does
+//! not exist included. A page of another site is kept out of both by its Host and Origin.
 
 use std::{io, net::SocketAddr, sync::Arc};
 
@@ -10,45 +10,68 @@ use axum::{
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use ostler_auth::AdminToken;
 use ostler_env::Env;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::health::Health;
 
+/// What the port shows and whom it serves.
+pub struct Admin {
+    pub env: Env,
+    pub health: Health,
+    /// Names this port may be called by, besides those of loopback.
+    pub hosts: Vec<String>,
+    /// Without one there are no commands.
+    pub token: Option<AdminToken>,
+    /// Cancelled when an operator wants the node to drain.
+    pub drain: CancellationToken,
+}
+
 struct Desk {
-    env: Env,
-    health: Health,
-    /// Names this port may be called by, in lower case, besides those of loopback.
-    hosts: Vec<String>,
+    admin: Admin,
     loopback: bool,
 }
 
-pub async fn serve(
-    listener: TcpListener,
-    env: Env,
-    health: Health,
-    hosts: Vec<String>,
-    stop: CancellationToken,
-) -> io::Result<()> {
-    let bound: SocketAddr = listener.local_addr()?;
-    let desk = Arc::new(Desk::new(env, health, &hosts, bound.ip().is_loopback()));
-    let router = Router::new()
+impl Admin {
+    /// Serves until `stop`.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let bound: SocketAddr = listener.local_addr()?;
+        let router = router(Desk::new(self, bound.ip().is_loopback()));
+        axum::serve(listener, router)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+    }
+}
+
+fn router(desk: Desk) -> Router {
+    let desk = Arc::new(desk);
+    let commands = Router::new()
+        .route("/drain", post(drain))
+        .fallback(async || (StatusCode::NOT_FOUND, "there is no such thing here\n"))
+        .layer(middleware::from_fn_with_state(desk.clone(), check_token));
+    Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(commands)
         .layer(middleware::from_fn_with_state(desk.clone(), check_names))
-        .with_state(desk);
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.cancelled_owned())
-        .await
+        .with_state(desk)
+}
+
+/// Answers at once: `/readyz` says `draining` until the node is gone.
+async fn drain(State(desk): State<Arc<Desk>>) -> Response {
+    tracing::info!("an operator wants this node to drain");
+    desk.admin.drain.cancel();
+    (StatusCode::ACCEPTED, "draining\n").into_response()
 }
 
 async fn ready(State(desk): State<Arc<Desk>>) -> Response {
-    let obstacles = desk.health.obstacles();
+    let obstacles = desk.admin.health.obstacles();
     match obstacles.is_empty() {
         true => "ready\n".into_response(),
         false => (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n") + "\n").into_response(),
@@ -60,7 +83,28 @@ async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    (kind, desk.env.metrics().render()).into_response()
+    (kind, desk.admin.env.metrics().render()).into_response()
+}
+
+async fn check_token(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
+    let Some(token) = &desk.admin.token else {
+        return (
+            StatusCode::FORBIDDEN,
+            "this node takes no commands; set admin.token_file\n",
+        )
+            .into_response();
+    };
+    let mut lines = request.headers().get_all(header::AUTHORIZATION).iter();
+    let is_admitted = match (lines.next(), lines.next()) {
+        (Some(line), None) => token.admits(line.as_bytes()),
+        (None, _) | (Some(_), Some(_)) => false,
+    };
+    if is_admitted {
+        return next.run(request).await;
+    }
+    let asked = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
+    let why = "send the token of the admin port: Authorization: Bearer <token>\n";
+    (StatusCode::UNAUTHORIZED, asked, why).into_response()
 }
 
 async fn check_names(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
@@ -78,13 +122,11 @@ async fn check_names(State(desk): State<Arc<Desk>>, request: Request, next: Next
 }
 
 impl Desk {
-    fn new(env: Env, health: Health, hosts: &[String], loopback: bool) -> Self {
-        Self {
-            env,
-            health,
-            hosts: hosts.iter().map(|host| host.to_ascii_lowercase()).collect(),
-            loopback,
+    fn new(mut admin: Admin, loopback: bool) -> Self {
+        for host in &mut admin.hosts {
+            host.make_ascii_lowercase();
         }
+        Self { admin, loopback }
     }
 
     fn is_named(&self, headers: &HeaderMap) -> bool {
@@ -100,26 +142,33 @@ impl Desk {
             _ => &host,
         };
         let is_loopback = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
-        (self.loopback && is_loopback)
-            || self
-                .hosts
-                .iter()
-                .any(|known| known == name || *known == host)
+        let mut known = self.admin.hosts.iter();
+        (self.loopback && is_loopback) || known.any(|known| known == name || *known == host)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use ostler_store::{Config, Store};
+    use ostler_testkit::{Door, Response as Answer, soon};
+    use tempfile::TempDir;
 
     use super::*;
 
-    fn check(loopback: bool, hosts: &[&str], host: &'static str, is_named: bool) {
+    fn admin(hosts: &[&str]) -> Admin {
         let env = Env::seeded(1);
         let store = Store::open(&Config::memory(), &env).unwrap();
-        let hosts: Vec<String> = hosts.iter().map(|host| host.to_string()).collect();
-        let desk = Desk::new(env, Health::new(store), &hosts, loopback);
+        Admin {
+            env,
+            health: Health::new(store),
+            hosts: hosts.iter().map(|host| host.to_string()).collect(),
+            token: None,
+            drain: CancellationToken::new(),
+        }
+    }
+
+    fn check(loopback: bool, hosts: &[&str], host: &'static str, is_named: bool) {
+        let desk = Desk::new(admin(hosts), loopback);
         let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
         assert_eq!(desk.is_named(&headers), is_named, "{hosts:?} {host}");
     }
@@ -131,5 +180,72 @@ mod tests {
         check(false, &["Node.Example"], "node.example:9090", true);
         check(false, &["node.example:9090"], "NODE.example:9090", true);
         check(false, &["node.example:9090"], "node.example:9091", false);
+    }
+
+    /// A port that is served as long as the test runs.
+    async fn serve(admin: Admin) -> impl AsyncFn(&str, &str, Option<&str>) -> Answer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let env = admin.env.clone();
+        drop(env.spawn(
+            "test.admin",
+            admin.serve(listener, CancellationToken::new()),
+        ));
+        async move |method: &str, path: &str, key: Option<&str>| {
+            let door = Door {
+                address,
+                path: path.to_owned(),
+                key: key.map(str::to_owned),
+            };
+            door.send(&door.request(method)).await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_node_that_recovers_is_alive_and_not_ready() {
+        let admin = admin(&[]);
+        let health = admin.health.clone();
+        let ask = serve(admin).await;
+        assert_eq!(ask("GET", "/livez", None).await.status, 200);
+        let ready = ask("GET", "/readyz", None).await;
+        assert_eq!((ready.status, &*ready.text()), (503, "recovering\n"));
+        health.recovered();
+        assert_eq!(ask("GET", "/readyz", None).await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn commands_need_the_token_and_so_does_what_does_not_exist() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("token");
+        let mut admin = admin(&[]);
+        admin.token = Some(AdminToken::open_or_create(&path, &admin.env).unwrap());
+        let token = std::fs::read_to_string(&path).unwrap();
+        let token = Some(token.trim());
+        let drain = admin.drain.clone();
+        let ask = serve(admin).await;
+        for (method, path, key, status) in [
+            ("POST", "/drain", None, 401),
+            ("POST", "/drain", Some("oat_"), 401),
+            ("GET", "/drain", None, 401),
+            ("GET", "/nothing", None, 401),
+            ("GET", "/nothing", token, 404),
+            ("GET", "/drain", token, 405),
+            ("GET", "/metrics", None, 200),
+        ] {
+            let answer = ask(method, path, key).await;
+            assert_eq!(answer.status, status, "{method} {path} {key:?}");
+        }
+        assert!(!drain.is_cancelled());
+        assert_eq!(ask("POST", "/drain", token).await.status, 202);
+        soon("the wish to drain", drain.cancelled()).await;
+    }
+
+    #[tokio::test]
+    async fn without_a_token_nobody_commands() {
+        let admin = admin(&[]);
+        let drain = admin.drain.clone();
+        let ask = serve(admin).await;
+        assert_eq!(ask("POST", "/drain", Some("oat_")).await.status, 403);
+        assert!(!drain.is_cancelled());
     }
 }

@@ -7,6 +7,8 @@
 pub mod config;
 mod wiring;
 mod run;
+mod parts;
+mod drain;
 mod admin;
 mod health;
 mod reload;

@@ -1,9 +1,9 @@
 //! How the parts of a node fit together, from the bottom up.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
-use ostler_auth::{Authenticator, KeyRing, WorkerTokens};
+use ostler_auth::{AdminToken, Authenticator, KeyRing, WorkerTokens};
 use ostler_catalog::Catalogs;
 use ostler_dispatch::Dispatcher;
 use ostler_edge::Edge;
@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     config::{Config, Engine},
+    drain,
     news::ToSessions,
     rebinder::{self, Rebinder},
 };
@@ -27,6 +28,7 @@ pub struct Node {
     pub(crate) store: Store,
     pub(crate) authenticator: Arc<Authenticator>,
     pub(crate) worker_tokens: Arc<WorkerTokens>,
+    pub(crate) admin_token: Option<AdminToken>,
     pub(crate) hub: Hub,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) sessions: Sessions,
@@ -34,6 +36,7 @@ pub struct Node {
     pub(crate) edge: Edge,
     pub(crate) rebinder: Option<Rebinder>,
     pub(crate) listeners: Option<Listeners>,
+    pub(crate) drain_metrics: drain::Metrics,
 }
 
 pub(crate) struct Listeners {
@@ -51,11 +54,22 @@ pub struct Addresses {
 }
 
 impl Node {
-    /// Opens the store, builds the parts and binds the ports.
+    /// Binds the ports, opens the store and builds the parts.
     pub async fn build(config: Config, env: Env) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(&config).await?;
-        let keys = Arc::new(open_keys(&config, &env)?);
         let store = Store::open(&config.stored(), &env)?;
+        Self::over(store, listeners, config, env)
+    }
+
+    /// The same on a store that is open already, whatever the configuration says of it.
+    pub async fn build_on(store: Store, config: Config, env: Env) -> anyhow::Result<Self> {
+        let listeners = Listeners::bind(&config).await?;
+        Self::over(store, listeners, config, env)
+    }
+
+    fn over(store: Store, listeners: Listeners, config: Config, env: Env) -> anyhow::Result<Self> {
+        let keys = Arc::new(open_keys(&config, &env)?);
+        let admin_token = open_admin_token(&config, &env)?;
         let authenticator = Arc::new(Authenticator::new(&env, &config.access.tenants)?);
         let worker_tokens = Arc::new(WorkerTokens::new(&env, &config.access.workers)?);
         let catalogs = Catalogs::new(&env);
@@ -101,12 +115,14 @@ impl Node {
             tasks.clone(),
         ));
         let listeners = Some(listeners);
+        let drain_metrics = drain::Metrics::register(env.metrics());
         Ok(Self {
             env,
             config,
             store,
             authenticator,
             worker_tokens,
+            admin_token,
             hub,
             dispatcher,
             sessions,
@@ -114,6 +130,7 @@ impl Node {
             edge,
             rebinder,
             listeners,
+            drain_metrics,
         })
     }
 
@@ -156,4 +173,12 @@ fn open_keys(config: &Config, env: &Env) -> anyhow::Result<KeyRing> {
                 .with_context(|| format!("opening the key ring {}", file.display()))
         }
     }
+}
+
+fn open_admin_token(config: &Config, env: &Env) -> anyhow::Result<Option<AdminToken>> {
+    let open = |file: PathBuf| {
+        AdminToken::open_or_create(&file, env)
+            .with_context(|| format!("opening the token of the admin port {}", file.display()))
+    };
+    config.admin_token_file().map(open).transpose()
 }

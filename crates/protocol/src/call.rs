@@ -159,6 +159,9 @@ pub enum Failure {
     WorkerLost { executed: Executed },
     #[error("deadline passed")]
     Deadline,
+    /// The node ended before the call did.
+    #[error("the node shut down")]
+    Draining,
     #[error("the result is too large")]
     TooLarge,
     /// The result breaks the protocol or the tool's own schema.
@@ -181,6 +184,7 @@ impl Failure {
             | Self::TimedOut
             | Self::WorkerLost { .. }
             | Self::Deadline
+            | Self::Draining
             | Self::TooLarge => 0,
         }
     }
@@ -229,7 +233,7 @@ impl Failure {
             | Self::NeedsCapability(_)
             | Self::NeedsScope(_)
             | Self::Cancelled => Party::Caller,
-            Self::WorkerLost { .. } | Self::Deadline => Party::Platform,
+            Self::WorkerLost { .. } | Self::Deadline | Self::Draining => Party::Platform,
             Self::Internal(_)
             | Self::Protocol { .. }
             | Self::TimedOut
@@ -247,6 +251,7 @@ impl Failure {
                 executed: Executed::Unknown,
             }
             | Self::Deadline
+            | Self::Draining
             | Self::TimedOut => Retry::IfIdempotent,
             Self::Internal(_)
             | Self::NotFound { .. }

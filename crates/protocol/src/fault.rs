@@ -297,6 +297,7 @@ impl From<Failure> for Fault {
             },
             Failure::Cancelled => Fault::Cancelled,
             Failure::TimedOut | Failure::Deadline => Fault::Deadline,
+            Failure::Draining => Fault::Draining,
             Failure::WorkerLost { executed } => Fault::WorkerLost { executed },
             Failure::TooLarge => Fault::TooLarge,
             Failure::BadResult(reason) => Fault::BadResult(reason),

@@ -14,6 +14,7 @@ mod legacy;
 mod pair;
 mod worker;
 mod node;
+mod accounts;
 mod stub;
 
 pub use crate::{

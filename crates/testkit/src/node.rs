@@ -1,6 +1,6 @@
 //! A node on loopback, in a runtime of its own so that it can be killed.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, pin::Pin, sync::Arc};
 
 use ostler_auth::{ApiKey, CredentialKind, Serves, TenantAccess, mint};
 use ostler_env::Env;
@@ -8,12 +8,16 @@ use ostler_node::{
     Config, Exit, Node, Source,
     config::{Engine, Overrides},
 };
-use ostler_store::Store;
+use ostler_store::{
+    Store,
+    faults::{self, Faults},
+};
 use ostler_types::{ServerId, ServerName, TenantId};
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, sync::oneshot};
 
 use crate::{
+    accounts::{self, Down},
     http::Door,
     wait::{soon, until},
     worker::{Script, TestWorker},
@@ -30,7 +34,8 @@ pub struct TestNode {
     /// Holds the data of a stored node; shared with those that restart on it.
     dir: Option<Arc<TempDir>>,
     runtime: Runtime,
-    stop: oneshot::Sender<()>,
+    /// Gone when it drains.
+    stop: Option<oneshot::Sender<()>>,
     exit: oneshot::Receiver<Exit>,
 }
 
@@ -66,12 +71,23 @@ impl TestNode {
         let read = Source::read(path.to_owned(), Overrides::default());
         let (source, config) = read.expect("it is a good configuration");
         meanwhile();
-        Self::start_with(config, Access::default(), None, Some(source)).await
+        Self::start_with(config, Access::default(), None, Start::File(source)).await
     }
 
     /// Stored in a directory of its own, no credentials.
     pub async fn stored() -> Self {
         Self::stored_with(|_| {}).await
+    }
+
+    /// In memory, no credentials; its disk fails when the test says so.
+    pub async fn faulty() -> (Self, Faults) {
+        let env = Env::system();
+        let (store, faults) = faults::memory(&env);
+        let mut config = base();
+        config.allow_anonymous().expect("it listens on loopback");
+        let start = Start::Store(store);
+        let node = Self::start_in(env, config, Access::default(), None, start).await;
+        (node, faults)
     }
 
     pub async fn stored_with(change: impl FnOnce(&mut Config)) -> Self {
@@ -97,14 +113,24 @@ impl TestNode {
     }
 
     async fn start(config: Config, access: Access, dir: Option<Arc<TempDir>>) -> Self {
-        Self::start_with(config, access, dir, None).await
+        Self::start_with(config, access, dir, Start::Plain).await
     }
 
     async fn start_with(
         config: Config,
         access: Access,
         dir: Option<Arc<TempDir>>,
-        source: Option<Source>,
+        start: Start,
+    ) -> Self {
+        Self::start_in(Env::system(), config, access, dir, start).await
+    }
+
+    async fn start_in(
+        env: Env,
+        config: Config,
+        access: Access,
+        dir: Option<Arc<TempDir>>,
+        start: Start,
     ) -> Self {
         if let Ok(filter) = std::env::var("OSTLER_TEST_LOG") {
             // Which test of the process was first does not matter.
@@ -115,8 +141,7 @@ impl TestNode {
             .enable_all()
             .build()
             .expect("the machine has room for two threads");
-        let env = Env::system();
-        let build = Node::build(config.clone(), env.clone());
+        let (source, build) = start.build(config.clone(), env.clone());
         let guard = runtime.enter();
         let built = env.spawn("test.build", build);
         drop(guard);
@@ -144,7 +169,7 @@ impl TestNode {
             config,
             dir,
             runtime,
-            stop,
+            stop: Some(stop),
             exit,
         }
     }
@@ -233,10 +258,7 @@ impl TestNode {
 
     /// Calls that dispatch has begun and not ended; 0 when nothing runs.
     pub fn calls_running(&self) -> f64 {
-        let ends = ["ok", "tool_error", "failed", "cancelled", "detached"];
-        let ended = |how| self.metric("ostler_dispatch_calls_ended_total", &[("outcome", how)]);
-        let started = self.metric("ostler_dispatch_calls_started_total", &[]);
-        started - ends.into_iter().map(ended).sum::<f64>()
+        accounts::calls_running(&self.env)
     }
 
     /// Waits until every call that was begun has ended.
@@ -247,6 +269,26 @@ impl TestNode {
         .await;
     }
 
+    /// Begins to drain it; the test goes on meanwhile.
+    pub async fn drain(&mut self) {
+        self.tell_to_stop();
+        let mut admin = self.door();
+        admin.address = self.admin;
+        admin.path = "/readyz".to_owned();
+        while !admin
+            .send(&admin.request("GET"))
+            .await
+            .text()
+            .contains("draining")
+        {}
+    }
+
+    fn tell_to_stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).expect("the node runs");
+        }
+    }
+
     /// Drains and ends it. Every call has ended and no task is left.
     pub async fn stop(self) -> Exit {
         self.calls_close().await;
@@ -254,10 +296,16 @@ impl TestNode {
     }
 
     /// The same for a node whose calls go on at its workers.
-    pub async fn end(self) -> Exit {
-        self.stop.send(()).expect("the node runs");
+    pub async fn end(mut self) -> Exit {
+        self.tell_to_stop();
+        self.ended().await
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(self) -> Exit {
         let exit = soon("the end of a node", self.exit).await;
         gone(&self.env).await;
+        accounts::check(&self.env, Down::Drained);
         self.runtime.shutdown_background();
         exit.expect("a node says how it ended")
     }
@@ -272,10 +320,31 @@ impl TestNode {
         self.runtime.shutdown_background();
         // The lock on the data directory is free when the last thread is gone.
         gone(&self.env).await;
+        accounts::check(&self.env, Down::Killed);
         Killed {
             config,
             access: self.access,
             dir: self.dir,
+        }
+    }
+}
+
+/// What a node starts from besides its configuration.
+enum Start {
+    Plain,
+    /// A file, which it reads again when it changes.
+    File(Source),
+    Store(Store),
+}
+
+type Build = Pin<Box<dyn Future<Output = anyhow::Result<Node>> + Send>>;
+
+impl Start {
+    fn build(self, config: Config, env: Env) -> (Option<Source>, Build) {
+        match self {
+            Start::Plain => (None, Box::pin(Node::build(config, env))),
+            Start::File(source) => (Some(source), Box::pin(Node::build(config, env))),
+            Start::Store(store) => (None, Box::pin(Node::build_on(store, config, env))),
         }
     }
 }
@@ -331,6 +400,8 @@ fn base() -> Config {
     // The wheel of heartbeats ends after a fifteenth of its period; tests do not wait for it.
     config.edge.keep_alive = std::time::Duration::from_millis(750);
     config.drain_timeout = std::time::Duration::from_secs(5);
+    // Tests that come while it drains set it.
+    config.drain_notice = std::time::Duration::ZERO;
     config
 }
 

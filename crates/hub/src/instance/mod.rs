@@ -123,6 +123,20 @@ impl Instance {
         slots.values().any(plain)
     }
 
+    /// Ends what [`Instance::runs_plain_calls`] looks for.
+    pub fn end_plain_calls(&self) {
+        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
+        let now = self.shared.env.now();
+        for slot in slots {
+            let times = slot.times();
+            if !times.kept && times.ended.is_none() {
+                let drained = AttemptEnd::Outcome(Err(Failure::Draining));
+                self.end(&slot, drained, Ended::ByPlatform(now));
+                self.cancel(&slot, "the node shuts down");
+            }
+        }
+    }
+
     pub fn placement(&self, slot: &Slot) -> Placement {
         Placement {
             worker: self.worker.clone(),

@@ -381,7 +381,13 @@ impl<S> Drop for WorkerLink<S> {
     fn drop(&mut self) {
         self.link.outbox.close(Why::Told, self.end.status.take());
         self.instance.lose_link(&self.link);
-        self.hub
-            .unlinked(&self.instance, &self.link, self.end.reason);
+        let reason = match std::thread::panicking() {
+            true => EndedLink::Panicked,
+            false => self.end.reason,
+        };
+        self.hub.unlinked(&self.instance, &self.link, reason);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,8 @@ async fn a_closed_hub_leaves_nothing_running() {
     let _attempt = rig.start(1);
     rig.hub.close().await;
     assert_eq!(worker.end().await, Some(Code::Unavailable));
+    // The sweep hears of it when it next wakes.
+    rig.env.sleep(Duration::from_secs(1)).await;
     let alive = rig.env.tasks_alive_by_name();
     assert!(
         alive.iter().all(|(name, _)| *name == "test-server"),

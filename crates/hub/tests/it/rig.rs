@@ -147,6 +147,7 @@ impl Rig {
             tokens.clone(),
             found.clone(),
         );
+        drop(env.spawn("test-sweep", hub.sweep()));
         let (wires, incoming) = mpsc::channel(16);
         let server = tonic::transport::Server::builder()
             .serve_with_incoming(hub.service(), ReceiverStream::new(incoming));

@@ -27,6 +27,8 @@ pub struct Config {
     pub task: ostler_task::Config,
     pub log: Log,
     pub drain_timeout: Duration,
+    /// How long a node that drains still takes connections, to tell those who come.
+    pub drain_notice: Duration,
     /// Who may call and who may serve; taken anew at a reload.
     pub access: Access,
     pub limits: Limits,
@@ -39,18 +41,20 @@ pub struct Workers {
     pub hub: ostler_hub::Config,
 }
 
-/// The port for operators: health and metrics.
+/// The port for operators: health, metrics and commands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Admin {
     pub listen: SocketAddr,
     pub hosts: Vec<String>,
+    /// Whose token commands need; else it is in the data directory.
+    pub token_file: Option<PathBuf>,
 }
 
 /// Where state is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Store {
     pub engine: Engine,
-    /// The data directory: the store and the key ring.
+    /// The data directory: the store, the key ring and the admin token.
     pub path: PathBuf,
     pub cache_bytes: usize,
     pub queue_bytes_max: usize,
@@ -90,6 +94,7 @@ impl Default for Config {
             admin: Admin {
                 listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
                 hosts: Vec::new(),
+                token_file: None,
             },
             store: Store {
                 engine: Engine::Sled,
@@ -104,6 +109,7 @@ impl Default for Config {
                 filter: "info".to_string(),
             },
             drain_timeout: Duration::from_secs(20),
+            drain_notice: Duration::from_secs(2),
             access: Access::default(),
             limits,
         }
@@ -119,6 +125,15 @@ fn default_server() -> ServerId {
 }
 
 impl Config {
+    /// The token of the admin port. A node that stores nothing has one only where it is told to.
+    pub fn admin_token_file(&self) -> Option<PathBuf> {
+        let stored = || match self.store.engine {
+            Engine::Sled => Some(self.store.path.join("admin-token")),
+            Engine::Memory => None,
+        };
+        self.admin.token_file.clone().or_else(stored)
+    }
+
     /// Reads the text of a file; every problem is reported, not the first alone.
     pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(text);
@@ -137,6 +152,7 @@ impl Config {
 
     fn read<'t>(&mut self, reader: &mut Reader<'t>, top: &mut Section<'t>) {
         top.set_with(reader, "drain_timeout_s", &mut self.drain_timeout, seconds);
+        top.set_with(reader, "drain_notice_ms", &mut self.drain_notice, millis);
         read_limits(&mut self.limits, reader, top);
         self.edge.limits = self.limits.clone();
         self.session = ostler_session::Config::from_limits(&self.limits);
@@ -362,6 +378,10 @@ fn read_admin<'t>(admin: &mut Admin, reader: &mut Reader<'t>, top: &mut Section<
     let mut section = top.section(reader, "admin");
     section.set(reader, "listen", &mut admin.listen);
     section.set_with(reader, "hosts", &mut admin.hosts, names::hosts);
+    section.set_with(reader, "token_file", &mut admin.token_file, |value| {
+        let path = String::read(value)?;
+        Ok((!path.is_empty()).then(|| PathBuf::from(path)))
+    });
     section.finish(reader);
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ostler_node::Exit;
+use ostler_store::faults::Fault;
 use ostler_testkit::{Live, Modern, Script, Session, TestNode, m_ok};
 use serde_json::{Value, json};
 
@@ -127,6 +128,28 @@ async fn a_draining_node_finishes_what_it_accepted() {
     let (exit, response) = tokio::join!(node.end(), finish);
     assert_eq!(text(&response.json()["result"]), "passed g");
     assert_eq!(exit, Exit::Drained);
+}
+
+/// design.md 3.3: it drains, exits, and says that it failed.
+#[tokio::test]
+async fn a_node_whose_store_is_lost_finishes_what_it_can_and_ends() {
+    let (node, faults) = TestNode::faulty().await;
+    let script = Script::new();
+    let _worker = node.worker(&script).await;
+    let door = node.door();
+    let call = Modern::call("hold", json!({"gate": "g"})).to(&door);
+    let sent = door.begin(&call).await;
+    script.seen("started:g").await;
+    faults.set(Fault::SyncFails);
+    let refused = door.send(&Session::initialize(&door, json!({}))).await;
+    assert_eq!((refused.status, refused.code()), (503, -31011));
+    let finish = async {
+        script.open("g");
+        sent.head().await.finish().await
+    };
+    let (exit, response) = tokio::join!(node.ended(), finish);
+    assert_eq!(text(&response.json()["result"]), "passed g");
+    assert_eq!(exit, Exit::Failed("node.store"));
 }
 
 #[tokio::test]

@@ -21,4 +21,5 @@ mod visits;
 mod hostile;
 mod restart;
 mod fleet;
+mod drain;
 mod reload;

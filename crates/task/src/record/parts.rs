@@ -255,6 +255,7 @@ fn encode_failure(failure: &Failure) -> StoredFailure {
         Failure::Deadline => plain(11),
         Failure::TooLarge => plain(12),
         Failure::BadResult(message) => said(13, message),
+        Failure::Draining => plain(14),
     }
 }
 
@@ -282,6 +283,7 @@ fn decode_failure(stored: StoredFailure) -> Result<Failure, BadRecord> {
         11 => Failure::Deadline,
         12 => Failure::TooLarge,
         13 => Failure::BadResult(message),
+        14 => Failure::Draining,
         _ => return Err(unreadable("a kind of failure")),
     })
 }
@@ -411,6 +413,7 @@ pub(crate) mod tests {
             Err(Failure::Deadline),
             Err(Failure::TooLarge),
             Err(Failure::BadResult(text())),
+            Err(Failure::Draining),
         ]
     }
 

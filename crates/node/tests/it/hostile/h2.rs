@@ -1,5 +1,6 @@
 //! Layer http, HTTP/2: floods of frames, made by hand.
 
+use ostler_node::Exit;
 use ostler_testkit::soon;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -17,9 +18,11 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
+const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const REFUSED_STREAM: u32 = 7;
@@ -69,6 +72,23 @@ impl Peer {
         let start = [PREFACE, &frame(SETTINGS, 0, 0, b"")].concat();
         socket.write_all(&start).await.expect("the node reads it");
         Self(socket)
+    }
+
+    /// Answers pings until the server closes; all frames that it sent.
+    async fn wait(mut self) -> Vec<(u8, Vec<u8>)> {
+        let (mut bytes, mut answered) = (Vec::new(), 0);
+        while self.0.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {
+            let frames = frames_of(&bytes);
+            let pings = frames.iter().filter(|(kind, _)| *kind == PING);
+            let pings: Vec<_> = pings.map(|(_, payload)| payload).collect();
+            for payload in &pings[answered..] {
+                let pong = frame(PING, ACK, 0, payload);
+                // It may close meanwhile.
+                let _ = self.0.write_all(&pong).await;
+            }
+            answered = pings.len();
+        }
+        frames_of(&bytes)
     }
 
     /// Writes while the server takes it, and reads all the time.
@@ -122,6 +142,22 @@ fn streams(count: u32) -> impl Iterator<Item = u32> {
 }
 
 /// HTTP-017, CVE-2023-44487.
+#[tokio::test]
+async fn an_idle_connection_is_told_to_go_by_a_node_that_drains() {
+    let world = World::open().await;
+    let peer = Peer::dial(&world).await;
+    // Its settings: the node knows by now what it talks to.
+    peer.0.readable().await.expect("it says hello");
+    let (exit, frames) = tokio::join!(world.node.end(), soon("its end", peer.wait()));
+    let said: Vec<u32> = frames
+        .iter()
+        .filter(|(kind, _)| *kind == GOAWAY)
+        .map(|(_, payload)| code(&payload[4..8]))
+        .collect();
+    assert!(said.contains(&0), "{said:?}");
+    assert_eq!(exit, Exit::Drained);
+}
+
 #[tokio::test]
 async fn rapid_resets_end_the_connection() {
     let world = World::open().await;
