@@ -18,6 +18,8 @@ pub enum Command {
     Dev(Dev),
     /// Run a node.
     Serve(Serve),
+    /// Tell a node to refuse new work, finish the old and exit.
+    Drain(Drain),
     /// Check a configuration file and report every problem.
     Check(Check),
     /// Make credentials for clients and workers.
@@ -47,7 +49,7 @@ pub struct Place {
     /// Address for workers.
     #[arg(long, value_name = "ADDR")]
     pub workers: Option<SocketAddr>,
-    /// Address for health and metrics.
+    /// Address for operators: health, metrics, commands.
     #[arg(long, value_name = "ADDR")]
     pub admin: Option<SocketAddr>,
     /// Data directory.
@@ -74,6 +76,19 @@ pub struct Serve {
     /// Take callers and workers without credentials; works on loopback only.
     #[arg(long)]
     pub anonymous: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Drain {
+    /// The admin port of the node.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
+    pub admin: String,
+    /// The file with its token, which the node makes in its data directory.
+    #[arg(long, value_name = "FILE", default_value = ".ostler/admin-token")]
+    pub token_file: PathBuf,
+    /// Wait until the node is gone.
+    #[arg(long)]
+    pub wait: bool,
 }
 
 #[derive(Debug, Args)]

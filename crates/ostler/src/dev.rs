@@ -1,6 +1,6 @@
 //! `ostler dev`: a node and a demo worker that links to it as any worker would.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use ostler_env::Env;
 use ostler_node::{Config, Node};
@@ -9,9 +9,11 @@ use crate::{cli::Dev, serve};
 
 pub async fn run(arguments: Dev) -> anyhow::Result<ExitCode> {
     let overrides = serve::overrides(&arguments.place, true);
-    let config = Config::default()
+    let mut config = Config::default()
         .overridden(&overrides)
         .map_err(anyhow::Error::msg)?;
+    // Nobody balances a load here, and Ctrl-C shall end it now.
+    config.drain_notice = Duration::ZERO;
     serve::init_log(&config)?;
     let env = Env::system();
     let node = Node::build(config, env.clone()).await?;
@@ -21,6 +23,8 @@ pub async fn run(arguments: Dev) -> anyhow::Result<ExitCode> {
     eprintln!("{}", welcome(addresses.edge, addresses.admin));
     let exit = node.run(None, serve::stop_signal()?).await;
     worker.abort();
+    // It was told to end; how it did is in the log.
+    let _ = worker.await;
     Ok(serve::report(exit))
 }
 

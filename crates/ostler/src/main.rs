@@ -5,6 +5,7 @@
 mod cli;
 mod serve;
 mod dev;
+mod drain;
 mod key;
 mod check;
 mod store;
@@ -16,6 +17,7 @@ mod demo;
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{CommandFactory, Parser};
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         Command::Store(arguments) => store::run(arguments),
         Command::Serve(arguments) => block_on(serve::run(arguments)),
         Command::Dev(arguments) => block_on(dev::run(arguments)),
+        Command::Drain(arguments) => block_on(drain::run(arguments)),
         Command::Fixture(arguments) => block_on(async {
             fixture::run(arguments).await?;
             Ok(ExitCode::SUCCESS)
@@ -49,8 +52,14 @@ fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(work)
+    let exit = runtime.block_on(work);
+    // A disk that hangs must not keep a node that has ended.
+    runtime.shutdown_timeout(LEFTOVERS);
+    exit
 }
+
+/// For jobs that are under way on other threads.
+const LEFTOVERS: Duration = Duration::from_millis(500);
 
 fn run_client(command: client::args::ClientCommand) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()

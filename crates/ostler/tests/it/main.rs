@@ -10,3 +10,4 @@ mod tls;
 mod terminal;
 mod killed;
 mod store;
+mod drain;
