@@ -1,9 +1,10 @@
 //! Load on real processes: what no test of one process can show.
 //!
-//! Purpose: figures and facts about what runs on a real disk, with real sockets.
+//! Purpose: figures and facts about `ostler serve` and its store as they are run, on a disk, with real sockets.
 //! Must not know: how any part of a node does its work.
 //! Start with the subcommand's own file.
 
+mod cancels;
 mod disk;
 mod full;
 mod power;
@@ -21,6 +22,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Clients that go away in the middle; fails when anything of them is left.
+    Cancels(cancels::Arguments),
     /// Cuts the power of a disk under a writing store, again and again; needs root.
     Power(power::Arguments),
     /// What `power` cuts off: writes and says what was acknowledged.
@@ -35,6 +38,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     let env = Env::system();
     match Arguments::parse().command {
+        Command::Cancels(arguments) => cancels::run(&env, arguments).await,
         Command::Power(arguments) => power::run(&env, arguments).await,
         Command::PowerWriter(arguments) => power::writer::run(&env, arguments).await,
         Command::FullDisk(arguments) => full::run(&env, arguments).await,

@@ -15,9 +15,11 @@ mod pair;
 mod worker;
 mod node;
 mod accounts;
+mod cancels;
 mod stub;
 
 pub use crate::{
+    cancels::{Leaver, Levels, back_to},
     http::{Door, Live, Request, Response, Sent, cut_cable},
     legacy::Session,
     message::{Modern, TASKS, m_ok},

@@ -6,7 +6,7 @@ use std::{fmt::Debug, future::Future, time::Duration};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Between two looks at a condition that nobody announces.
-const LOOK: Duration = Duration::from_millis(5);
+pub(crate) const LOOK: Duration = Duration::from_millis(5);
 
 /// The output of `future`, or a panic that names `what` did not come.
 pub async fn soon<F: Future>(what: impl Debug, future: F) -> F::Output {

@@ -22,4 +22,5 @@ mod hostile;
 mod restart;
 mod fleet;
 mod drain;
+mod cancels;
 mod reload;
