@@ -63,10 +63,11 @@ fn router(desk: Desk) -> Router {
         .with_state(desk)
 }
 
-/// Answers at once: `/readyz` says `draining` until the node is gone.
+/// Answers when new work is refused; `/readyz` says `draining` from then on until the node is gone.
 async fn drain(State(desk): State<Arc<Desk>>) -> Response {
     tracing::info!("an operator wants this node to drain");
     desk.admin.drain.cancel();
+    desk.admin.health.drains().await;
     (StatusCode::ACCEPTED, "draining\n").into_response()
 }
 
@@ -221,7 +222,7 @@ mod tests {
         admin.token = Some(AdminToken::open_or_create(&path, &admin.env).unwrap());
         let token = std::fs::read_to_string(&path).unwrap();
         let token = Some(token.trim());
-        let drain = admin.drain.clone();
+        let (drain, health) = (admin.drain.clone(), admin.health.clone());
         let ask = serve(admin).await;
         for (method, path, key, status) in [
             ("POST", "/drain", None, 401),
@@ -236,8 +237,16 @@ mod tests {
             assert_eq!(answer.status, status, "{method} {path} {key:?}");
         }
         assert!(!drain.is_cancelled());
-        assert_eq!(ask("POST", "/drain", token).await.status, 202);
-        soon("the wish to drain", drain.cancelled()).await;
+        let node = async {
+            soon("the wish to drain", drain.cancelled()).await;
+            health.drain();
+        };
+        let (told, ()) = tokio::join!(ask("POST", "/drain", token), node);
+        assert_eq!(told.status, 202);
+        assert_eq!(
+            ask("GET", "/readyz", None).await.text(),
+            "recovering\ndraining\n"
+        );
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use ostler_store::Store;
+use tokio_util::sync::CancellationToken;
 
 /// What readiness looks at.
 #[derive(Clone)]
@@ -13,7 +14,7 @@ pub struct Health {
     store: Store,
     /// What was open when the last run ended is known.
     recovered: Arc<AtomicBool>,
-    draining: Arc<AtomicBool>,
+    draining: CancellationToken,
 }
 
 impl Health {
@@ -21,7 +22,7 @@ impl Health {
         Self {
             store,
             recovered: Arc::default(),
-            draining: Arc::default(),
+            draining: CancellationToken::new(),
         }
     }
 
@@ -30,17 +31,20 @@ impl Health {
     }
 
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Release);
+        self.draining.cancel();
+    }
+
+    /// Waits until the node drains.
+    // Cancel safe: it only looks.
+    pub async fn drains(&self) {
+        self.draining.cancelled().await;
     }
 
     /// Why no work should come here; nothing when it may.
     pub fn obstacles(&self) -> Vec<String> {
         let recovering =
             (!self.recovered.load(Ordering::Acquire)).then(|| "recovering".to_string());
-        let draining = self
-            .draining
-            .load(Ordering::Acquire)
-            .then(|| "draining".to_string());
+        let draining = self.draining.is_cancelled().then(|| "draining".to_string());
         let store = obstacle_of_store(self.store.health());
         [recovering, draining, store]
             .into_iter()

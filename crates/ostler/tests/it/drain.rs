@@ -223,6 +223,6 @@ async fn a_node_is_drained_from_outside_by_who_has_its_token() {
     }
     let ran = drain(&node, &data.path().join("admin-token")).await;
     assert_eq!(ran.status.code(), Some(0), "{ran:?}");
-    assert_eq!(node.exits(PARTING_MAX).await, Some(0));
+    assert_eq!(node.exits(LIMIT).await, Some(0), "it waited for the end");
     drop(open);
 }
