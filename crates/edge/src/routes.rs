@@ -59,10 +59,12 @@ impl Service<Request<Incoming>> for Door {
 
 /// A bug that one request meets is told to its client, and the other requests of its connection
 /// go on. What the request held is dropped with it, so nothing half done is left.
-async fn caught(answer: impl Future<Output = Response>) -> Response {
-    let caught = AssertUnwindSafe(answer).catch_unwind().await;
+fn caught(answer: impl Future<Output = Response>) -> impl Future<Output = Response> {
+    let caught = AssertUnwindSafe(answer).catch_unwind();
     // The panic is in the log already, and what it says is not for clients.
-    caught.unwrap_or_else(|_| rejection::unread(Fault::Internal("internal error".to_owned())))
+    caught.map(|caught| {
+        caught.unwrap_or_else(|_| rejection::unread(Fault::Internal("internal error".to_owned())))
+    })
 }
 
 /// What Streamable HTTP takes, in one era or the other.
