@@ -1,6 +1,6 @@
 //! A raw HTTP/1.1 client: exactly the bytes it is told to send, one connection for each request.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use serde_json::Value;
 use tokio::{
@@ -161,14 +161,25 @@ impl Door {
 
     /// Sends and reads nothing yet. Dropping it closes the connection.
     pub async fn begin(&self, request: &Request) -> Sent {
-        let mut wire = Wire::dial(self.address).await;
-        wire.send(&request.to_bytes()).await;
-        Sent(wire)
+        let begun = self.try_begin(request).await;
+        begun.expect("a node listens and reads what it is sent")
+    }
+
+    /// The same for a node that may be dead, or die meanwhile: no connection, or no whole head on
+    /// it, is an error. Waits as long as the node says nothing.
+    pub async fn try_open(&self, request: &Request) -> io::Result<Live> {
+        self.try_begin(request).await?.try_head().await
+    }
+
+    async fn try_begin(&self, request: &Request) -> io::Result<Sent> {
+        let mut wire = Wire::dial(self.address).await?;
+        wire.socket.write_all(&request.to_bytes()).await?;
+        Ok(Sent(wire))
     }
 
     /// Sends these bytes and gives the statuses of all responses until the server closes.
     pub async fn raw(&self, bytes: &[u8]) -> Vec<Response> {
-        let mut wire = Wire::dial(self.address).await;
+        let mut wire = Wire::dial(self.address).await.expect("a node listens");
         // The server may refuse and close before it has read everything.
         let _ = wire.socket.write_all(bytes).await;
         soon("the end of a connection", wire.responses(usize::MAX)).await
@@ -176,7 +187,7 @@ impl Door {
 
     /// The same; reads no more than so many responses, and does not wait for the end.
     pub async fn raw_until(&self, bytes: &[u8], count: usize) -> Vec<Response> {
-        let mut wire = Wire::dial(self.address).await;
+        let mut wire = Wire::dial(self.address).await.expect("a node listens");
         wire.send(bytes).await;
         soon("the responses", wire.responses(count)).await
     }
@@ -199,10 +210,15 @@ impl Sent {
     }
 
     /// The head of its response.
-    pub async fn head(mut self) -> Live {
-        let head = soon("the head of a response", self.0.head()).await;
-        let (status, headers) = head.expect("the server answers");
-        Live {
+    pub async fn head(self) -> Live {
+        let head = soon("the head of a response", self.try_head()).await;
+        head.expect("the server answers")
+    }
+
+    async fn try_head(mut self) -> io::Result<Live> {
+        let head = self.0.head().await;
+        let (status, headers) = head.ok_or(io::ErrorKind::UnexpectedEof)?;
+        Ok(Live {
             wire: self.0,
             parser: Parser::default(),
             response: Response {
@@ -210,7 +226,7 @@ impl Sent {
                 headers,
                 body: Vec::new(),
             },
-        }
+        })
     }
 }
 
@@ -247,7 +263,8 @@ impl Live {
         cut_cable(&self.wire.socket);
     }
 
-    async fn next_event(&mut self) -> Option<Event> {
+    /// The next event, however long it takes; `None` when the stream has ended.
+    pub async fn next_event(&mut self) -> Option<Event> {
         assert!(self.response.is_stream(), "no stream: {:?}", self.response);
         loop {
             if let Some(event) = self.parser.next_event() {
@@ -260,10 +277,25 @@ impl Live {
 
     /// Everything up to the end.
     pub async fn finish(mut self) -> Response {
+        self.read_body().await;
+        self.response
+    }
+
+    /// Everything, or nothing when the end came early.
+    pub async fn finish_whole(mut self) -> Option<Response> {
+        self.read_body().await;
+        self.is_whole().then_some(self.response)
+    }
+
+    /// Whether the body was read to the end that the server set: not when it broke off.
+    pub fn is_whole(&self) -> bool {
+        self.wire.is_whole
+    }
+
+    async fn read_body(&mut self) {
         while let Some(piece) = self.wire.piece(&self.response).await {
             self.response.body.extend(piece);
         }
-        self.response
     }
 }
 
@@ -287,17 +319,20 @@ struct Wire {
     ahead: Vec<u8>,
     /// Bytes left of a body with a length; set at its first piece.
     left: Option<usize>,
+    /// The body was read to its end.
+    is_whole: bool,
 }
 
 impl Wire {
-    async fn dial(address: SocketAddr) -> Self {
-        let socket = TcpStream::connect(address).await.expect("a node listens");
-        socket.set_nodelay(true).expect("it is a TCP socket");
-        Self {
+    async fn dial(address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpStream::connect(address).await?;
+        socket.set_nodelay(true)?;
+        Ok(Self {
             socket,
             ahead: Vec::new(),
             left: None,
-        }
+            is_whole: false,
+        })
     }
 
     async fn send(&mut self, bytes: &[u8]) {
@@ -346,7 +381,7 @@ impl Wire {
             let (name, value) = line.split_once(':')?;
             Some((name.to_owned(), value.trim().to_owned()))
         };
-        self.left = None;
+        (self.left, self.is_whole) = (None, false);
         Some((status, lines.filter_map(header).collect()))
     }
 
@@ -358,6 +393,7 @@ impl Wire {
             let size = usize::from_str_radix(&size, 16).expect("a chunk size is hex");
             let piece = self.take(size).await?;
             self.take(2).await?;
+            self.is_whole = size == 0;
             return Some(piece).filter(|_| size > 0);
         }
         let length = head.header("content-length").map_or(0, |length| {
@@ -365,6 +401,7 @@ impl Wire {
         });
         let left = *self.left.get_or_insert(length);
         if left == 0 {
+            self.is_whole = true;
             return None;
         }
         self.left = Some(0);

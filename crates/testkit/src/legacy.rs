@@ -22,7 +22,8 @@ impl Session {
         Self::initialize_as(NEWEST, door, capabilities)
     }
 
-    fn initialize_as(version: &str, door: &Door, capabilities: Value) -> Request {
+    /// The same as a client of another revision.
+    pub fn initialize_as(version: &str, door: &Door, capabilities: Value) -> Request {
         post(door).body(initialize(version, capabilities).to_string())
     }
 
@@ -132,9 +133,13 @@ impl Session {
         self.door.open(&request).await
     }
 
+    /// A DELETE as HTTP.
+    pub fn end(&self) -> Request {
+        self.with_session(self.door.request("DELETE"))
+    }
+
     pub async fn delete(&self) -> Response {
-        let request = self.with_session(self.door.request("DELETE"));
-        self.door.send(&request).await
+        self.door.send(&self.end()).await
     }
 }
 
