@@ -8,6 +8,8 @@ mod test;
 mod tidy;
 mod layers;
 mod outside;
+mod child;
+mod node;
 mod interop;
 mod power;
 

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::{child, folder, node::Fixture, node_js, npm, old, python};
-use crate::shell;
+use super::{fixture::Fixture, folder, node_js, npm, old, python};
+use crate::{child, shell};
 
 /// What the clients do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,7 @@
 //! What is needed is fetched by package name into `target/interop`. Every check starts its own node
 //! and fixture worker on free ports, and ends them.
 
-mod child;
-mod node;
+mod fixture;
 mod suite;
 mod clients;
 mod old;

@@ -12,7 +12,8 @@ use std::{
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use super::{child, folder, node::Fixture, node_js, npm};
+use super::{fixture::Fixture, folder, node_js, npm};
+use crate::child;
 
 const SUITE: &str = "@modelcontextprotocol/conformance@0.2.0-alpha.12";
 

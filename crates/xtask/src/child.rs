@@ -7,10 +7,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 /// A child of ours; dropping it kills it.
 pub struct Guarded(pub Child);
+
+/// Between two looks at a child that ends.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Guarded {
+    /// Ends it with SIGTERM; it must succeed within `limit`.
+    pub fn terminate(self, limit: Duration) -> anyhow::Result<()> {
+        let signal = format!("kill -TERM {}", self.0.id());
+        let sent = Command::new("sh").args(["-c", &signal]).status()?;
+        ensure!(sent.success(), "no process to end");
+        self.succeed(limit)
+    }
+
+    /// Waits for its end by itself, which must be a success.
+    pub fn succeed(mut self, limit: Duration) -> anyhow::Result<()> {
+        let start = now();
+        while now().duration_since(start) < limit {
+            if let Some(status) = self.0.try_wait()? {
+                ensure!(status.success(), "it ended with {status}");
+                return Ok(());
+            }
+            pause(LOOK);
+        }
+        bail!("it did not end within {limit:?}")
+    }
+}
 
 impl Drop for Guarded {
     fn drop(&mut self) {
@@ -46,7 +72,7 @@ pub fn run(
     clippy::disallowed_methods,
     reason = "no other crate of ours is in here, and the thread ends with its pipe"
 )]
-fn lines(output: ChildStdout) -> Receiver<std::io::Result<String>> {
+pub fn lines(output: ChildStdout) -> Receiver<std::io::Result<String>> {
     let (send, receive) = sync_channel(64);
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines() {
@@ -64,6 +90,14 @@ fn lines(output: ChildStdout) -> Receiver<std::io::Result<String>> {
 )]
 pub fn now() -> Instant {
     Instant::now()
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "real processes tell nobody when: they must be asked, and killed in the middle"
+)]
+pub fn pause(span: Duration) {
+    std::thread::sleep(span);
 }
 
 #[cfg(test)]
