@@ -68,7 +68,11 @@ impl Inner {
             return Err(Status::resource_exhausted(message));
         }
         let link = Arc::new(self.new_link(&newcomer));
-        let Admitted { instance, replaced } = self.let_in(&newcomer, &link)?;
+        let Admitted {
+            instance,
+            is_new,
+            replaced,
+        } = self.let_in(&newcomer, &link)?;
         self.shared.metrics.links.increment(1.0);
         // From here on dropping the reader undoes it all, also if a catalog makes us panic.
         let reader = WorkerLink::new(self.clone(), instance.clone(), link.clone(), inbound);
@@ -77,6 +81,9 @@ impl Inner {
         }
         let (known, welcome) = self.register(newcomer, &link);
         instance.hello(&link, &known);
+        if is_new {
+            self.orphans.newcomer(&instance.worker, instance.epoch);
+        }
         link.outbox.welcome(welcome);
         self.roster.publish(&instance, &link);
         self.watches.tell(&link);

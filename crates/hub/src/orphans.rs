@@ -1,6 +1,6 @@
 //! Calls that a worker still runs or holds and that nobody here owns.
 
-use ostler_types::CallId;
+use ostler_types::{CallId, InstanceEpoch, WorkerId};
 
 use crate::attempt::Placement;
 
@@ -9,6 +9,10 @@ pub trait Orphans: Send + Sync {
     /// Must not wait. Ends in [`crate::Hub::attach`] by the owner or in [`crate::Hub::forget_at`];
     /// after the grace for kept calls the hub forgets it by itself.
     fn orphan(&self, call: CallId, placement: Placement);
+
+    /// A process has linked that was not known here: what older ones of this worker ran is lost,
+    /// also what was never heard of here and only its owner knows. Must not wait.
+    fn newcomer(&self, worker: &WorkerId, instance: InstanceEpoch);
 
     /// How far the search for owners is behind.
     fn backlog(&self) -> Backlog {

@@ -71,6 +71,8 @@ const FLAP_WINDOW: Duration = Duration::from_secs(10);
 /// A worker that was let in.
 pub(crate) struct Admitted {
     pub instance: Arc<Instance>,
+    /// Not one that is back after a lost link.
+    pub is_new: bool,
     /// The older process under the same id.
     pub replaced: Option<Arc<Instance>>,
 }
@@ -88,17 +90,21 @@ impl Roster {
         let current = known.get(worker).cloned();
         let linked = current.as_ref().is_some_and(|it| it.link().is_some());
         let admission = admit(current.as_ref().map(|it| it.process()), linked, process);
-        let (instance, replaced) = match (admission, current) {
+        let (instance, is_new, replaced) = match (admission, current) {
             (Admission::Refuse(why), _) => return Err(why),
-            (Admission::Resume, Some(instance)) => (instance, None),
+            (Admission::Resume, Some(instance)) => (instance, false, None),
             (Admission::New | Admission::Replace | Admission::Resume, current) => {
                 let instance = Arc::new(new());
                 known.insert(worker.clone(), instance.clone());
-                (instance, current)
+                (instance, true, current)
             }
         };
         instance.set_link(link.clone());
-        Ok(Admitted { instance, replaced })
+        Ok(Admitted {
+            instance,
+            is_new,
+            replaced,
+        })
     }
 
     /// Counts a link of this worker id; says how long to wait if there were too many (GRPC-042).

@@ -2,6 +2,8 @@
 //!
 //! After a lost link or a restart a worker names its calls; the hub tells of those that nobody holds.
 //! The owner, a session or a task, is found by the call's stored row, woken, and claims the call.
+//! When another process took a worker's place meanwhile, the owners of what the old one ran are
+//! woken likewise, and tell their clients at once that it is lost.
 //! Owns: the queue between the hub and the owners. Started by: `run`. Stops when: the hub is gone.
 //! Never: decides anything about a call.
 
@@ -14,28 +16,37 @@ use futures_util::{StreamExt, stream};
 use ostler_hub::{Backlog, Hub, Orphans, Placement};
 use ostler_session::Sessions;
 use ostler_task::Tasks;
-use ostler_types::CallId;
-use tokio::sync::mpsc;
+use ostler_types::{CallId, InstanceEpoch, WorkerId};
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// Calls that wait for their owner; the hub keeps more until there is room.
 const QUEUE_LEN_MAX: usize = 65_536;
 /// Owners that are woken at once: each wake may wait for the disk, and they share its syncs.
 const WAKES_MAX: usize = 256;
 
-type Orphan = (CallId, Placement);
+/// What the hub tells of.
+enum Found {
+    Orphan(CallId, Placement),
+    Newcomer(WorkerId, InstanceEpoch),
+}
 
 struct Orphanage {
-    found: mpsc::Sender<Orphan>,
+    found: mpsc::Sender<Found>,
     /// Told of and not yet dealt with.
     open: Arc<AtomicUsize>,
 }
 
 impl Orphans for Orphanage {
     fn orphan(&self, call: CallId, placement: Placement) {
-        self.open.fetch_add(1, Ordering::AcqRel);
-        if let Err(error) = self.found.try_send((call, placement)) {
-            self.open.fetch_sub(1, Ordering::AcqRel);
+        if let Err(error) = self.tell(Found::Orphan(call, placement)) {
             tracing::warn!(%call, %error, "the owner of a call is not looked for");
+        }
+    }
+
+    fn newcomer(&self, worker: &WorkerId, instance: InstanceEpoch) {
+        if let Err(error) = self.tell(Found::Newcomer(worker.clone(), instance)) {
+            // Their owners find out when the grace is over.
+            tracing::warn!(%worker, %error, "lost calls are not looked for");
         }
     }
 
@@ -52,8 +63,19 @@ impl Orphans for Orphanage {
 
 /// Calls without an owner, as they are found.
 pub struct Queue {
-    found: mpsc::Receiver<Orphan>,
+    found: mpsc::Receiver<Found>,
     open: Arc<AtomicUsize>,
+}
+
+impl Orphanage {
+    fn tell(&self, found: Found) -> Result<(), TrySendError<Found>> {
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let told = self.found.try_send(found);
+        if told.is_err() {
+            self.open.fetch_sub(1, Ordering::AcqRel);
+        }
+        told
+    }
 }
 
 pub fn orphanage() -> (Arc<dyn Orphans>, Queue) {
@@ -72,16 +94,16 @@ pub fn orphanage() -> (Arc<dyn Orphans>, Queue) {
 
 impl Queue {
     /// Deals with each call, several at once, until nobody can find more.
-    async fn serve<D>(self, deal: impl Fn(CallId, Placement) -> D)
+    async fn serve<D>(self, deal: impl Fn(Found) -> D)
     where
         D: Future<Output = ()>,
     {
         let Self { found, open } = self;
         let found = stream::unfold(found, |mut found| async move {
-            found.recv().await.map(|orphan| (orphan, found))
+            found.recv().await.map(|next| (next, found))
         });
-        let deal = |(call, placement)| {
-            let (dealt, open) = (deal(call, placement), open.clone());
+        let deal = |found| {
+            let (dealt, open) = (deal(found), open.clone());
             async move {
                 dealt.await;
                 open.fetch_sub(1, Ordering::AcqRel);
@@ -116,24 +138,33 @@ impl Rebinder {
     pub async fn run(self) {
         let Self { found, owners } = self;
         let owners = Arc::new(owners);
-        let deal = move |call, placement| owners.clone().rebind(call, placement);
+        let deal = move |found| owners.clone().deal(found);
         found.serve(deal).await;
     }
 }
 
 impl Owners {
-    async fn rebind(self: Arc<Self>, call: CallId, placement: Placement) {
+    async fn deal(self: Arc<Self>, found: Found) {
+        match found {
+            Found::Orphan(call, placement) => self.rebind(call, &placement).await,
+            Found::Newcomer(worker, instance) => {
+                self.sessions.worker_replaced(&worker, instance).await;
+                self.tasks.worker_replaced(&worker, instance).await;
+            }
+        }
+    }
+
+    async fn rebind(&self, call: CallId, placement: &Placement) {
         if self.sessions.rebind(call).await || self.tasks.rebind(call).await {
             return;
         }
         tracing::debug!(%call, "nobody owns this call");
-        self.hub.forget_at(call, &placement);
+        self.hub.forget_at(call, placement);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use ostler_types::{InstanceEpoch, WorkerId};
     use tokio::sync::Barrier;
 
     use super::*;
@@ -156,7 +187,7 @@ mod tests {
         drop(orphanage);
         // Nobody passes until as many as may are there.
         let together = Barrier::new(WAKES_MAX);
-        let deal = |_, _| async {
+        let deal = |_| async {
             let _ = together.wait().await;
         };
         queue.serve(deal).await;

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use futures_util::{StreamExt, stream};
 use ostler_dispatch::workers::Workers;
+use ostler_hub::Placement;
 use ostler_store::{Key, KeyPrefix, Record, Table};
-use ostler_types::CallId;
+use ostler_types::{CallId, InstanceEpoch, WorkerId};
 use parking_lot::Mutex;
 use tokio::sync::OnceCell;
 
@@ -19,12 +21,20 @@ use crate::{
 #[derive(Default)]
 pub(crate) struct OpenCalls {
     scanned: OnceCell<()>,
-    owners: Mutex<HashMap<CallId, SessionKey>>,
+    owners: Mutex<HashMap<CallId, Owner>>,
+}
+
+struct Owner {
+    session: SessionKey,
+    /// Where the last run left the call. Of those of this run the hub knows.
+    left_at: Option<Placement>,
 }
 
 impl OpenCalls {
-    pub fn insert(&self, call: CallId, owner: SessionKey) {
-        self.owners.lock().insert(call, owner);
+    pub fn insert(&self, call: CallId, session: SessionKey) {
+        let left_at = None;
+        let mut owners = self.owners.lock();
+        owners.entry(call).or_insert(Owner { session, left_at });
     }
 
     pub fn remove(&self, call: CallId) {
@@ -33,15 +43,37 @@ impl OpenCalls {
 
     /// All calls of a session; a walk over the whole list.
     pub fn remove_all(&self, session: &SessionKey) {
-        self.owners.lock().retain(|_, owner| owner != session);
+        self.owners
+            .lock()
+            .retain(|_, owner| owner.session != *session);
     }
 
     fn owner(&self, call: CallId) -> Option<SessionKey> {
-        self.owners.lock().get(&call).cloned()
+        let owners = self.owners.lock();
+        owners.get(&call).map(|owner| owner.session.clone())
+    }
+
+    /// Calls that older processes of this worker ran; a walk over the whole list.
+    fn left_at_older(
+        &self,
+        worker: &WorkerId,
+        instance: InstanceEpoch,
+    ) -> Vec<(CallId, SessionKey)> {
+        let owners = self.owners.lock();
+        let older = |owner: &Owner| {
+            let left_at = owner.left_at.as_ref();
+            left_at.is_some_and(|at| at.worker == *worker && at.instance < instance)
+        };
+        let older = owners.iter().filter(|(_, owner)| older(owner));
+        older
+            .map(|(call, owner)| (*call, owner.session.clone()))
+            .collect()
     }
 
     fn owners(&self) -> Vec<SessionKey> {
-        let mut keys: Vec<_> = self.owners.lock().values().cloned().collect();
+        let owners = self.owners.lock();
+        let keys = owners.values().map(|owner| owner.session.clone());
+        let mut keys: Vec<_> = keys.collect();
         keys.sort_by_key(|key| key.id);
         keys.dedup();
         keys
@@ -50,6 +82,8 @@ impl OpenCalls {
 
 /// Rows read at once.
 const PAGE_LEN: usize = 1_024;
+/// Sessions woken at once to be told of lost calls.
+const WAKES_MAX: usize = 64;
 
 impl<W: Workers> Sessions<W> {
     /// Finds the calls that were open when the node went down; the node is ready after this.
@@ -72,6 +106,21 @@ impl<W: Workers> Sessions<W> {
                 true
             }
         }
+    }
+
+    /// A newer process of this worker is here: what older ones ran is lost, and the sessions that
+    /// wait for it wake and tell their clients.
+    pub async fn worker_replaced(&self, worker: &WorkerId, instance: InstanceEpoch) {
+        let lost = self.0.open_calls.left_at_older(worker, instance);
+        let tell = |(call, session): (CallId, SessionKey)| async move {
+            if let Err(error) = self.0.tell_lost(call, &session).await {
+                // It is told when the grace is over.
+                tracing::warn!(%call, %error, "a lost call not ended");
+            }
+        };
+        stream::iter(lost)
+            .for_each_concurrent(WAKES_MAX, tell)
+            .await;
     }
 
     /// Runs once after the start: when the grace is over, sessions whose calls no worker named
@@ -107,6 +156,16 @@ impl<W: Workers> Shared<W> {
         claimed.await.unwrap_or(Err(SessionError::Storage))
     }
 
+    async fn tell_lost(
+        self: &std::sync::Arc<Self>,
+        call: CallId,
+        session: &SessionKey,
+    ) -> Result<(), SessionError> {
+        let held = self.hold_key(session).await?;
+        let sent = held.address.control(Control::Lost { call });
+        sent.map_err(|_| SessionError::Storage)
+    }
+
     async fn find_open_calls(&self) -> Result<(), SessionError> {
         let scan = || self.scan_open_calls();
         let scanned = self.open_calls.scanned.get_or_try_init(scan);
@@ -128,12 +187,13 @@ impl<W: Workers> Shared<W> {
     }
 }
 
-/// The call and its session, if this is the row of an open call of a session.
-fn open_call((key, record): &(Key, Record)) -> Option<(CallId, SessionKey)> {
+/// The call and whose it is, if this is the row of an open call of a session.
+fn open_call((key, record): &(Key, Record)) -> Option<(CallId, Owner)> {
     if !record::is(record, Kind::Call) {
         return None;
     }
     let row: CallRow = record::decode(record)?;
     let (session, call) = record::call_of_key(key, &record.owner.tenant)?;
-    row.open.then_some((call, session))
+    let left_at = row.placement();
+    row.open.then_some((call, Owner { session, left_at }))
 }

@@ -51,6 +51,8 @@ pub(crate) struct Handle {
 pub(crate) enum Control {
     /// The worker named the call again.
     Rebind,
+    /// The worker is another process now.
+    Lost,
     WantsTask(Ticket),
     /// The node goes down: let go of everything.
     Stop,
@@ -255,6 +257,7 @@ impl Actor {
     fn take_control(&mut self, control: Control, fx: &mut Effects) {
         match control {
             Control::Rebind => self.rebind(fx),
+            Control::Lost => self.apply(Input::Lost, fx),
             Control::WantsTask(ticket) => self.apply(Input::WantsTask(ticket), fx),
             Control::Stop => self.stopping = true,
         }

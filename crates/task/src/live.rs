@@ -15,9 +15,10 @@ use ostler_actor::{
 };
 use ostler_auth::{KeyRing, Purpose, decode_id, encode_id};
 use ostler_env::Env;
+use ostler_hub::Placement;
 use ostler_protocol::call::CallEvent;
 use ostler_store::{Batch, KeyPrefix, Record, Store, StoreError, Table};
-use ostler_types::{CallId, Caller, ServerId, Shard, TaskId, TenantId};
+use ostler_types::{CallId, Caller, InstanceEpoch, ServerId, Shard, TaskId, TenantId, WorkerId};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -51,12 +52,21 @@ pub(crate) struct Inner {
     directory: Directory<TaskId, Handle>,
     supervisor: Supervisor<TaskId>,
     /// Who owns which running call. Bounded by what is unfinished.
-    open: Mutex<HashMap<CallId, (TenantId, TaskId)>>,
+    open: Mutex<HashMap<CallId, Open>>,
     tickets: AtomicU64,
     /// Nothing wakes any more.
     stopping: AtomicBool,
     /// Rings when an actor has ended.
     ended: Notify,
+}
+
+/// A running call, and whose it is.
+#[derive(Clone)]
+struct Open {
+    tenant: TenantId,
+    task: TaskId,
+    /// Where the last run of this node left it. Of the others the hub knows.
+    left_at: Option<Placement>,
 }
 
 /// A call that is handed over.
@@ -197,8 +207,13 @@ impl Inner {
         let request = facts.request.as_ref();
         let progress_token = request.and_then(|request| request.progress_token.clone());
         if start.state.is_unfinished() {
-            let owned = (owner.tenant.clone(), facts.id);
-            self.open.lock().insert(facts.call, owned);
+            let place = start.state.place.clone();
+            let open = Open {
+                tenant: owner.tenant.clone(),
+                task: facts.id,
+                left_at: place.filter(|_| start.work.is_none()),
+            };
+            self.open.lock().insert(facts.call, open);
         }
         let actor = Actor::new(self.clone(), slot, mailbox, start);
         let inner = self.clone();
@@ -345,15 +360,30 @@ impl Inner {
     /// A call that is ours stays ours when its actor cannot be woken now: to say otherwise
     /// would stop it.
     pub async fn rebind(self: &Arc<Self>, call: CallId) -> bool {
-        let owned = self.open.lock().get(&call).cloned();
-        let Some((tenant, id)) = owned else {
+        let open = self.open.lock().get(&call).cloned();
+        let Some(Open { tenant, task, .. }) = open else {
             return false;
         };
-        match self.wake(&tenant, id, None).await {
+        match self.wake(&tenant, task, None).await {
             // A full or closed lane: the actor that is there, or the next, looks by itself.
             Ok(held) => held.address.control(Control::Rebind).is_ok() || self.is_open(call),
             Err(TaskError::Unknown) => false,
             Err(_) => true,
+        }
+    }
+
+    /// Those that wait for what older processes of this worker ran need not wait any longer.
+    pub async fn worker_replaced(self: &Arc<Self>, worker: &WorkerId, instance: InstanceEpoch) {
+        let older = |open: &&Open| {
+            let left_at = open.left_at.as_ref();
+            left_at.is_some_and(|at| at.worker == *worker && at.instance < instance)
+        };
+        let lost: Vec<Open> = self.open.lock().values().filter(older).cloned().collect();
+        for Open { tenant, task, .. } in lost {
+            if let Ok(held) = self.wake(&tenant, task, None).await {
+                // A full or closed lane: it finds out when the grace is over.
+                drop(held.address.control(Control::Lost));
+            }
         }
     }
 

@@ -14,7 +14,7 @@ use ostler_protocol::{
     task::TaskView,
 };
 use ostler_store::{Store, StoreError};
-use ostler_types::{CallId, Caller, ServerId};
+use ostler_types::{CallId, Caller, InstanceEpoch, ServerId, WorkerId};
 
 use crate::{
     actor::{Answered, Command},
@@ -302,6 +302,11 @@ impl Tasks {
     /// False: it is not ours, or has ended.
     pub async fn rebind(&self, call: CallId) -> bool {
         self.0.rebind(call).await
+    }
+
+    /// A newer process of this worker is here: what older ones ran is lost.
+    pub async fn worker_replaced(&self, worker: &WorkerId, instance: InstanceEpoch) {
+        self.0.worker_replaced(worker, instance).await;
     }
 
     /// At a start: finds all that was unfinished and wakes it, so that its workers have

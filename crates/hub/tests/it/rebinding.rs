@@ -72,6 +72,22 @@ async fn calls_a_worker_brings_along_are_offered_with_their_placement_and_can_be
     assert_eq!(rig.only().in_flight(), 0);
 }
 
+/// design.md 4.2: owners that wait for what an older process ran need to know.
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_not_known_is_told_of_and_one_that_is_back_is_not() {
+    let rig = Rig::new();
+    let newcomer = |epoch| vec![("w1".to_owned(), epoch)];
+    let worker = worker_with(&rig, &[]).await;
+    assert_eq!(rig.found.newcomers(), newcomer(7));
+    drop(worker);
+    sweep(&rig).await;
+    drop(worker_with(&rig, &[]).await);
+    assert_eq!(rig.found.newcomers(), []);
+    sweep(&rig).await;
+    drop(rig.try_worker(|hello| hello.instance_epoch = 8).await);
+    assert_eq!(rig.found.newcomers(), newcomer(8));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_nobody_claims_is_forgotten_after_the_grace() {
     let rig = Rig::new();

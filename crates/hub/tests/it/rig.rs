@@ -68,12 +68,18 @@ pub struct Wanted {
 /// Orphans that were offered.
 pub struct Found {
     calls: Mutex<Vec<(CallId, Placement)>>,
+    newcomers: Mutex<Vec<(String, u64)>>,
     backlog: Mutex<Backlog>,
 }
 
 impl Orphans for Found {
     fn orphan(&self, call: CallId, placement: Placement) {
         self.calls.lock().push((call, placement));
+    }
+
+    fn newcomer(&self, worker: &WorkerId, instance: InstanceEpoch) {
+        let newcomer = (worker.to_string(), instance.0);
+        self.newcomers.lock().push(newcomer);
     }
 
     fn backlog(&self) -> Backlog {
@@ -85,6 +91,7 @@ impl Default for Found {
     fn default() -> Self {
         Self {
             calls: Mutex::default(),
+            newcomers: Mutex::default(),
             backlog: Mutex::new(Backlog::Empty),
         }
     }
@@ -93,6 +100,10 @@ impl Default for Found {
 impl Found {
     pub fn take(&self) -> Vec<(CallId, Placement)> {
         std::mem::take(&mut self.calls.lock())
+    }
+
+    pub fn newcomers(&self) -> Vec<(String, u64)> {
+        std::mem::take(&mut self.newcomers.lock())
     }
 
     pub fn set_backlog(&self, backlog: Backlog) {

@@ -163,6 +163,42 @@ async fn a_parked_call_waits_through_a_crash() {
     node.stop().await;
 }
 
+/// design.md 4.2: a newer process ends what the older one ran at once, also what only the last run
+/// of the node knew of.
+#[tokio::test]
+async fn the_calls_of_a_worker_that_died_with_its_node_end_when_the_next_one_links() {
+    let (node, script, worker) = world().await;
+    let session = Session::open(&node.door(), json!({})).await;
+    let hold = session.call("c", "hold", json!({"gate": "g"}));
+    let mut live = session.door.open(&hold).await;
+    let priming = live.event().await.unwrap().id.unwrap();
+    let call = Modern::call("transfer", json!({"amount": 3})).can(json!({"elicitation": {}}));
+    let asked = call.result(&node.door()).await;
+    let job = Modern::call("job", json!({"gate": "j"})).can_follow(json!({}));
+    let job = job.result(&node.door()).await;
+    let killed = node.kill().await;
+    worker.kill().await;
+    let node = killed.restart().await;
+    let _worker = node.worker(&script).await;
+
+    let last = session.resume(&priming).await.message().await;
+    let executed = |error: &Value| (error["code"].clone(), error["data"]["executed"].clone());
+    let lost = (json!(-31003), json!("unknown"));
+    assert_eq!(executed(&last["error"]), lost, "{last}");
+    let answers = json!({"confirm": {"action": "accept", "content": {"ok": true}}});
+    let done = call.retry(&asked, answers).send(&node.door()).await.json();
+    assert_eq!(executed(&done["error"]), lost, "{done}");
+    let ended = loop {
+        let seen = task(&node, &job).await;
+        if seen["status"] != "working" {
+            break seen;
+        }
+    };
+    assert_eq!(executed(&ended["error"]), lost, "{ended}");
+    assert_eq!(session.delete().await.status, 204);
+    node.stop().await;
+}
+
 async fn task(node: &TestNode, created: &Value) -> Value {
     let get = Modern::new("tasks/get", json!({"taskId": created["taskId"]}));
     get.can_follow(json!({})).result(&node.door()).await

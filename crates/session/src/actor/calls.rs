@@ -92,13 +92,21 @@ impl<W: Workers> Actor<W> {
         }
         self.unbound_until = None;
         self.bind_all(turn);
-        for call in std::mem::take(&mut self.unbound) {
-            self.shared.metrics.calls_lost.increment(1);
-            self.shared.open_calls.remove(call);
-            let executed = Executed::Unknown;
-            let event = CallEvent::Outcome(Err(Failure::WorkerLost { executed }));
-            self.apply(Input::Event { call, event }, turn);
+        for call in self.unbound_calls() {
+            self.lose(call.call, turn);
         }
+    }
+
+    /// A call that nobody holds has no worker any more, and its client is told.
+    pub(super) fn lose(&mut self, call: CallId, turn: &mut Turn<W>) {
+        if !self.unbound.remove(&call) {
+            return;
+        }
+        self.shared.metrics.calls_lost.increment(1);
+        self.shared.open_calls.remove(call);
+        let executed = Executed::Unknown;
+        let event = CallEvent::Outcome(Err(Failure::WorkerLost { executed }));
+        self.apply(Input::Event { call, event }, turn);
     }
 
     fn unbound_calls(&self) -> Vec<CallFacts> {

@@ -41,6 +41,10 @@ pub(crate) enum Control<W: Workers> {
         call: CallId,
         reply: Port,
     },
+    /// Its worker is another process now.
+    Lost {
+        call: CallId,
+    },
     End {
         reply: Port,
     },

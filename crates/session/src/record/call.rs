@@ -71,22 +71,23 @@ impl CallRow {
         StreamId(self.stream)
     }
 
+    pub fn placement(&self) -> Option<Placement> {
+        Some(Placement {
+            worker: WorkerId::parse(self.worker.as_deref()?).ok()?,
+            instance: InstanceEpoch(self.instance),
+            attempt: self.attempt,
+        })
+    }
+
     pub fn facts(&self, call: CallId) -> Option<CallFacts> {
         let token = self.progress_token.clone();
-        let placement = self.worker.as_deref().map(|worker| {
-            Some(Placement {
-                worker: WorkerId::parse(worker).ok()?,
-                instance: InstanceEpoch(self.instance),
-                attempt: self.attempt,
-            })
-        });
         Some(CallFacts {
             call,
             request: RequestId::from_token(&self.request)?,
             kind: kind_of(self.kind)?,
             target: self.target.clone(),
             progress_token: token.and_then(|token| Raw::parse(token.into(), 1).ok()),
-            placement: placement.flatten(),
+            placement: self.placement(),
             deadline: Timestamp(self.deadline_ms),
             task: self.task.clone().map(|handle| FollowedTask {
                 handle,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ostler_protocol::{RequestId, call::LogLevel};
 use ostler_store::Table;
+use ostler_types::{InstanceEpoch, WorkerId};
 
 use super::world::*;
 use crate::SessionError;
@@ -111,6 +112,34 @@ async fn a_call_that_no_worker_names_ends_as_lost_after_the_grace() {
         world.metric("ostler_session_calls_total", &[("step", "lost")]),
         1.0
     );
+}
+
+/// design.md 4.2: a newer process ends what the older one ran at once.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_worker_is_another_process_now_ends_as_lost_at_once() {
+    let mut world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, first) = world.adopt_kept(&held, 1).await;
+    drop((reader, held));
+    attempt.lose();
+    world.restart().await;
+
+    assert_eq!(world.sessions.recover().await, Ok(1));
+    let (instance, newer) = (InstanceEpoch(1), InstanceEpoch(2));
+    let worker = WorkerId::parse("w-1").expect("a name");
+    let other = WorkerId::parse("other").expect("a name");
+    world.sessions.worker_replaced(&worker, instance).await;
+    world.sessions.worker_replaced(&other, newer).await;
+    assert_eq!(world.sessions.live(), 0, "neither is about this call");
+
+    let restarted = world.env.now();
+    world.sessions.worker_replaced(&worker, newer).await;
+    let held = world.hold(&id).await;
+    let frames = rest(held.resume(&first).await.expect("resumed")).await;
+    assert_eq!(all_shown(&frames), ["error -31003"]);
+    assert_eq!(world.env.now(), restarted);
+    assert_eq!(world.sessions.recover().await, Ok(0));
 }
 
 #[tokio::test(start_paused = true)]

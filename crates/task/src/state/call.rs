@@ -163,7 +163,14 @@ impl TaskState {
         rest
     }
 
-    /// Nobody named the call within the grace.
+    /// What was found again ends by itself, as does what has been told to stop.
+    pub(super) fn on_replaced(&mut self, config: &Config, now: Timestamp, fx: &mut Effects) {
+        if self.missing_until.is_some() {
+            self.on_lost(config, now, fx);
+        }
+    }
+
+    /// Nobody will name the call any more.
     pub(super) fn on_lost(&mut self, config: &Config, now: Timestamp, fx: &mut Effects) {
         self.missing_until = None;
         let executed = Executed::Unknown;

@@ -50,6 +50,8 @@ pub(crate) enum Input {
     Call(CallEvent),
     /// The call was found again after a restart.
     Attached,
+    /// Its worker is another process now, which knows nothing of it.
+    Lost,
     /// A request of this turn was refused because the turn could not be stored. It waits no
     /// more, which says nothing about its client.
     Unfollowed(Ticket),
@@ -249,6 +251,7 @@ impl TaskState {
         match input {
             Input::Call(event) => self.on_event(config, now, event, fx),
             Input::Attached => self.on_attached(fx),
+            Input::Lost => self.on_replaced(config, now, fx),
             Input::Resent(place) => self.on_resent(place, fx),
             Input::Unfollowed(ticket) => self.on_unfollowed(ticket),
             Input::NeverStored => self.on_never_stored(config, now, fx),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use ostler_auth::{WorkerAccess, WorkerTokens};
 use ostler_catalog::Changes;
 use ostler_hub::{Config, Hub, Orphans, Placement};
-use ostler_types::{CallId, CallKind, Limits, ServerId, WorkerId};
+use ostler_types::{CallId, CallKind, InstanceEpoch, Limits, ServerId, WorkerId};
 
 use super::world::{offer, server, world};
 use crate::{Dispatcher, Refusal};
@@ -14,6 +14,8 @@ struct Nobody;
 
 impl Orphans for Nobody {
     fn orphan(&self, _call: CallId, _placement: Placement) {}
+
+    fn newcomer(&self, _worker: &WorkerId, _instance: InstanceEpoch) {}
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,7 @@
 //! A node that went down, and workers that come back or do not.
 
+use ostler_types::{InstanceEpoch, WorkerId};
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -80,6 +82,31 @@ async fn a_task_whose_worker_does_not_come_back_has_failed() {
         !node.tasks.rebind(CallId(1)).await,
         "a late worker is told to forget it"
     );
+    node.down().await;
+}
+
+/// design.md 4.2: a newer process ends what the older one ran at once.
+#[tokio::test(start_paused = true)]
+async fn a_task_whose_worker_is_another_process_now_has_failed_at_once() {
+    let mut node = Node::new();
+    let (_, task) = node.create(1).await;
+    let (script, asked) = node.park(2, &["a"]).await;
+    node.restart().await;
+    assert_eq!(node.tasks.recover().await, Ok(2));
+    script.name();
+    assert!(node.tasks.rebind(CallId(2)).await);
+    let (instance, newer) = (InstanceEpoch(3), InstanceEpoch(4));
+    let worker = WorkerId::parse("w1").unwrap();
+    node.tasks.worker_replaced(&worker, instance).await;
+    assert_eq!(node.get(&task.id).await.unwrap().state, Standing::Working);
+
+    node.tasks.worker_replaced(&worker, newer).await;
+    let view = node.get(&task.id).await.unwrap();
+    assert_eq!(view.state, Standing::Failed(lost().unwrap_err()));
+    // What was found again is no more lost than its worker says.
+    let mut stream = node.follows(&asked.request_state, &["a"]).await;
+    script.say(CallEvent::Outcome(result()));
+    assert_eq!(end_of(&mut stream).await, End::Outcome(result()));
     node.down().await;
 }
 
