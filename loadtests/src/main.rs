@@ -7,6 +7,7 @@
 mod cancels;
 mod disk;
 mod full;
+mod oracle;
 mod power;
 mod slow;
 
@@ -24,6 +25,9 @@ struct Arguments {
 enum Command {
     /// Clients that go away in the middle; fails when anything of them is left.
     Cancels(cancels::Arguments),
+    /// Clients and workers that write down whatever a node acknowledges, and a verdict on it.
+    #[command(subcommand)]
+    Oracle(oracle::Command),
     /// Cuts the power of a disk under a writing store, again and again; needs root.
     Power(power::Arguments),
     /// What `power` cuts off: writes and says what was acknowledged.
@@ -39,6 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let env = Env::system();
     match Arguments::parse().command {
         Command::Cancels(arguments) => cancels::run(&env, arguments).await,
+        Command::Oracle(command) => oracle::run(&env, command).await,
         Command::Power(arguments) => power::run(&env, arguments).await,
         Command::PowerWriter(arguments) => power::writer::run(&env, arguments).await,
         Command::FullDisk(arguments) => full::run(&env, arguments).await,

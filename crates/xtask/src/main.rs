@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask test|tidy|interop|power`.
+//! The project's own commands: `cargo xtask test|tidy|interop|kill|power`.
 //!
 //! Purpose: one way to check everything, the same here and in CI.
 //! Must not know: any of our crates; it looks at them from outside.
@@ -12,6 +12,7 @@ mod child;
 mod node;
 mod interop;
 mod power;
+mod kill;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +22,7 @@ fn main() -> anyhow::Result<()> {
         ["tidy"] => tidy::run(),
         ["interop", only @ ..] => interop::run(only),
         ["power", arguments @ ..] => power::run(arguments),
+        ["kill", options @ ..] => kill::run(options),
         _ => {
             eprintln!("{USAGE}");
             std::process::exit(2);
@@ -33,6 +35,8 @@ cargo xtask test               format, lints, tidy, all tests; needs no network
 cargo xtask tidy               layers, sources, lengths, dead paths in documents
 cargo xtask interop [NAME...]  the official conformance suite and real clients (fetches them);
                                names: suite, clients, restart
+cargo xtask kill [--cycles N] [--seed S]
+                               a node killed under clients and workers that write down every fact
 cargo xtask power [--cycles N] [--seed N] [--engine NAME]
                                power cuts under a writing store, a full disk under a node; needs
                                root, loop devices and strace";
