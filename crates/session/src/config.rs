@@ -36,6 +36,8 @@ pub struct Config {
     pub rebind_grace: Duration,
     /// Live and sleeping sessions of one principal.
     pub sessions_per_principal_max: usize,
+    /// Live and sleeping sessions of one tenant.
+    pub sessions_per_tenant_max: usize,
     /// Streams that answer requests, at once, in one session. Each may buffer
     /// `stream_buffer_bytes_max` and two outcomes.
     pub streams_per_session_max: usize,
@@ -79,6 +81,7 @@ impl Config {
             roots_timeout: Duration::from_secs(30),
             rebind_grace: Duration::from_secs(30),
             sessions_per_principal_max: limits.sessions_per_principal_max,
+            sessions_per_tenant_max: limits.sessions_per_tenant_max,
             streams_per_session_max: limits.streams_per_session_max,
             requests_per_session_max: 1_024,
             stream_buffer_bytes_max: limits.stream_buffer_bytes_max,

@@ -13,7 +13,7 @@ pub enum SessionError {
     /// The client's fault: this id is in flight already [RPC-2].
     #[error("a request with this id is in flight")]
     DuplicateId,
-    /// The principal has as many sessions as it may have [SES-6].
+    /// The principal or its tenant has as many sessions as it may have [SES-6].
     #[error("too many sessions")]
     TooManySessions,
     /// The session has as many requests or streams in work as it may have.

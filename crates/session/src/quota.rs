@@ -1,28 +1,39 @@
-//! How many sessions a principal has [SES-6].
+//! How many sessions a principal and a tenant have [SES-6].
 //!
 //! Counted in memory, because a count in the store would be read and written by each opening.
 //! A session that expires in the store is not seen here, so counts only drift upwards; when
-//! somebody is at the limit all are taken anew from the store's index, at most every few seconds.
+//! somebody is at a limit, or there are far more principals than at the last count, all are
+//! taken anew from the store's index, at most every few seconds.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use ostler_dispatch::workers::Workers;
 use ostler_store::{KeyPrefix, Owner, Store, StoreError, Table};
-use ostler_types::Instant;
+use ostler_types::{Instant, TenantId};
 use parking_lot::Mutex;
 
 use crate::{
-    SessionError,
+    Config, SessionError,
     record::{self, Kind},
     sessions::Shared,
 };
 
 pub(crate) struct Quota {
-    sessions_max: usize,
-    /// Principals with sessions, about 150 bytes each; `None` until first counted.
-    counts: Mutex<Option<HashMap<Owner, usize>>>,
+    per_principal_max: usize,
+    per_tenant_max: usize,
+    /// `None` until first counted.
+    counts: Mutex<Option<Counts>>,
     /// When all were last counted; held while that goes on.
     counted: tokio::sync::Mutex<Option<Instant>>,
+}
+
+/// Of principals with sessions, about 150 bytes each, and of their tenants.
+#[derive(Default)]
+struct Counts {
+    principals: HashMap<Owner, usize>,
+    tenants: HashMap<TenantId, usize>,
+    /// Principals at which it is time to count anew: many may have no session any more.
+    principals_max: usize,
 }
 
 const RECOUNT_PAUSE: Duration = Duration::from_secs(10);
@@ -30,9 +41,10 @@ const RECOUNT_PAUSE: Duration = Duration::from_secs(10);
 const PAGE_LEN: usize = 4_096;
 
 impl Quota {
-    pub fn new(sessions_max: usize) -> Self {
+    pub fn new(config: &Config) -> Self {
         Quota {
-            sessions_max,
+            per_principal_max: config.sessions_per_principal_max,
+            per_tenant_max: config.sessions_per_tenant_max,
             counts: Mutex::default(),
             counted: tokio::sync::Mutex::default(),
         }
@@ -44,7 +56,7 @@ impl Quota {
         shared: &Shared<W>,
         owner: &Owner,
     ) -> Result<(), SessionError> {
-        if self.add(owner) {
+        if !self.is_overgrown() && self.add(owner) {
             return Ok(());
         }
         self.count_anew(shared)
@@ -58,28 +70,27 @@ impl Quota {
 
     /// A session ended, or was not opened after all.
     pub fn give_back(&self, owner: &Owner) {
-        let mut counts = self.counts.lock();
-        let Some(counts) = &mut *counts else {
-            return;
-        };
-        if let Some(sessions) = counts.get_mut(owner) {
-            *sessions = sessions.saturating_sub(1);
-            if *sessions == 0 {
-                counts.remove(owner);
-            }
+        if let Some(counts) = &mut *self.counts.lock() {
+            subtract(&mut counts.principals, owner);
+            subtract(&mut counts.tenants, &owner.tenant);
         }
     }
 
-    /// False at the limit, and before the first count.
+    fn is_overgrown(&self) -> bool {
+        let counts = self.counts.lock();
+        counts.as_ref().is_some_and(Counts::is_overgrown)
+    }
+
+    /// False at a limit, and before the first count.
     fn add(&self, owner: &Owner) -> bool {
         let mut counts = self.counts.lock();
         let Some(counts) = &mut *counts else {
             return false;
         };
-        let sessions = counts.get(owner).copied().unwrap_or(0);
-        let room = sessions < self.sessions_max;
+        let room = counts.of_principal(owner) < self.per_principal_max
+            && counts.of_tenant(&owner.tenant) < self.per_tenant_max;
         if room {
-            counts.insert(owner.clone(), sessions + 1);
+            counts.add(owner);
         }
         room
     }
@@ -98,21 +109,90 @@ impl Quota {
     }
 }
 
+impl Counts {
+    fn of_principal(&self, owner: &Owner) -> usize {
+        self.principals.get(owner).copied().unwrap_or(0)
+    }
+
+    fn of_tenant(&self, tenant: &TenantId) -> usize {
+        self.tenants.get(tenant).copied().unwrap_or(0)
+    }
+
+    fn add(&mut self, owner: &Owner) {
+        *self.principals.entry(owner.clone()).or_default() += 1;
+        *self.tenants.entry(owner.tenant.clone()).or_default() += 1;
+    }
+
+    fn is_overgrown(&self) -> bool {
+        self.principals.len() > self.principals_max
+    }
+}
+
+fn subtract<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count = count.saturating_sub(1);
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
 /// All sessions in the store's index, by whose they are.
-async fn count(store: &Store) -> Result<HashMap<Owner, usize>, StoreError> {
-    let (mut counts, mut after) = (HashMap::new(), None);
+async fn count(store: &Store) -> Result<Counts, StoreError> {
+    let (mut counts, mut after) = (Counts::default(), None);
     let prefix = KeyPrefix::table(Table::Principals);
     loop {
         let rows = store.scan(&prefix, after.as_ref(), PAGE_LEN).await?;
-        for (_, record) in rows
-            .iter()
-            .filter(|(_, record)| record::is(record, Kind::Index))
-        {
-            *counts.entry(record.owner.clone()).or_default() += 1;
-        }
+        let records = rows.iter().map(|(_, record)| record);
+        records
+            .filter(|record| record::is(record, Kind::Index))
+            .for_each(|record| counts.add(&record.owner));
         if rows.len() < PAGE_LEN {
+            counts.principals_max = 2 * counts.principals.len() + PAGE_LEN;
             return Ok(counts);
         }
         after = rows.into_iter().next_back().map(|(key, _)| key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(tenant: &str, principal: u8) -> Owner {
+        Owner {
+            tenant: TenantId::parse(tenant).unwrap(),
+            principal: [principal; 32],
+        }
+    }
+
+    #[test]
+    fn who_has_no_session_any_more_is_forgotten() {
+        let mut counts = Counts::default();
+        let (ann, bob) = (owner("acme", 1), owner("acme", 2));
+        counts.add(&ann);
+        counts.add(&bob);
+        subtract(&mut counts.principals, &ann);
+        subtract(&mut counts.tenants, &ann.tenant);
+        assert_eq!(
+            (counts.of_principal(&ann), counts.of_tenant(&bob.tenant)),
+            (0, 1)
+        );
+        assert_eq!(counts.principals.len(), 1);
+    }
+
+    /// Those whose sessions only expired are forgotten by a new count.
+    #[test]
+    fn many_new_principals_are_a_reason_to_count_anew() {
+        let mut counts = Counts {
+            principals_max: 2,
+            ..Counts::default()
+        };
+        for principal in 1..=2 {
+            counts.add(&owner("acme", principal));
+        }
+        assert!(!counts.is_overgrown());
+        counts.add(&owner("acme", 3));
+        assert!(counts.is_overgrown());
     }
 }

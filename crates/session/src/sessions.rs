@@ -101,7 +101,7 @@ impl<W: Workers> Sessions<W> {
             resources,
             tasks,
             keys,
-            quota: Quota::new(config.sessions_per_principal_max),
+            quota: Quota::new(&config),
             config: Arc::new(config),
             metrics: Metrics::new(env),
             started: env.now(),

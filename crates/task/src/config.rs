@@ -27,6 +27,8 @@ pub struct Config {
     pub store_retry: Duration,
     /// Unfinished tasks and parked calls of one principal, all Servers.
     pub unfinished_per_principal_max: usize,
+    /// The same of one tenant.
+    pub unfinished_per_tenant_max: usize,
     /// Rounds of questions one call may ask before it becomes a task [MR-11].
     pub rounds_max: u32,
     /// Questions open at once in one call.
@@ -50,6 +52,7 @@ impl Config {
     pub fn with_limits(limits: &Limits) -> Self {
         Self {
             unfinished_per_principal_max: limits.tasks_per_principal_max,
+            unfinished_per_tenant_max: limits.tasks_per_tenant_max,
             rounds_max: limits.ask_rounds_max,
             request_state_bytes_max: limits.request_state_bytes_max,
             ..Self::default()
@@ -70,6 +73,7 @@ impl Default for Config {
             rebind_grace: Duration::from_secs(30),
             store_retry: Duration::from_secs(1),
             unfinished_per_principal_max: limits.tasks_per_principal_max,
+            unfinished_per_tenant_max: limits.tasks_per_tenant_max,
             rounds_max: limits.ask_rounds_max,
             questions_open_max: 64,
             questions_per_task_max: 1_024,

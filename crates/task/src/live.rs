@@ -103,7 +103,7 @@ impl Inner {
         let counters = (metrics.started.clone(), metrics.ended.clone());
         Arc::new(Self {
             listens: Listens::new(config.updates_len_max, metrics.followers_cut.clone()),
-            quota: Quota::new(config.unfinished_per_principal_max, counters),
+            quota: Quota::new(&config, counters),
             listener: OnceLock::new(),
             directory: Directory::new(env, "task"),
             supervisor: Supervisor::new(env, "task", Importance::Ordinary),

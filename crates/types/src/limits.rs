@@ -30,6 +30,8 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// Live and sleeping sessions of one principal. Each stores about 1 KiB.
     pub sessions_per_principal_max: usize,
+    /// Live and sleeping sessions of one tenant.
+    pub sessions_per_tenant_max: usize,
     /// Streams that answer requests, open at once in one session; each buffers ≤ `stream_buffer_bytes_max`
     /// and two outcomes.
     pub streams_per_session_max: usize,
@@ -50,6 +52,8 @@ pub struct Limits {
     pub watches_per_tenant_max: usize,
     /// Unfinished tasks and parked calls of one principal.
     pub tasks_per_principal_max: usize,
+    /// Unfinished tasks and parked calls of one tenant. Each has a live actor while its call runs.
+    pub tasks_per_tenant_max: usize,
     /// Rounds of questions one call may ask.
     pub ask_rounds_max: u32,
     /// Progress and log messages of one call that are relayed to its client in a second; more are
@@ -82,6 +86,7 @@ impl Default for Limits {
             calls_per_tenant_max: 4_096,
             call_timeout: Duration::from_secs(300),
             sessions_per_principal_max: 10_000,
+            sessions_per_tenant_max: 200_000,
             streams_per_session_max: 16,
             reconnects_at_once_max: 64,
             stream_buffer_bytes_max: 256 << 10,
@@ -90,6 +95,7 @@ impl Default for Limits {
             watches_max: 10_000,
             watches_per_tenant_max: 2_500,
             tasks_per_principal_max: 1_000,
+            tasks_per_tenant_max: 10_000,
             ask_rounds_max: 16,
             chatter_per_second_max: 50,
             outcome_bytes_max: 16 << 20,

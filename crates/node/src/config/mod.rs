@@ -243,6 +243,10 @@ fn read_limits<'t>(limits: &mut Limits, reader: &mut Reader<'t>, top: &mut Secti
             &mut limits.sessions_per_principal_max,
         ),
         (
+            "sessions_per_tenant_max",
+            &mut limits.sessions_per_tenant_max,
+        ),
+        (
             "streams_per_session_max",
             &mut limits.streams_per_session_max,
         ),
@@ -263,6 +267,7 @@ fn read_limits<'t>(limits: &mut Limits, reader: &mut Reader<'t>, top: &mut Secti
             "tasks_per_principal_max",
             &mut limits.tasks_per_principal_max,
         ),
+        ("tasks_per_tenant_max", &mut limits.tasks_per_tenant_max),
         ("outcome_bytes_max", &mut limits.outcome_bytes_max),
         ("page_entries_max", &mut limits.page_entries_max),
         (

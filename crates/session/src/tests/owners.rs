@@ -94,6 +94,29 @@ async fn a_principal_has_only_so_many_sessions_asleep_or_awake() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_principals_of_a_tenant_have_only_so_many_sessions() {
+    let mut world = World::with(Config {
+        sessions_per_tenant_max: 2,
+        ..Config::default()
+    });
+    let bob = caller("acme", "bob", "c1");
+    let open = async |world: &World| {
+        let sessions = &world.sessions;
+        sessions
+            .create(&bob, &server(), &initialize())
+            .await
+            .map(drop)
+    };
+    let first = world.open().await;
+    open(&world).await.expect("there is room");
+    assert_eq!(open(&world).await, Err(SessionError::TooManySessions));
+    world.restart().await;
+    assert_eq!(open(&world).await, Err(SessionError::TooManySessions));
+    world.hold(&first).await.end().await.expect("ended");
+    open(&world).await.expect("there is room again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn expired_sessions_do_not_count() {
     let world = World::with(Config {
         sessions_per_principal_max: 1,
