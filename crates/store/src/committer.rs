@@ -61,20 +61,25 @@ struct Pending {
 /// The end of one commit. It happens whether or not somebody waits for it.
 pub struct CommitTicket(State);
 
+/// Proof that a batch is on the disk. Only the end of a commit yields one: what takes it as an
+/// argument cannot run before.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Durable(());
+
 enum State {
     Refused(StoreError),
     Waiting(oneshot::Receiver<Result<(), StoreError>>),
 }
 
 impl Future for CommitTicket {
-    type Output = Result<(), StoreError>;
+    type Output = Result<Durable, StoreError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.0 {
             State::Refused(why) => Poll::Ready(Err(why.clone())),
             State::Waiting(done) => Pin::new(done).poll(cx).map(|done| {
                 let gone = || Err(StoreError::Poisoned("the committer ended".into()));
-                done.unwrap_or_else(|_| gone())
+                done.unwrap_or_else(|_| gone()).map(Durable)
             }),
         }
     }

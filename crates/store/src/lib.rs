@@ -21,7 +21,7 @@ pub mod faults;
 pub mod conformance;
 
 pub use batch::Batch;
-pub use committer::CommitTicket;
+pub use committer::{CommitTicket, Durable};
 pub use compact::compact;
 pub use engine::Rewritten;
 pub use error::{CompactError, Health, OpenError, StoreError};

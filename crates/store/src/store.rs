@@ -13,8 +13,8 @@ use tokio::sync::{Notify, Semaphore};
 use ostler_env::Env;
 
 use crate::{
-    Batch, CommitTicket, CompactError, Health, Key, KeyPrefix, OpenError, Record, Rewritten,
-    StoreError,
+    Batch, CommitTicket, CompactError, Durable, Health, Key, KeyPrefix, OpenError, Record,
+    Rewritten, StoreError,
     batch::Change,
     committer::Queue,
     engine::{Engine, EngineError, fjall::Fjall, memory::Memory, on_disk::OnDisk, sled::Sled},
@@ -153,11 +153,11 @@ impl Store {
         }))
     }
 
-    /// Commits a batch: durable when this returns `Ok`. Waits for room while too many bytes
-    /// wait to be committed; the caller's deadline bounds that.
+    /// Commits a batch: durable when this returns `Ok`, with the proof. Waits for room while too
+    /// many bytes wait to be committed; the caller's deadline bounds that.
     // Cancel safe in that a batch is committed whole or not at all; dropped early, it is not
     // known which.
-    pub async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    pub async fn commit(&self, batch: Batch) -> Result<Durable, StoreError> {
         self.room().await;
         self.submit(batch).await
     }
@@ -202,7 +202,7 @@ impl Store {
             }
         }
         // Commits are in order, so an empty one ends behind all others.
-        self.submit(Batch::new()).await
+        self.submit(Batch::new()).await.map(drop)
     }
 
     /// The record under a key. One that does not verify counts as absent: it is logged,

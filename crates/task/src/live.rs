@@ -423,7 +423,7 @@ impl Inner {
                 self.close(open.call);
                 let mut batch = Batch::new();
                 batch.delete(call::key(&open.tenant, open.call));
-                self.store.commit(batch).await.map(|()| false)
+                self.store.commit(batch).await.map(|_| false)
             }
             Err(_) => Ok(false),
         }

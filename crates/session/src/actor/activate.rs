@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use ostler_actor::{Alarm, Slot, mailbox};
 use ostler_dispatch::workers::Workers;
-use ostler_store::{Batch, Owner};
+use ostler_store::{Batch, Durable, Owner};
 use ostler_types::{Caller, Identity, Instant, ServerId, SessionId};
 
 use crate::{
@@ -35,6 +35,14 @@ pub(crate) struct Listener {
     pub nudge: Arc<Nudge>,
 }
 
+/// What makes a session live: no other way leads to an actor, and to an id for the client.
+enum Birth {
+    /// Its row, as it is now, is stored.
+    Stored(Durable),
+    /// It has no rows, and lives as long as this.
+    Heard(Listener),
+}
+
 /// Opens a session under a new id: its row is stored before it is live.
 pub(crate) async fn create<W: Workers>(
     shared: &Arc<Shared<W>>,
@@ -43,8 +51,8 @@ pub(crate) async fn create<W: Workers>(
     row: SessionRow,
 ) -> Result<Handle<W>, SessionError> {
     let row = first_row(shared, slot.key(), caller, row)?;
-    store(shared, slot.key(), &row).await?;
-    start(shared, slot, caller, row, Vec::new(), None)
+    let stored = store(shared, slot.key(), &row).await?;
+    start(shared, slot, caller, row, Vec::new(), Birth::Stored(stored))
 }
 
 /// Opens a session that lives as long as its reader: nothing is stored.
@@ -56,7 +64,14 @@ pub(crate) fn open_on<W: Workers>(
     listener: Listener,
 ) -> Result<Handle<W>, SessionError> {
     let row = first_row(shared, slot.key(), caller, row)?;
-    start(shared, slot, caller, row, Vec::new(), Some(listener))
+    start(
+        shared,
+        slot,
+        caller,
+        row,
+        Vec::new(),
+        Birth::Heard(listener),
+    )
 }
 
 fn first_row<W: Workers>(
@@ -86,13 +101,14 @@ pub(crate) async fn wake<W: Workers>(
     let mut row = read(shared, slot.key()).await?;
     row.epoch += 1;
     row.set_used(shared.env.wall());
-    store(shared, slot.key(), &row).await?;
+    let stored = store(shared, slot.key(), &row).await?;
     let calls = rows::open_calls(&shared.store, slot.key()).await;
     let (calls, unreadable) = calls.map_err(|_| SessionError::Storage)?;
     shared.metrics.rows_unreadable.increment(unreadable as u64);
     shared.metrics.woken.increment(1);
     let nobody = anonymous(shared, slot.key(), &row);
-    start(shared, slot, caller.unwrap_or(&nobody), row, calls, None)
+    let (caller, birth) = (caller.unwrap_or(&nobody), Birth::Stored(stored));
+    start(shared, slot, caller, row, calls, birth)
 }
 
 /// Whether a sleeping session is this caller's: nobody wakes another's [SES-7].
@@ -138,7 +154,7 @@ async fn store<W: Workers>(
     shared: &Shared<W>,
     key: &SessionKey,
     row: &SessionRow,
-) -> Result<(), SessionError> {
+) -> Result<Durable, SessionError> {
     let mut batch = Batch::new();
     let owner = Owner::new(&key.tenant, &row.principal());
     rows::put_session(&mut batch, &shared.config, key, &owner, row);
@@ -153,14 +169,16 @@ fn start<W: Workers>(
     caller: &Caller,
     row: SessionRow,
     calls: Vec<RestoredCall>,
-    listener: Option<Listener>,
+    birth: Birth,
 ) -> Result<Handle<W>, SessionError> {
     let now = shared.env.now();
     let (address, mailbox) = mailbox(CONTROL_LEN_MAX, DATA_LEN_MAX);
-    let (lifetime, nudge) = match &listener {
-        Some(listener) => (Lifetime::Stream, listener.nudge.clone()),
-        None => (Lifetime::Rows, Arc::default()),
+    let (lifetime, listener) = match birth {
+        Birth::Stored(_) => (Lifetime::Rows, None),
+        Birth::Heard(listener) => (Lifetime::Stream, Some(listener)),
     };
+    let nudge = listener.as_ref().map(|listener| listener.nudge.clone());
+    let nudge = nudge.unwrap_or_default();
     let handle = handle(shared, slot.key(), &row, address, nudge);
     let handle = handle.ok_or(SessionError::Unknown)?;
     let terms = Terms {

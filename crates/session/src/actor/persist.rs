@@ -5,7 +5,7 @@ use std::time::Duration;
 use ostler_actor::StopReason;
 use ostler_dispatch::workers::Workers;
 use ostler_protocol::call::LogLevel;
-use ostler_store::{Batch, StoreError};
+use ostler_store::{Batch, Durable, StoreError};
 use ostler_types::Timestamp;
 
 use crate::{
@@ -16,12 +16,21 @@ use crate::{
     stream::StreamId,
 };
 
+/// Proof that nothing of a turn is left to store. Only this file makes one; the next beat takes
+/// it.
+pub(super) struct Stored(());
+
+impl From<Durable> for Stored {
+    fn from(_: Durable) -> Self {
+        Stored(())
+    }
+}
+
 impl<W: Workers> Actor<W> {
     /// Stores what the turn changed, all of it or nothing; an error ends the actor.
-    pub(super) async fn persist(&mut self, turn: &mut Turn<W>) -> Result<(), StopReason> {
+    pub(super) async fn persist(&mut self, turn: &mut Turn<W>) -> Result<Stored, StopReason> {
         if self.facts.lifetime == Lifetime::Stream {
-            self.pass_unstored(turn);
-            return Ok(());
+            return Ok(self.pass_unstored(turn));
         }
         if turn.effects.end {
             let whole = self.state.has_stored();
@@ -31,7 +40,8 @@ impl<W: Workers> Actor<W> {
                 &self.facts.owner,
                 whole,
             );
-            return purged.await.map_err(|error| self.not_stored(error));
+            let purged = purged.await.map(Stored::from);
+            return purged.map_err(|error| self.not_stored(error));
         }
         let writes = std::mem::take(&mut turn.effects.writes);
         let marks_use = turn.touch || self.touch_is_due();
@@ -40,7 +50,7 @@ impl<W: Workers> Actor<W> {
                 // Only the mark of use is late; the next one is soon.
                 tracing::debug!(session = %self.facts.key.id, "session not marked as used");
             }
-            return Ok(());
+            return Ok(Stored(()));
         }
         let mut batch = Batch::new();
         let mut row = marks_use;
@@ -49,16 +59,17 @@ impl<W: Workers> Actor<W> {
         }
         let fresh = row.then(|| self.add_row(&mut batch));
         let stored = self.shared.store.commit(batch).await;
-        stored.map_err(|error| self.not_stored(error))?;
+        let stored = stored.map_err(|error| self.not_stored(error))?;
         self.row_stored(fresh);
-        Ok(())
+        Ok(stored.into())
     }
 
     /// Nobody comes back for what this session writes.
-    fn pass_unstored(&mut self, turn: &mut Turn<W>) {
+    fn pass_unstored(&mut self, turn: &mut Turn<W>) -> Stored {
         turn.effects.writes.clear();
         self.facts.book.set_log_level(self.state.log_level());
         self.touched = self.now();
+        Stored(())
     }
 
     /// Writes the session's own row.

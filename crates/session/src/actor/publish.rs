@@ -10,7 +10,9 @@ use ostler_types::CallId;
 use crate::{
     SessionError,
     actor::{
-        Actor, Facts, rows,
+        Actor, Facts,
+        persist::Stored,
+        rows,
         turn::{Arrival, Turn},
     },
     event_id,
@@ -20,7 +22,7 @@ use crate::{
 };
 
 impl<W: Workers> Actor<W> {
-    pub(super) async fn publish(&mut self, turn: Turn<W>) {
+    pub(super) async fn publish(&mut self, turn: Turn<W>, _stored: Stored) {
         let Turn {
             effects,
             mut arrivals,

@@ -1,6 +1,6 @@
 //! A session's rows as a whole: written, read, deleted.
 
-use ostler_store::{Batch, Key, KeyPrefix, Owner, Record, Store, StoreError};
+use ostler_store::{Batch, Durable, Key, KeyPrefix, Owner, Record, Store, StoreError};
 use ostler_types::Timestamp;
 
 use crate::{
@@ -39,17 +39,17 @@ pub(crate) async fn purge(
     key: &SessionKey,
     owner: &Owner,
     whole: bool,
-) -> Result<(), StoreError> {
+) -> Result<Durable, StoreError> {
     let mut batch = Batch::new();
     batch.delete(key.row());
     batch.delete(key.index(owner));
-    store.commit(batch).await?;
+    let ended = store.commit(batch).await?;
     if whole {
         for prefix in [key.calls(), key.events()] {
             delete_all(store, &prefix).await?;
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
 async fn delete_all(store: &Store, prefix: &KeyPrefix) -> Result<(), StoreError> {

@@ -100,12 +100,15 @@ impl<W: Workers> Actor<W> {
 
     /// Persist, publish. Returns why the actor ends, if it does.
     pub(super) async fn complete(&mut self, mut turn: Turn<W>) -> Option<StopReason> {
-        if let Err(reason) = self.persist(&mut turn).await {
-            self.give_up(turn);
-            return Some(reason);
-        }
+        let stored = match self.persist(&mut turn).await {
+            Ok(stored) => stored,
+            Err(reason) => {
+                self.give_up(turn);
+                return Some(reason);
+            }
+        };
         let (stop, alarm, end) = (turn.stop.take(), turn.alarm, turn.effects.end);
-        self.publish(turn).await;
+        self.publish(turn, stored).await;
         match (end, stop) {
             (true, _) => Some(StopReason::Stopped),
             (false, Some(reason)) => Some(reason),

@@ -18,3 +18,4 @@ mod owners;
 mod pair;
 mod faults;
 mod forged;
+mod gate;

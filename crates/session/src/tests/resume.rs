@@ -1,7 +1,7 @@
 //! Streams that are cut and resumed: no gap, no duplicate, no crossing.
 
 use futures_util::StreamExt;
-use ostler_store::faults::Fault;
+use ostler_store::{Janitor, Table, faults::Fault};
 use proptest::prelude::*;
 
 use super::{script::ScriptedAttempt, world::*};
@@ -122,6 +122,59 @@ async fn a_stream_of_many_epochs_is_replayed_whole_from_any_place() {
             assert_eq!(next(&mut reader).await.id.as_ref(), Some(expected));
         }
     }
+}
+
+/// What an operator gets without asking.
+#[tokio::test(start_paused = true)]
+async fn by_default_1024_events_of_a_stream_are_kept() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    held.subscribe("mem://a".into()).await.expect("subscribed");
+    let mut reader = held.listen().await.expect("listening");
+    let mut ids = vec![next(&mut reader).await.id];
+    for _ in 0..1_025 {
+        world.pass(std::time::Duration::from_millis(1)).await;
+        world.resources.change();
+        ids.push(next(&mut reader).await.id);
+    }
+    drop(reader);
+    let cursor = |at: usize| ids[at].as_deref().expect("stored");
+    let refused = held.resume(cursor(0)).await.map(|_| ());
+    let oldest = ids[2].clone();
+    assert_eq!(refused, Err(SessionError::ResumeGap { oldest }));
+    let mut resumed = held.resume(cursor(1)).await.expect("resumed");
+    for expected in &ids[2..] {
+        assert_eq!(next(&mut resumed).await.id, *expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_an_answer_is_kept_for_a_quarter_of_an_hour_and_then_goes() {
+    const MINUTE: std::time::Duration = std::time::Duration::from_secs(60);
+    let world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    let (reader, attempt, first) = world.adopt_kept(&held, 1).await;
+    attempt.end(text("done"));
+    drop((reader, held));
+    let janitor = Janitor::new(&world.store);
+    for _ in 0..15 {
+        world.pass(MINUTE).await;
+        janitor.sweep().await.expect("swept");
+    }
+    assert_eq!(world.sessions.live(), 0, "asleep");
+    let held = world.hold(&id).await;
+    let again = rest(held.resume(&first).await.expect("resumed")).await;
+    assert_eq!(all_shown(&again), ["done"]);
+    drop(held);
+    // Used now and then, the session outlives its streams.
+    for _ in 0..3 {
+        world.pass(MINUTE * 15).await;
+        world.hold(&id).await;
+        janitor.sweep().await.expect("swept");
+    }
+    assert_eq!(world.rows(Table::Events).await, []);
+    assert_eq!(world.rows(Table::Calls).await, []);
 }
 
 /// A client of one stream: it reads, is cut, and comes back with the last id it saw.

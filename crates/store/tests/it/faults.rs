@@ -134,7 +134,7 @@ async fn the_store_is_settled_once_all_that_was_queued_is_durable() {
     assert!(env.until(second, &mut settled).await.is_none());
     store.resume();
     assert_eq!(settled.await, Ok(()));
-    assert_eq!(queued.await, Ok(()));
+    queued.await.expect("it commits");
     assert!(store.get(&key(1)).await.unwrap().is_some());
 }
 
@@ -144,7 +144,7 @@ async fn an_empty_batch_does_not_say_that_a_full_disk_has_space() {
     let (store, faults) = store(&env);
     faults.set(Fault::Full);
     assert_eq!(store.commit(put(1, 10)).await, Err(StoreError::Full));
-    assert_eq!(store.commit(Batch::new()).await, Ok(()));
+    assert!(store.commit(Batch::new()).await.is_ok());
     assert_eq!(store.health(), Health::Full);
 }
 

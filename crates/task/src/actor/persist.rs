@@ -1,13 +1,23 @@
 //! The third beat: what a turn decided is stored, or its requests are refused.
 
-use ostler_store::{Batch, StoreError};
+use ostler_store::{Batch, Durable, StoreError};
 
 use super::Actor;
 use crate::{
     error::TaskError,
     record::{call, task},
-    state::{Effects, Input, Keep},
+    state::{Effect, Effects, Input, Keep},
 };
+
+/// Effects of which nothing is left to store. Only this file makes them; the next beat takes
+/// them.
+pub(super) struct Stored(Vec<Effect>);
+
+impl Stored {
+    pub fn into_effects(self) -> Vec<Effect> {
+        self.0
+    }
+}
 
 impl Actor {
     pub(super) async fn finish_turn(&mut self, fx: Effects) {
@@ -20,12 +30,19 @@ impl Actor {
         if self.must_commit() {
             self.commit().await;
         }
-        match self.backlog.keep {
-            Keep::Unchanged => self.publish(),
+        match self.take_stored() {
+            Some(stored) => self.publish(stored),
             // It may take long, and chatter is not worth keeping.
-            Keep::Save | Keep::Erase => self.backlog.drop_chatter(),
+            None => self.backlog.drop_chatter(),
         }
         self.after_turn();
+    }
+
+    fn take_stored(&mut self) -> Option<Stored> {
+        match self.backlog.keep {
+            Keep::Unchanged => Some(Stored(std::mem::take(&mut self.backlog.effects))),
+            Keep::Save | Keep::Erase => None,
+        }
     }
 
     /// While the store refuses, only requests and the retry make it worth asking again.
@@ -37,13 +54,15 @@ impl Actor {
     async fn commit(&mut self) {
         let batch = self.batch();
         match self.inner.store.commit(batch).await {
-            Ok(()) => {
-                self.stored = self.backlog.keep == Keep::Save;
-                self.backlog.keep = Keep::Unchanged;
-                self.retry_at = None;
-            }
+            Ok(durable) => self.on_committed(durable),
             Err(error) => self.on_commit_failed(&error),
         }
+    }
+
+    fn on_committed(&mut self, _: Durable) {
+        self.stored = self.backlog.keep == Keep::Save;
+        self.backlog.keep = Keep::Unchanged;
+        self.retry_at = None;
     }
 
     fn batch(&self) -> Batch {

@@ -10,7 +10,7 @@ use ostler_protocol::{
 };
 use tokio::sync::mpsc;
 
-use super::{Actor, Answered};
+use super::{Actor, Answered, persist::Stored};
 use crate::{
     error::TaskError,
     requested::News,
@@ -23,8 +23,8 @@ use crate::{
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 
 impl Actor {
-    pub(super) fn publish(&mut self) {
-        for effect in std::mem::take(&mut self.backlog.effects) {
+    pub(super) fn publish(&mut self, stored: Stored) {
+        for effect in stored.into_effects() {
             match effect {
                 Effect::Feed(answers) => self.feed(answers),
                 Effect::Recorded => self.recorded(),

@@ -15,6 +15,7 @@ use crate::round::{InputRequired, RoundEvent, RoundStream};
 
 mod faulty;
 mod followed;
+mod gate;
 mod parked;
 mod requested;
 mod restart;

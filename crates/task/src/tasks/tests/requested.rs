@@ -17,7 +17,13 @@ const SESSION: SessionId = SessionId([5; 24]);
 
 /// What sessions were told, in order.
 #[derive(Default)]
-struct Heard(Mutex<Vec<String>>);
+pub(super) struct Heard(Mutex<Vec<String>>);
+
+impl Heard {
+    pub fn said(&self) -> Vec<String> {
+        self.0.lock().clone()
+    }
+}
 
 impl Listener for Heard {
     fn tell(&self, tenant: &TenantId, session: SessionId, news: News) {
@@ -40,7 +46,7 @@ impl Listener for Heard {
 
 impl Node {
     /// A task that ann's session asked for, without a word of the worker but that it keeps it.
-    async fn requested(&self, id: u128, ttl: Option<Duration>) -> (Script, TaskView) {
+    pub(super) async fn requested(&self, id: u128, ttl: Option<Duration>) -> (Script, TaskView) {
         let (script, handover) = self.handover(id, wanted(ttl), becoming_task());
         script.say(CallEvent::Kept);
         let end = self.take_over(handover).await;
@@ -51,7 +57,7 @@ impl Node {
     }
 
     /// Waits for the result, as somebody who is there already.
-    async fn waits(&self, task: &TaskView) -> Box<dyn SourcedCall> {
+    pub(super) async fn waits(&self, task: &TaskView) -> Box<dyn SourcedCall> {
         let found = self.result(&self.ann(), &bank(), &task.id).await;
         let mut call = found.expect("the task is ann's").call;
         self.reach(&mut call).await;
@@ -78,7 +84,7 @@ impl Node {
     }
 
     /// Lets the task hear that somebody waits; nothing is said yet that would be missed.
-    async fn reach(&self, call: &mut Box<dyn SourcedCall>) {
+    pub(super) async fn reach(&self, call: &mut Box<dyn SourcedCall>) {
         let reached = poll_fn(|cx| {
             let said = call.poll_next(cx);
             assert!(said.is_pending(), "{said:?}");
@@ -88,7 +94,7 @@ impl Node {
         self.settle().await;
     }
 
-    fn hears(&self) -> Arc<Heard> {
+    pub(super) fn hears(&self) -> Arc<Heard> {
         let heard = Arc::new(Heard::default());
         self.tasks.set_listener(heard.clone());
         heard
@@ -109,7 +115,7 @@ fn wanted(ttl: Option<Duration>) -> CallFacts {
     }
 }
 
-async fn next(call: &mut Box<dyn SourcedCall>) -> CallEvent {
+pub(super) async fn next(call: &mut Box<dyn SourcedCall>) -> CallEvent {
     let event = poll_fn(|cx| call.poll_next(cx));
     let event = tokio::time::timeout(Duration::from_secs(3_600), event).await;
     event.expect("something is said in time")
@@ -365,7 +371,7 @@ async fn a_requested_task_survives_a_restart_with_its_question() {
     assert!(told.contains(&Said::Answer("a".to_owned())), "{told:?}");
     script.say(outcome());
     assert_eq!(next(&mut call).await, outcome());
-    assert_eq!(*heard.0.lock(), [r#""working""#, r#""completed""#]);
+    assert_eq!(heard.said(), [r#""working""#, r#""completed""#]);
     drop(call);
     node.down().await;
 }
@@ -453,6 +459,6 @@ async fn a_session_hears_of_its_task_until_it_ends() {
     script.say(progress(4.0));
     node.settle().await;
     let expected = [r#""p" 1"#, r#""p" 3"#, r#""input_required""#, r#""failed""#];
-    assert_eq!(*heard.0.lock(), expected, "{}", task.id);
+    assert_eq!(heard.said(), expected, "{}", task.id);
     node.down().await;
 }
