@@ -3,7 +3,8 @@
 //! Counted in memory, because a count in the store would be read and written by each opening.
 //! A session that expires in the store is not seen here, so counts only drift upwards; when
 //! somebody is at a limit, or there are far more principals than at the last count, all are
-//! taken anew from the store's index, at most every few seconds.
+//! taken anew from the rows of sessions, at most every few seconds. An index of principals was
+//! rejected: it would double the rows that a sleeping session keeps, for a count that is rare.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
 
@@ -137,15 +138,15 @@ fn subtract<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
     }
 }
 
-/// All sessions in the store's index, by whose they are.
+/// All sessions in the store, by whose they are.
 async fn count(store: &Store) -> Result<Counts, StoreError> {
     let (mut counts, mut after) = (Counts::default(), None);
-    let prefix = KeyPrefix::table(Table::Principals);
+    let prefix = KeyPrefix::table(Table::Sessions);
     loop {
         let rows = store.scan(&prefix, after.as_ref(), PAGE_LEN).await?;
         let records = rows.iter().map(|(_, record)| record);
         records
-            .filter(|record| record::is(record, Kind::Index))
+            .filter(|record| record::is(record, Kind::Session))
             .for_each(|record| counts.add(&record.owner));
         if rows.len() < PAGE_LEN {
             counts.principals_max = 2 * counts.principals.len() + PAGE_LEN;

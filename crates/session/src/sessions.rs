@@ -339,7 +339,7 @@ impl<W: Workers> Shared<W> {
                 self.metrics.given_up.increment(1);
                 self.give_back(&owner, lifetime);
                 self.open_calls.remove_all(&key);
-                let purged = Box::pin(actor::purge(&self.store, &key, &owner, true)).await;
+                let purged = Box::pin(actor::purge(&self.store, &key, true)).await;
                 if let Err(error) = purged {
                     tracing::error!(session = %key.id, %error, "session not deleted");
                 }

@@ -20,7 +20,7 @@ pub enum Table {
     Tasks = 4,
     /// The index from time to key; kept by the store itself.
     Deadlines = 5,
-    /// The index from principal to session.
+    /// Was an index from principal to session; nothing writes it any more.
     Principals = 6,
     /// Records that did not verify, kept aside for a while; written by the store itself.
     Aside = 7,

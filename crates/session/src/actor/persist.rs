@@ -34,12 +34,7 @@ impl<W: Workers> Actor<W> {
         }
         if turn.effects.end {
             let whole = self.state.has_stored();
-            let purged = rows::purge(
-                &self.shared.store,
-                &self.facts.key,
-                &self.facts.owner,
-                whole,
-            );
+            let purged = rows::purge(&self.shared.store, &self.facts.key, whole);
             let purged = purged.await.map(Stored::from);
             return purged.map_err(|error| self.not_stored(error));
         }

@@ -13,7 +13,7 @@ use crate::{
 /// Rows read at once.
 const PAGE_LEN: usize = 512;
 
-/// Adds the session's row, and the entry that counts it for its principal.
+/// Adds the session's row.
 pub(super) fn put_session(
     batch: &mut Batch,
     config: &Config,
@@ -23,7 +23,6 @@ pub(super) fn put_session(
 ) {
     let deadline = Some(ends(row, config));
     batch.put(key.row(), record::encode(row, row.epoch, owner), deadline);
-    batch.put(key.index(owner), record::index(row.epoch, owner), deadline);
 }
 
 /// When a session ends if nobody uses it any more, or by its age [SES-6].
@@ -37,12 +36,10 @@ pub(super) fn ends(row: &SessionRow, config: &Config) -> Timestamp {
 pub(crate) async fn purge(
     store: &Store,
     key: &SessionKey,
-    owner: &Owner,
     whole: bool,
 ) -> Result<Durable, StoreError> {
     let mut batch = Batch::new();
     batch.delete(key.row());
-    batch.delete(key.index(owner));
     let ended = store.commit(batch).await?;
     if whole {
         for prefix in [key.calls(), key.events()] {

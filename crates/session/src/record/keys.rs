@@ -1,6 +1,6 @@
 //! Where rows lie.
 
-use ostler_store::{Key, KeyPrefix, Owner, Table};
+use ostler_store::{Key, KeyPrefix, Table};
 use ostler_types::{CallId, SessionId, TenantId};
 
 use crate::{
@@ -46,12 +46,6 @@ impl SessionKey {
     pub fn event(&self, stream: StreamId, place: Place) -> Key {
         let key = self.key(Table::Events).u64(stream.0);
         key.u64(place.epoch).u64(place.seq)
-    }
-
-    /// The entry that counts this session for its principal.
-    pub fn index(&self, owner: &Owner) -> Key {
-        let key = Key::new(Table::Principals, self.id.shard(), &self.tenant);
-        key.bytes(&owner.principal).bytes(&self.id.0)
     }
 }
 

@@ -7,7 +7,6 @@ mod call;
 mod question;
 mod keys;
 
-use bytes::Bytes;
 use minicbor::{Decode, Encode};
 use ostler_store::{Owner, Record};
 
@@ -17,15 +16,14 @@ pub(crate) use keys::{CallKey, SessionKey, call_of_key, event_place};
 pub(crate) use question::{QuestionRow, question_of_key};
 pub(crate) use session::{Opening, SessionRow};
 
-/// What a record is. Numbers 10 to 19 are this crate's; none is ever reused.
+/// What a record is. Numbers 10 to 19 are this crate's; none is ever reused. 14 was an index of
+/// principals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Session,
     Event,
     Call,
     Question,
-    /// A principal's session: the key says all.
-    Index,
 }
 
 impl Kind {
@@ -35,7 +33,6 @@ impl Kind {
             Kind::Event => 11,
             Kind::Call => 12,
             Kind::Question => 13,
-            Kind::Index => 14,
         }
     }
 }
@@ -50,21 +47,12 @@ pub(crate) trait Row: Encode<()> + for<'b> Decode<'b, ()> {
 /// Wraps a row into its record.
 pub(crate) fn encode<R: Row>(row: &R, epoch: u64, owner: &Owner) -> Record {
     let payload = minicbor::to_vec(row).expect("writing to memory does not fail");
-    record(R::KIND, epoch, owner, payload.into())
-}
-
-/// A row whose key says all.
-pub(crate) fn index(epoch: u64, owner: &Owner) -> Record {
-    record(Kind::Index, epoch, owner, Bytes::new())
-}
-
-fn record(kind: Kind, epoch: u64, owner: &Owner, payload: Bytes) -> Record {
     Record {
-        kind: kind.number(),
+        kind: R::KIND.number(),
         version: VERSION,
         epoch,
         owner: owner.clone(),
-        payload,
+        payload: payload.into(),
     }
 }
 

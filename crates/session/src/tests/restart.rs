@@ -250,12 +250,7 @@ async fn an_ended_session_stays_ended_after_a_restart() {
         world.hold_error(&ann(), &server(), &id).await,
         SessionError::Unknown
     );
-    for table in [
-        Table::Sessions,
-        Table::Events,
-        Table::Calls,
-        Table::Principals,
-    ] {
+    for table in [Table::Sessions, Table::Events, Table::Calls] {
         assert!(world.rows(table).await.is_empty(), "{table:?}");
     }
 }
