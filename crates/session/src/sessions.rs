@@ -193,8 +193,8 @@ impl<W: Workers> Sessions<W> {
         HeldSession::new(held, caller.clone(), resources)
     }
 
-    /// The owner is compared on the live handle; of a sleeping session first on its row, so
-    /// that nobody wakes another's session.
+    /// The owner is compared on the live handle; of a sleeping session on its row, before it
+    /// wakes: nobody wakes another's session.
     async fn hold_owned(
         &self,
         caller: &Caller,
@@ -236,8 +236,8 @@ impl<W: Workers> Sessions<W> {
         key: SessionKey,
     ) -> Result<Held<Handle<W>>, SessionError> {
         let shared = &self.0;
-        actor::check_owner(shared, &key, caller, server).await?;
-        let activate = |slot| actor::wake(shared, slot, Some(caller));
+        let by = actor::WokenBy { caller, server };
+        let activate = |slot| actor::wake(shared, slot, Some(by));
         shared.directory.hold(key, activate).await
     }
 

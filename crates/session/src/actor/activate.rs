@@ -95,10 +95,13 @@ fn first_row<W: Workers>(
 pub(crate) async fn wake<W: Workers>(
     shared: &Arc<Shared<W>>,
     slot: Slot<SessionKey, Handle<W>>,
-    caller: Option<&Caller>,
+    by: Option<WokenBy<'_>>,
 ) -> Result<Handle<W>, SessionError> {
     shared.check_open()?;
     let mut row = read(shared, slot.key()).await?;
+    if by.is_some_and(|by| !by.owns(&row)) {
+        return Err(SessionError::Unknown);
+    }
     row.epoch += 1;
     row.set_used(shared.env.wall());
     let stored = store(shared, slot.key(), &row).await?;
@@ -107,23 +110,23 @@ pub(crate) async fn wake<W: Workers>(
     shared.metrics.rows_unreadable.increment(unreadable as u64);
     shared.metrics.woken.increment(1);
     let nobody = anonymous(shared, slot.key(), &row);
-    let (caller, birth) = (caller.unwrap_or(&nobody), Birth::Stored(stored));
+    let caller = by.map_or(&nobody, |by| by.caller);
+    let birth = Birth::Stored(stored);
     start(shared, slot, caller, row, calls, birth)
 }
 
-/// Whether a sleeping session is this caller's: nobody wakes another's [SES-7].
-pub(crate) async fn check_owner<W: Workers>(
-    shared: &Shared<W>,
-    key: &SessionKey,
-    caller: &Caller,
-    server: &ServerId,
-) -> Result<(), SessionError> {
-    let row = read(shared, key).await?;
-    let is_owner = row.principal() == *caller.principal();
-    let is_server = row.server().as_ref() == Some(&server.name);
-    match is_owner && is_server {
-        true => Ok(()),
-        false => Err(SessionError::Unknown),
+/// Whose request wakes a session, and at which Server.
+#[derive(Clone, Copy)]
+pub(crate) struct WokenBy<'a> {
+    pub caller: &'a Caller,
+    pub server: &'a ServerId,
+}
+
+impl WokenBy<'_> {
+    /// Nobody wakes another's session [SES-7].
+    fn owns(self, row: &SessionRow) -> bool {
+        let is_owner = row.principal() == *self.caller.principal();
+        is_owner && row.server().as_ref() == Some(&self.server.name)
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
     stream::{StreamId, Writer},
 };
 
-pub(crate) use activate::{Listener, check_owner, create, mint_id, open_on, wake, watch_all};
+pub(crate) use activate::{Listener, WokenBy, create, mint_id, open_on, wake, watch_all};
 pub(crate) use message::{Adopt, AdoptedCall, Control, Data, Handle, Join, Port, Told};
 pub(crate) use rows::purge;
 pub(crate) use turn::Turn;
