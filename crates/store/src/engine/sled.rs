@@ -25,6 +25,11 @@ pub(crate) struct Sled {
 /// sled writes in segments of this size; items well below it stay in the database file.
 const SEGMENT_BYTES: usize = 4 << 20;
 
+/// How often sled's own thread looks for segments that are mostly garbage, and moves what is left
+/// in them. Without it nothing does but an occasional write, and the file of a store whose rows
+/// come and go grows for ever. What it syncs on its way is not relied on.
+const TIDY_EVERY_MS: u64 = 500;
+
 impl Database for Sled {
     const NAME: &'static str = "sled";
     const MARKER: &'static str = "db";
@@ -37,7 +42,7 @@ impl Database for Sled {
             .path(path)
             .cache_capacity(cache_bytes)
             .segment_size(SEGMENT_BYTES)
-            .flush_every_ms(None);
+            .flush_every_ms(Some(TIDY_EVERY_MS));
         let db = match config.open() {
             Ok(db) => db,
             Err(sled::Error::Io(why)) if !ends_early(&why) => return Err(Unopened::Io(why)),
