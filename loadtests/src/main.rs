@@ -7,8 +7,11 @@
 mod cancels;
 mod disk;
 mod full;
+mod http;
+mod node;
 mod oracle;
 mod power;
+mod sessions;
 mod slow;
 
 use clap::{Parser, Subcommand};
@@ -28,6 +31,8 @@ enum Command {
     /// Clients and workers that write down whatever a node acknowledges, and a verdict on it.
     #[command(subcommand)]
     Oracle(oracle::Command),
+    /// Sessions by the hundred thousand: asleep, woken, abandoned.
+    Sessions(sessions::Arguments),
     /// Cuts the power of a disk under a writing store, again and again; needs root.
     Power(power::Arguments),
     /// What `power` cuts off: writes and says what was acknowledged.
@@ -44,6 +49,7 @@ async fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Cancels(arguments) => cancels::run(&env, arguments).await,
         Command::Oracle(command) => oracle::run(&env, command).await,
+        Command::Sessions(arguments) => sessions::run(&env, arguments).await,
         Command::Power(arguments) => power::run(&env, arguments).await,
         Command::PowerWriter(arguments) => power::writer::run(&env, arguments).await,
         Command::FullDisk(arguments) => full::run(&env, arguments).await,
