@@ -12,7 +12,7 @@ use crate::{
     actor::{Actor, rows, turn::Turn},
     lifetime::Lifetime,
     record::{self, CallKey, CallRow, EventRow, QuestionRow, SessionRow},
-    state::{CallProgress, Write},
+    state::Write,
     stream::StreamId,
 };
 
@@ -108,20 +108,14 @@ impl<W: Workers> Actor<W> {
         let long = self.after(shared.config.event_span());
         match write {
             Write::Session => return true,
-            Write::Call {
-                stream,
-                facts,
-                progress,
-            } => {
+            Write::Call { stream, facts } => {
                 let call = facts.call;
-                let row = CallRow::new(stream, &facts, progress);
-                let deadline = match progress {
-                    CallProgress::Open => self.kept_until(stream),
-                    CallProgress::Finished => self.after(shared.config.event_retention),
-                };
+                let row = CallRow::new(stream, &facts);
+                let deadline = self.kept_until(stream);
                 let record = record::encode(&row, epoch, owner);
                 batch.put(CallKey { session, call }.row(), record, Some(deadline));
             }
+            Write::DropCall { call } => batch.delete(CallKey { session, call }.row()),
             Write::Event {
                 stream,
                 place,

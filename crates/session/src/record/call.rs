@@ -7,7 +7,7 @@ use ostler_types::{CallId, CallKind, InstanceEpoch, Timestamp, WorkerId};
 
 use crate::{
     record::{Kind, Row},
-    state::{CallFacts, CallProgress, FollowedTask},
+    state::{CallFacts, FollowedTask},
     stream::StreamId,
 };
 
@@ -31,7 +31,7 @@ pub(crate) struct CallRow {
     instance: u64,
     #[n(7)]
     attempt: u32,
-    /// False: a tombstone.
+    /// False: an earlier version left it behind when the call had ended.
     #[n(8)]
     pub open: bool,
     #[n(9)]
@@ -49,7 +49,7 @@ impl Row for CallRow {
 }
 
 impl CallRow {
-    pub fn new(stream: StreamId, facts: &CallFacts, progress: CallProgress) -> Self {
+    pub fn new(stream: StreamId, facts: &CallFacts) -> Self {
         let placement = facts.placement.as_ref();
         CallRow {
             stream: stream.0,
@@ -60,7 +60,7 @@ impl CallRow {
             worker: placement.map(|placement| placement.worker.as_str().to_owned()),
             instance: placement.map_or(0, |placement| placement.instance.0),
             attempt: placement.map_or(0, |placement| placement.attempt),
-            open: progress == CallProgress::Open,
+            open: true,
             deadline_ms: facts.deadline.0,
             task: facts.task.as_ref().map(|task| task.handle.clone()),
             since_ms: facts.task.as_ref().map(|task| task.since.0),
@@ -156,7 +156,7 @@ mod tests {
         #[test]
         fn a_call_comes_back_with_its_facts(
             call: u128, stream: u64, kind in 1..=4u8, target: String, token: Option<u32>,
-            place: Option<(u64, u32)>, open: bool, request: u64, deadline: u64,
+            place: Option<(u64, u32)>, request: u64, deadline: u64,
             task: Option<(String, u64)>,
         ) {
             let facts = CallFacts {
@@ -176,11 +176,10 @@ mod tests {
                     since: Timestamp(since),
                 }),
             };
-            let progress = if open { CallProgress::Open } else { CallProgress::Finished };
-            let row = CallRow::new(StreamId(stream), &facts, progress);
+            let row = CallRow::new(StreamId(stream), &facts);
             prop_assert_eq!(row.facts(facts.call), Some(facts));
             prop_assert_eq!(row.stream(), StreamId(stream));
-            prop_assert_eq!(row.open, open);
+            prop_assert!(row.open);
             check(row);
         }
     }

@@ -14,7 +14,7 @@ use ostler_types::{CallId, Instant};
 use crate::{
     Config,
     state::{
-        Act, AskId, CallProgress, Counted, Effects, Phase, SessionState, Write, question::Question,
+        Act, AskId, Counted, Effects, Phase, SessionState, Write, question::Question,
         visits::elicitation_id,
     },
     stream::StreamId,
@@ -108,7 +108,6 @@ impl SessionState {
         effects.write(Write::Call {
             stream: call.stream,
             facts: call.facts.clone(),
-            progress: CallProgress::Open,
         });
         effects.write(Write::Question {
             call: call_id,

@@ -18,8 +18,7 @@ use ostler_types::{CallId, CallKind, Instant, Timestamp};
 use crate::{
     lifetime::Lifetime,
     state::{
-        Act, Adopted, Adoption, AskId, Counted, Effects, SessionState, Terms, Write,
-        effects::CallProgress, visits::Visits,
+        Act, Adopted, Adoption, AskId, Counted, Effects, SessionState, Terms, Write, visits::Visits,
     },
     stream::{Chatter, StreamId},
 };
@@ -104,7 +103,6 @@ impl SessionState {
             effects.write(Write::Call {
                 stream,
                 facts: facts.clone(),
-                progress: CallProgress::Open,
             });
         }
         effects.act(Act::Keep { stream, arrival });
@@ -180,7 +178,6 @@ impl SessionState {
             effects.write(Write::Call {
                 stream: call.stream,
                 facts: call.facts.clone(),
-                progress: CallProgress::Open,
             });
         }
     }
@@ -256,22 +253,18 @@ impl SessionState {
             stream,
             ..
         } = call;
+        let call = facts.call;
         for id in asked {
-            let call = facts.call;
             effects.write(Write::DropQuestion { call, id });
         }
-        let request = facts.request.clone();
-        effects.write(Write::Call {
-            stream,
-            facts,
-            progress: CallProgress::Finished,
-        });
+        effects.write(Write::DropCall { call });
         if is_last {
             self.streams.remove(stream);
             effects.act(Act::Complete { stream });
         }
+        let request = facts.request;
         effects.act(Act::Release { request });
-        effects.act(Act::Recorded { call: id });
+        effects.act(Act::Recorded { call });
         self.end_if_drained(effects);
     }
 

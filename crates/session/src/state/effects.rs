@@ -40,7 +40,10 @@ pub(crate) enum Write {
     Call {
         stream: StreamId,
         facts: CallFacts,
-        progress: CallProgress,
+    },
+    /// The call has ended. An outcome that comes again finds nobody, and is forgotten.
+    DropCall {
+        call: CallId,
     },
     Event {
         stream: StreamId,
@@ -63,14 +66,6 @@ pub(crate) enum Write {
         call: CallId,
         id: AskId,
     },
-}
-
-/// What a call's row says of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum CallProgress {
-    Open,
-    /// A tombstone: an outcome that comes again is known to be old.
-    Finished,
 }
 
 /// One thing to do.

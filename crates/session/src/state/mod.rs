@@ -34,7 +34,7 @@ use crate::{
 };
 
 pub(crate) use call::{CallFacts, FollowedTask};
-pub(crate) use effects::{Act, CallProgress, Counted, Effects, Write};
+pub(crate) use effects::{Act, Counted, Effects, Write};
 pub(crate) use input::{Adopted, Adoption, Input};
 pub(crate) use question::{AskId, Asked};
 pub(crate) use restore::{Restored, RestoredCall};

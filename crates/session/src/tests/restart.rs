@@ -56,6 +56,22 @@ async fn a_kept_call_survives_and_its_outcome_is_delivered_once_per_resume() {
     );
 }
 
+/// A start reads what runs, however much has ended lately.
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_is_not_looked_for_at_a_start() {
+    let mut world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (reader, attempt, _) = world.adopt_kept(&held, 1).await;
+    attempt.end(text("done"));
+    rest(reader).await;
+    let (_running, _, _) = world.adopt_kept(&held, 2).await;
+    assert_eq!(world.rows(Table::Calls).await.len(), 1);
+    drop(held);
+    world.restart().await;
+    assert_eq!(world.sessions.recover().await, Ok(1));
+    assert!(!world.sessions.rebind(attempt.call()).await, "forgotten");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_that_its_worker_names_wakes_its_session() {
     let mut world = World::new();

@@ -23,8 +23,8 @@ fn a_batch_is_one_stream_that_shows_nothing_before_all_its_calls_are_safe() {
     script.check(
         adopt_all(vec![answer], calls),
         &[
-            "+call 1 open",
-            "+call 2 open",
+            "+call 1",
+            "+call 2",
             "+event post1 1.1 empty",
             "+event post1 1.2 result",
             "keep post1",
@@ -74,7 +74,7 @@ fn the_stream_of_a_batch_ends_with_its_last_call() {
         event(call(2), outcome()),
         &[
             "+event post1 1.2 result",
-            "+call 2 finished",
+            "-call 2",
             "show post1 1.2 result",
             "release 2",
             "recorded 2",
@@ -85,7 +85,7 @@ fn the_stream_of_a_batch_ends_with_its_last_call() {
         event(call(1), outcome()),
         &[
             "+event post1 1.3 result last",
-            "+call 1 finished",
+            "-call 1",
             "show post1 1.3 result",
             "complete post1",
             "release 1",
@@ -106,7 +106,7 @@ fn a_batch_whose_last_call_is_cancelled_has_an_end_too() {
         event(call(2), outcome()),
         &[
             "+event post1 1.3 empty last",
-            "+call 2 finished",
+            "-call 2",
             "complete post1",
             "release 2",
             "recorded 2",

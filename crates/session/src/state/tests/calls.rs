@@ -9,7 +9,7 @@ fn what_the_client_could_come_back_with_waits_for_the_commit_and_for_kept() {
     let mut script = Script::new();
     script.check(
         adopt(1, vec![CallEvent::Started, progress(1.0)]),
-        &["+call 1 open", "+event post1 1.1 empty", "keep post1"],
+        &["+call 1", "+event post1 1.1 empty", "keep post1"],
     );
     script.check(
         event(call(1), CallEvent::Kept),
@@ -25,7 +25,7 @@ fn an_outcome_before_kept_shows_everything_once_it_is_stored() {
         event(call(1), outcome()),
         &[
             "+event post1 1.2 result last",
-            "+call 1 finished",
+            "-call 1",
             "show post1 1.1 empty",
             "show post1 1.2 result",
             "complete post1",
@@ -66,7 +66,7 @@ fn a_cancelled_call_gets_no_answer() {
         event(call, outcome()),
         &[
             "+event post1 1.2 empty last",
-            "+call 1 finished",
+            "-call 1",
             "complete post1",
             "release 1",
             "recorded 1",
@@ -160,7 +160,7 @@ fn a_call_that_moved_is_stored_before_anything_of_the_new_attempt() {
         call,
         placement: placement.clone(),
     };
-    script.check(moved(), &["+call 1 open"]);
+    script.check(moved(), &["+call 1"]);
     script.check(moved(), &[]);
 }
 

@@ -217,9 +217,8 @@ fn render(effects: &Effects) -> Vec<String> {
 fn render_write(write: &Write) -> String {
     match write {
         Write::Session => "+session".into(),
-        Write::Call {
-            facts, progress, ..
-        } => format!("+call {} {progress:?}", facts.request).to_lowercase(),
+        Write::Call { facts, .. } => format!("+call {}", facts.request),
+        Write::DropCall { call } => format!("-call {}", call.0),
         Write::Event {
             stream,
             place,

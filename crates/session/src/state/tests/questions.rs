@@ -29,7 +29,7 @@ fn a_question_is_stored_then_shown_and_its_answer_stored_then_fed() {
     script.check(
         ask(vec![form("k")]),
         &[
-            "+call 1 open",
+            "+call 1",
             "+question srv-1-1 open",
             "+event post1 1.2 elicitation/create",
             "show post1 1.2 elicitation/create",

@@ -129,18 +129,10 @@ impl Checker {
                 }
             }
             // Requests that come again are new calls under the old name.
-            Write::Call {
-                facts,
-                progress: CallProgress::Open,
-                ..
-            } => self.finished.retain(|call| *call != facts.call),
-            Write::Call {
-                facts,
-                progress: CallProgress::Finished,
-                ..
-            } => {
-                assert!(!self.finished.contains(&facts.call), "finished twice");
-                self.finished.push(facts.call);
+            Write::Call { facts, .. } => self.finished.retain(|call| *call != facts.call),
+            Write::DropCall { call } => {
+                assert!(!self.finished.contains(call), "finished twice");
+                self.finished.push(*call);
             }
             Write::Question { asked, id, call } if asked.answer.is_some() => {
                 let fact = (*call, id.to_text());
