@@ -300,18 +300,10 @@ fn declared(
 
 /// The session a GET or DELETE names.
 async fn named(exchange: &Exchange, headers: &HeaderMap) -> Result<HeldSession, Fault> {
-    inbound::era_of_headers(&Fields(headers))?;
-    let mut lines = headers.get_all(SESSION_ID).iter();
-    let session = lines.next().ok_or(Fault::SessionRequired)?;
-    let visible = |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-    let session = session
-        .to_str()
-        .ok()
-        .filter(visible)
-        .filter(|_| lines.next().is_none());
-    let bad =
-        || Fault::InvalidRequest("Mcp-Session-Id must be one line of visible ASCII".to_string());
-    Ok(hold(exchange, session.ok_or_else(bad)?).await?)
+    let headers = Fields(headers);
+    inbound::era_of_headers(&headers)?;
+    let session = inbound::session_of_headers(&headers)?;
+    Ok(hold(exchange, &session).await?)
 }
 
 /// A request without a body that says it is modern: that era has none [M-1].

@@ -17,17 +17,21 @@ use crate::{
     revision::{Era, Revision},
 };
 
-/// `Mcp-Session-Id`. What cannot be an id of ours is an unknown one ([SES-2]).
+/// `Mcp-Session-Id`: one line of visible ASCII. What is that and no id of ours is an unknown one
+/// ([SES-2]).
 pub(super) fn session<H: Headers>(headers: &H) -> Result<Option<String>, Fault> {
     let mut lines = headers.all(Field::SessionId);
-    let (first, second) = (lines.next(), lines.next());
-    if second.is_some() {
-        let reason = "there is more than one Mcp-Session-Id header";
-        return Err(Fault::InvalidRequest(reason.to_owned()));
-    }
-    match first.map(std::str::from_utf8).transpose() {
-        Ok(session) => Ok(session.map(|id| headers::trimmed(id.as_bytes())).map(text)),
-        Err(_) => Err(Fault::UnknownSession),
+    let Some(line) = lines.next() else {
+        return Ok(None);
+    };
+    let id = headers::trimmed(line);
+    let is_visible = !id.is_empty() && id.iter().all(u8::is_ascii_graphic);
+    match is_visible && lines.next().is_none() {
+        true => Ok(Some(text(id))),
+        false => {
+            let reason = "Mcp-Session-Id must be one line of visible ASCII";
+            Err(Fault::InvalidRequest(reason.to_owned()))
+        }
     }
 }
 

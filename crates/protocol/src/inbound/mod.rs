@@ -282,6 +282,11 @@ pub fn era_of_headers<H: Headers>(headers: &H) -> Result<Option<Era>, Fault> {
     }
 }
 
+/// The session that the headers of a request without a body name.
+pub fn session_of_headers<H: Headers>(headers: &H) -> Result<String, Fault> {
+    legacy::session(headers)?.ok_or(Fault::SessionRequired)
+}
+
 /// Reads one POST. Media types, sizes and authentication were checked before ([ERA-1]).
 pub fn parse<H: Headers>(headers: &H, body: Bytes, limits: &Limits) -> Result<Inbound, Rejected> {
     let version_header = VersionHeader::read(headers);

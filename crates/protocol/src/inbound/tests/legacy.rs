@@ -110,13 +110,15 @@ fn messages_name_their_session_and_maybe_a_version() {
 }
 
 #[test]
-fn a_session_header_is_one_line_of_text() {
+fn a_session_header_is_one_line_of_visible_ascii() {
     let mut twice = Post::legacy("ping", json!({}));
     twice.headers = twice.headers.add("mcp-session-id", b"other");
     assert!(matches!(twice.rejected().fault, Fault::InvalidRequest(_)));
-    let mut odd = Post::legacy("ping", json!({})).header("mcp-session-id", None);
-    odd.headers = odd.headers.add("mcp-session-id", b"\xFF");
-    assert_eq!(odd.rejected().fault, Fault::UnknownSession);
+    for illegal in [b"\xFF".as_slice(), b"", b"a b", b"a\x7f"] {
+        let mut odd = Post::legacy("ping", json!({})).header("mcp-session-id", None);
+        odd.headers = odd.headers.add("mcp-session-id", illegal);
+        assert!(matches!(odd.rejected().fault, Fault::InvalidRequest(_)));
+    }
 }
 
 #[test]
