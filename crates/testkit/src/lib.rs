@@ -27,6 +27,6 @@ pub use crate::{
     pair::Pair,
     sse::{Event, Parser},
     stub::{Replay, Seen, Stub},
-    wait::{PATIENCE, soon, within},
+    wait::{PATIENCE, soon, until, within},
     worker::{Script, TestWorker},
 };

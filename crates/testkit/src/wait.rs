@@ -22,7 +22,7 @@ pub async fn within<F: Future>(span: Duration, what: impl Debug, future: F) -> F
 }
 
 /// Looks until `found` gives something.
-pub(crate) async fn until<T>(what: impl Debug, mut found: impl FnMut() -> Option<T>) -> T {
+pub async fn until<T>(what: impl Debug, mut found: impl FnMut() -> Option<T>) -> T {
     let looking = async {
         loop {
             if let Some(found) = found() {

@@ -8,6 +8,7 @@ mod jsonrpc;
 mod sse;
 mod slow;
 mod store;
+mod session;
 
 use std::collections::BTreeSet;
 
@@ -67,6 +68,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "gating::a_modern_client_is_told_what_it_would_have_to_declare",
     ),
     ("RPC-058", "strangers::a_foreign_task_is_an_unknown_one"),
+    ("SES-003", "strangers::a_foreign_session_is_an_unknown_one"),
     (
         "SSE-002",
         "resume::each_of_three_calls_is_resumed_with_its_own_events_only",
@@ -130,6 +132,8 @@ const SKIPPED: &[(&str, &str)] = &[
     ("STO-022", "there is no engine that other nodes share"),
     ("STO-023", "there is no engine that other nodes share"),
     ("STO-027", "there is one node, and its lock is STO-015"),
+    ("SES-011", "one node only"),
+    ("SES-019", "one node only"),
 ];
 
 #[test]
@@ -158,6 +162,7 @@ fn no_entry_of_the_corpus_is_forgotten() {
         sse::SINGLE,
         slow::SINGLE,
         store::SINGLE,
+        session::SINGLE,
     ];
     let singles = singles.concat();
     let elsewhere = ELSEWHERE.iter().chain(OUTSIDE).chain(SKIPPED);
