@@ -133,7 +133,10 @@ impl Node {
         let store = self.store.clone();
         parts.start("node.store", async move { Err(store.poisoned().await) });
         let sessions = self.sessions.clone();
-        parts.start("node.lost", async move { sessions.sweep_lost().await });
+        parts.start("node.lost", async move {
+            sessions.count().await;
+            sessions.sweep_lost().await
+        });
         if let Some(rebinder) = self.rebinder.take() {
             parts.start("node.rebinder", rebinder.run());
         }

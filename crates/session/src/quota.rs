@@ -98,7 +98,7 @@ impl Quota {
 
     /// One count at a time; who waited for it uses its result. What is opened meanwhile may be
     /// missed: a few sessions too many are no harm.
-    async fn count_anew<W: Workers>(&self, shared: &Shared<W>) -> Result<(), StoreError> {
+    pub async fn count_anew<W: Workers>(&self, shared: &Shared<W>) -> Result<(), StoreError> {
         let mut counted = self.counted.lock().await;
         let now = shared.env.now();
         if counted.is_none_or(|at| now.since(at) >= RECOUNT_PAUSE) {

@@ -134,6 +134,13 @@ impl<W: Workers> Sessions<W> {
         Ok(encode_id(&shared.keys, Purpose::SessionId, &id.0))
     }
 
+    /// Counts the sessions there are. Whoever opens the first would do it, and wait for it.
+    pub async fn count(&self) {
+        if let Err(error) = self.0.quota.count_anew(&self.0).await {
+            tracing::warn!(%error, "sessions not counted yet");
+        }
+    }
+
     /// Whether a session may be opened by this `initialize`, as far as that can be said before.
     pub fn check_opens(&self, init: &Initialize) -> Result<(), SessionError> {
         self.0.check_takes_new()?;

@@ -1,7 +1,7 @@
 //! Whose session it is, and how many one may have.
 
 use ostler_protocol::{inbound::Initialize, json::Raw};
-use ostler_store::{KeyPrefix, Table};
+use ostler_store::{KeyPrefix, Table, faults::Fault};
 
 use super::world::*;
 use crate::{Config, SessionError};
@@ -114,6 +114,20 @@ async fn all_principals_of_a_tenant_have_only_so_many_sessions() {
     assert_eq!(open(&world).await, Err(SessionError::TooManySessions));
     world.hold(&first).await.end().await.expect("ended");
     open(&world).await.expect("there is room again");
+}
+
+/// Not by whoever comes first after a start, but before.
+#[tokio::test(start_paused = true)]
+async fn sessions_that_were_counted_are_not_counted_again_to_open_one() {
+    let mut world = World::with(Config {
+        sessions_per_principal_max: 1,
+        ..Config::default()
+    });
+    world.open().await;
+    world.restart().await;
+    world.sessions.count().await;
+    world.faults.set(Fault::ReadFails);
+    assert_eq!(world.try_open().await, Err(SessionError::TooManySessions));
 }
 
 #[tokio::test(start_paused = true)]
