@@ -80,11 +80,16 @@ impl Node {
                 eprintln!("the worker ended: {error}");
             }
         });
+        self.linked().await?;
+        Ok(worker)
+    }
+
+    /// Waits until the worker is linked, again after a restart.
+    pub async fn linked(&self) -> anyhow::Result<()> {
         self.until("a worker to link", async |node| {
             Ok(node.metric("ostler_hub_links_opened_total").await? > 0.0)
         })
-        .await?;
-        Ok(worker)
+        .await
     }
 
     pub fn edge(&self) -> SocketAddr {
@@ -174,6 +179,8 @@ fn spawn(binary: &Path, folder: &Path, ports: Ports) -> anyhow::Result<Child> {
     command.args(["serve", "--anonymous", "--config"]);
     command.arg(folder.join("ostler.toml"));
     command.arg("--data").arg(folder.join("data"));
+    // As the README tells operators.
+    command.env("MALLOC_ARENA_MAX", "2");
     for (name, address) in [
         ("--edge", ports.edge),
         ("--workers", ports.workers),

@@ -40,11 +40,12 @@ enum Scenario {
         #[arg(long, default_value_t = 4)]
         wakers: usize,
     },
-    /// What sleeping sessions cost in memory: a slope between two counts.
+    /// What sleeping sessions cost in memory: a slope between two counts. At the first the store's
+    /// cache is full already.
     Sleep {
-        #[arg(long, default_value_t = 20_000)]
+        #[arg(long, default_value_t = 100_000)]
         from: usize,
-        #[arg(long, default_value_t = 200_000)]
+        #[arg(long, default_value_t = 300_000)]
         to: usize,
     },
     /// Opens sessions that nobody comes back to: memory and disk must level off.
@@ -133,6 +134,11 @@ impl Load {
         let took = node.kill_and_restart().await?;
         println!("ready after {took:?}");
         self.show("after the restart", &node).await?;
+        node.linked().await?;
+        // All there are may have to be counted for it.
+        let asked = self.env.now();
+        self.open(&node, 1).await?;
+        println!("a new one took {:?}", self.env.now().since(asked));
         let mut some = Vec::new();
         for _ in 0..wakes {
             some.push(ids[self.random_below(ids.len())].clone());
