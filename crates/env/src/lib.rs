@@ -35,21 +35,38 @@ struct World {
 impl Env {
     /// The real world: the system's wall clock and randomness.
     pub fn system() -> Env {
-        Self::new(Clock::system(), Random::system())
+        Self::new(Clock::system(), Random::system(), Tasks::new)
     }
 
     /// A world for tests: the same seed draws the same numbers, and wall time starts at
     /// [`Env::SEEDED_WALL`]. Made inside a runtime with a paused clock, time is driven.
     pub fn seeded(seed: u64) -> Env {
-        Self::new(Clock::fixed(Self::SEEDED_WALL), Random::seeded(seed))
+        Self::new(
+            Clock::fixed(Self::SEEDED_WALL),
+            Random::seeded(seed),
+            Tasks::new,
+        )
+    }
+
+    /// Another process of this world: the wall clock goes on as here, `step` ahead; tasks, metrics
+    /// and random numbers are its own. Seeded, and it can [`Env::crash`].
+    pub fn process(&self, seed: u64, step: Duration) -> Env {
+        let clock = Clock::fixed(self.wall() + step);
+        Self::new(clock, Random::seeded(seed), Tasks::mortal)
+    }
+
+    /// Ends all tasks of a [`Env::process`] where they stand, as a crash does. They are gone once
+    /// [`Env::tasks_alive`] says so; none takes another step.
+    pub fn crash(&self) {
+        self.0.tasks.crash();
     }
 
     /// Where the wall clock of a seeded world starts: 2026-01-01T00:00:00Z.
     pub const SEEDED_WALL: Timestamp = Timestamp(1_767_225_600_000);
 
-    fn new(clock: Clock, random: Random) -> Env {
+    fn new(clock: Clock, random: Random, tasks: fn(Registry) -> Tasks) -> Env {
         let metrics = Registry::new();
-        let tasks = Tasks::new(metrics.clone());
+        let tasks = tasks(metrics.clone());
         Env(Arc::new(World {
             clock,
             random,

@@ -10,6 +10,7 @@ use std::{
 
 use metrics::Gauge;
 use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 pub use tokio::task::JoinHandle;
 
 use crate::Registry;
@@ -18,6 +19,25 @@ pub(crate) struct Tasks {
     metrics: Registry,
     /// One entry per name; names are literals in the code, so there are few.
     by_name: Mutex<BTreeMap<&'static str, Arc<Count>>>,
+    /// All that run, in a world whose processes can crash.
+    mortal: Option<Mutex<Mortal>>,
+}
+
+/// Those that ended are thrown out when they may be half of all.
+#[derive(Default)]
+struct Mortal {
+    handles: Vec<AbortHandle>,
+    len_max: usize,
+}
+
+impl Mortal {
+    fn add(&mut self, handle: AbortHandle) {
+        if self.handles.len() >= self.len_max {
+            self.handles.retain(|handle| !handle.is_finished());
+            self.len_max = 2 * self.handles.len().max(16);
+        }
+        self.handles.push(handle);
+    }
 }
 
 struct Count {
@@ -40,7 +60,23 @@ impl Tasks {
         Tasks {
             metrics,
             by_name: Mutex::default(),
+            mortal: None,
         }
+    }
+
+    /// Tasks that [`Tasks::crash`] ends.
+    pub(crate) fn mortal(metrics: Registry) -> Tasks {
+        Tasks {
+            mortal: Some(Mutex::default()),
+            ..Tasks::new(metrics)
+        }
+    }
+
+    pub(crate) fn crash(&self) {
+        let mortal = self.mortal.as_ref();
+        let mortal = mortal.expect("only a process of a seeded world crashes");
+        let handles = std::mem::take(&mut mortal.lock().handles);
+        handles.iter().for_each(AbortHandle::abort);
     }
 
     fn count(&self, name: &'static str) -> Alive {
@@ -68,10 +104,14 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         let alive = self.count(name);
-        tokio::spawn(async move {
+        let handle = tokio::spawn(async move {
             let _alive = alive;
             future.await
-        })
+        });
+        if let Some(mortal) = &self.mortal {
+            mortal.lock().add(handle.abort_handle());
+        }
+        handle
     }
 
     #[allow(clippy::disallowed_methods, reason = "this is where tasks start")]

@@ -1,4 +1,4 @@
-use std::sync::mpsc;
+use std::{sync::mpsc, time::Duration};
 
 use ostler_env::Env;
 
@@ -42,4 +42,35 @@ async fn living_tasks_show_in_the_metrics_by_name() {
     hangs.abort();
     assert!(hangs.await.is_err());
     assert_eq!(shown(), Some(0.0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_crashes_takes_no_other_step_and_leaves_its_world_alone() {
+    let world = Env::seeded(1);
+    world.sleep(Duration::from_secs(5)).await;
+    let process = world.process(2, Duration::from_secs(1));
+    assert_eq!(
+        process.wall(),
+        Env::SEEDED_WALL + Duration::from_secs(6),
+        "time goes on from that of the world"
+    );
+    let survivor = {
+        let env = world.clone();
+        world.spawn("survivor", async move {
+            env.sleep(Duration::from_secs(1)).await
+        })
+    };
+    let (tell, told) = mpsc::channel();
+    for turn in 0..100 {
+        let tell = tell.clone();
+        drop(process.spawn("step", async move { tell.send(turn) }));
+        tokio::task::yield_now().await;
+    }
+    drop(process.spawn("step", async move { tell.send(100) }));
+    process.crash();
+    while process.tasks_alive() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(told.iter().last(), Some(99));
+    survivor.await.unwrap();
 }
