@@ -58,6 +58,13 @@ struct Pending {
     done: oneshot::Sender<Result<(), StoreError>>,
 }
 
+/// A group whose commit has ended, and who waits for it.
+struct Committed {
+    written: Result<(), StoreError>,
+    bytes: usize,
+    waiters: Vec<oneshot::Sender<Result<(), StoreError>>>,
+}
+
 /// The end of one commit. It happens whether or not somebody waits for it.
 pub struct CommitTicket(State);
 
@@ -235,30 +242,50 @@ impl Core {
                 self.env
                     .spawn_blocking("store-committer", move || core.run_commits()),
             );
+        } else if self.engine.sync_lag().is_some() {
+            drop(self.env.spawn("store-committer", core.run_slow_commits()));
         } else {
             core.run_commits();
         }
     }
 
     fn run_commits(self: Arc<Self>) {
-        loop {
-            let work = {
-                let mut queue = self.queue.lock();
-                let Some(work) = queue.take_work() else {
-                    queue.running = false;
-                    break;
-                };
-                work
-            };
+        while let Some(work) = self.next_work() {
             match work {
-                Work::Group(group) => self.commit_group(group),
+                Work::Group(group) => self.release(self.commit_group(group)),
                 Work::Compaction(done) => self.run_compaction(done),
             }
         }
-        self.queue_moved.notify_waiters();
     }
 
-    fn commit_group(&self, group: Vec<Pending>) {
+    /// The same where syncs take driven time.
+    async fn run_slow_commits(self: Arc<Self>) {
+        while let Some(work) = self.next_work() {
+            match work {
+                Work::Group(group) => {
+                    let committed = self.commit_group(group);
+                    let lag = self.engine.sync_lag().unwrap_or_default();
+                    self.env.sleep(lag).await;
+                    self.release(committed);
+                }
+                Work::Compaction(done) => self.run_compaction(done),
+            }
+        }
+    }
+
+    /// What to do next; nothing at the committer's end.
+    fn next_work(&self) -> Option<Work> {
+        let mut queue = self.queue.lock();
+        let work = queue.take_work();
+        if work.is_none() {
+            queue.running = false;
+            drop(queue);
+            self.queue_moved.notify_waiters();
+        }
+        work
+    }
+
+    fn commit_group(&self, group: Vec<Pending>) -> Committed {
         let bytes: usize = group.iter().map(|pending| pending.bytes).sum();
         let (batches, waiters): (Vec<_>, Vec<_>) = group
             .into_iter()
@@ -279,10 +306,18 @@ impl Core {
         if written.is_err() || !is_barrier {
             self.note_health(&written);
         }
-        self.free_room(bytes);
-        for waiter in waiters {
+        Committed {
+            written,
+            bytes,
+            waiters,
+        }
+    }
+
+    fn release(&self, committed: Committed) {
+        self.free_room(committed.bytes);
+        for waiter in committed.waiters {
             // A waiter that left does not need to know.
-            drop(waiter.send(written.clone()));
+            drop(waiter.send(committed.written.clone()));
         }
     }
 

@@ -9,7 +9,7 @@ pub(crate) mod files;
 mod seal;
 mod swap;
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{collections::BTreeMap, ops::Bound, time::Duration};
 
 use bytes::Bytes;
 
@@ -42,6 +42,11 @@ pub(crate) trait Engine: Send + Sync {
     }
     /// Whether its work must stay off the runtime's threads.
     fn blocks(&self) -> bool;
+    /// For an engine that does not block: how much later than `sync` returned, in driven time,
+    /// its last sync ends. `None` where it has ended then.
+    fn sync_lag(&self) -> Option<Duration> {
+        None
+    }
     /// Frees files and locks. What comes after is refused.
     fn close(&self);
 }

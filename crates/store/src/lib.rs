@@ -18,6 +18,7 @@ mod compact;
 mod engine;
 pub mod offline;
 pub mod faults;
+pub mod disk;
 pub mod conformance;
 
 pub use batch::Batch;

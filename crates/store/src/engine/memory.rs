@@ -13,8 +13,8 @@ pub(crate) struct Memory {
     rows: RwLock<BTreeMap<Vec<u8>, Bytes>>,
 }
 
-impl Engine for Memory {
-    fn apply(&self, writes: &Writes) -> Result<(), EngineError> {
+impl Memory {
+    pub fn write(&self, writes: &Writes) {
         let mut rows = self.rows.write();
         for (key, value) in writes {
             match value {
@@ -22,6 +22,19 @@ impl Engine for Memory {
                 None => rows.remove(key),
             };
         }
+    }
+
+    pub fn copy(&self) -> Memory {
+        let rows = self.rows.read().clone();
+        Memory {
+            rows: RwLock::new(rows),
+        }
+    }
+}
+
+impl Engine for Memory {
+    fn apply(&self, writes: &Writes) -> Result<(), EngineError> {
+        self.write(writes);
         Ok(())
     }
 
