@@ -16,12 +16,13 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Stream, StreamExt};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ostler_env::Env;
 use parking_lot::Mutex;
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Notify,
 };
@@ -59,6 +60,24 @@ pub async fn serve(
     }
 }
 
+/// The same for streams that somebody else accepts, as HTTP/1.
+pub async fn serve_streams<S>(
+    acceptor: Acceptor,
+    incoming: impl Stream<Item = (S, SocketAddr)>,
+    stop: CancellationToken,
+    abort: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut incoming = pin!(incoming.take_until(stop.cancelled()));
+    while let Some((socket, peer)) = incoming.next().await {
+        acceptor.start(peer, &stop, &abort, |connection| async move {
+            let served = connection.serve_http1(socket).await;
+            connection.served(served)
+        });
+    }
+}
+
 /// What a new connection needs.
 #[derive(Clone)]
 pub struct Acceptor {
@@ -77,6 +96,20 @@ impl Acceptor {
         stop: &CancellationToken,
         abort: &CancellationToken,
     ) {
+        self.start(peer, stop, abort, |connection| async move {
+            connection.serve(socket).await
+        });
+    }
+
+    fn start<F>(
+        &self,
+        peer: SocketAddr,
+        stop: &CancellationToken,
+        abort: &CancellationToken,
+        serve: impl FnOnce(Connection) -> F,
+    ) where
+        F: Future<Output = Closed> + Send + 'static,
+    {
         let limits = &self.config.limits;
         let Some(place) = self.open.enter(
             peer.ip(),
@@ -92,14 +125,17 @@ impl Acceptor {
             peer,
             stop: stop.clone(),
         };
-        let abort = abort.clone();
+        let (metrics, abort) = (self.metrics.clone(), abort.clone());
+        let served = serve(connection);
         self.env.spawn("edge.connection", async move {
-            connection.acceptor.metrics.connections_opened.increment(1);
+            metrics.connections_opened.increment(1);
             let closed = tokio::select! {
+                // A cut is a cut, whatever else could be done.
+                biased;
                 () = abort.cancelled() => Closed::Cut,
-                closed = connection.serve(socket) => closed,
+                closed = served => closed,
             };
-            connection.acceptor.metrics.connection_closed(closed);
+            metrics.connection_closed(closed);
             drop(place);
         });
     }
@@ -132,6 +168,10 @@ impl Connection {
             Some(false) => self.serve_http1(socket).await,
             None => return Closed::Silent,
         };
+        self.served(result)
+    }
+
+    fn served(&self, result: hyper::Result<()>) -> Closed {
         if let Err(error) = result {
             tracing::debug!(%error, peer = %self.peer, "connection ended");
         }
@@ -163,7 +203,10 @@ impl Connection {
         }
     }
 
-    async fn serve_http1(&self, socket: TcpStream) -> hyper::Result<()> {
+    async fn serve_http1(
+        &self,
+        socket: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> hyper::Result<()> {
         let config = &self.acceptor.config;
         let mut builder = http1::Builder::new();
         builder
@@ -177,6 +220,8 @@ impl Connection {
         let mut connection = Box::pin(connection);
         let served = carrier.carry(async {
             tokio::select! {
+                // What came in before the stop is served.
+                biased;
                 result = connection.as_mut() => return result,
                 () = self.stop.cancelled() => connection.as_mut().graceful_shutdown(),
             }
@@ -207,6 +252,8 @@ impl Connection {
         let mut stopped = pin!(self.stop.cancelled().fuse());
         let result = loop {
             tokio::select! {
+                // What came in before the stop is served.
+                biased;
                 result = connection.as_mut() => break result,
                 () = &mut stopped => connection.as_mut().graceful_shutdown(),
             }

@@ -32,12 +32,16 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use futures_util::Stream;
 use ostler_auth::{Authenticator, KeyRing};
 use ostler_dispatch::Dispatcher;
 use ostler_env::Env;
 use ostler_session::Sessions;
 use ostler_task::Tasks;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -156,14 +160,29 @@ impl Edge {
         stop: CancellationToken,
         abort: CancellationToken,
     ) {
-        let acceptor = accept::Acceptor {
+        accept::serve(self.acceptor(), listener, stop, abort).await;
+    }
+
+    /// The same as HTTP/1 on streams that somebody else accepts, such as wires in memory.
+    pub async fn serve_streams<S>(
+        &self,
+        incoming: impl Stream<Item = (S, SocketAddr)>,
+        stop: CancellationToken,
+        abort: CancellationToken,
+    ) where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        accept::serve_streams(self.acceptor(), incoming, stop, abort).await;
+    }
+
+    fn acceptor(&self) -> accept::Acceptor {
+        accept::Acceptor {
             env: self.0.env.clone(),
             config: self.0.config.clone(),
             door: routes::Door(self.0.clone()),
             metrics: self.0.metrics.clone(),
             open: self.0.open.clone(),
-        };
-        accept::serve(acceptor, listener, stop, abort).await;
+        }
     }
 }
 

@@ -14,10 +14,12 @@ mod health;
 mod reload;
 mod rebinder;
 mod news;
-mod worker_port;
+pub mod worker_port;
+mod ports;
 
 pub use crate::{
     config::{Config, Overrides},
+    ports::{Addresses, Port, Ports},
     run::{Exit, Source},
-    wiring::{Addresses, Node},
+    wiring::{Ground, Node},
 };

@@ -3,7 +3,6 @@
 use std::{future::Future, path::PathBuf};
 
 use ostler_store::Janitor;
-use tokio::net::TcpListener;
 
 use crate::{
     admin::Admin,
@@ -13,7 +12,6 @@ use crate::{
     parts::{Name, Parts},
     reload::{self, Reloader},
     wiring::Node,
-    worker_port,
 };
 
 /// How a node ended.
@@ -56,27 +54,16 @@ impl Node {
     pub async fn run(mut self, source: Option<Source>, stop: impl Future<Output = ()>) -> Exit {
         let health = Health::new(self.store.clone());
         let (ends, mut parts) = (Ends::default(), Parts::new(&self.env));
-        let listeners = self.listeners.take().expect("a node runs once");
-        let token = self.admin_token.take();
         // First and last: operators can look at a node that recovers or drains.
         let mut admin = Parts::new(&self.env);
-        let desk = Admin {
-            env: self.env.clone(),
-            health: health.clone(),
-            hosts: self.config.admin.hosts.clone(),
-            token,
-            drain: ends.asked.clone(),
-        };
-        admin.start(
-            "node.admin",
-            desk.serve(listeners.admin, ends.admin.clone()),
-        );
-        let doors = (listeners.edge, listeners.workers);
+        self.start_admin(&mut admin, &ends, &health);
         let failed = tokio::select! {
-            failed = self.work(&mut parts, doors, &ends, &health, source) => Some(failed),
-            failed = admin.failed() => Some(failed),
-            () = ends.asked.cancelled() => None,
+            // Whoever is told to stop stops, whatever fails at the same time.
+            biased;
             () = stop => None,
+            () = ends.asked.cancelled() => None,
+            failed = admin.failed() => Some(failed),
+            failed = self.work(&mut parts, &ends, &health, source) => Some(failed),
         };
         let drained = self.drain(&ends, &health, failed).await;
         self.end(&ends, parts, admin).await;
@@ -91,7 +78,6 @@ impl Node {
     async fn work(
         &mut self,
         parts: &mut Parts,
-        doors: (TcpListener, TcpListener),
         ends: &Ends,
         health: &Health,
         source: Option<Source>,
@@ -101,7 +87,7 @@ impl Node {
             return "recovery";
         }
         health.recovered();
-        self.start(parts, doors, ends, source);
+        self.start(parts, ends, source);
         parts.failed().await
     }
 
@@ -113,20 +99,26 @@ impl Node {
         Ok(())
     }
 
-    fn start(
-        &mut self,
-        parts: &mut Parts,
-        (edge, workers): (TcpListener, TcpListener),
-        ends: &Ends,
-        source: Option<Source>,
-    ) {
+    fn start_admin(&mut self, admin: &mut Parts, ends: &Ends, health: &Health) {
+        let Some(listener) = self.ports.admin() else {
+            return;
+        };
+        let desk = Admin {
+            env: self.env.clone(),
+            health: health.clone(),
+            hosts: self.config.admin.hosts.clone(),
+            token: self.admin_token.take(),
+            drain: ends.asked.clone(),
+        };
+        admin.start("node.admin", desk.serve(listener, ends.admin.clone()));
+    }
+
+    fn start(&mut self, parts: &mut Parts, ends: &Ends, source: Option<Source>) {
         let (closed, abort) = (ends.closed.clone(), ends.abort.clone());
-        let served = self.edge.clone();
-        parts.start("node.edge", async move {
-            served.serve(edge, closed, abort).await;
-        });
+        let served = self.ports.edge(self.edge.clone(), closed, abort);
+        parts.start("node.edge", served);
         parts.start("node.beat", self.edge.beat());
-        let served = worker_port::serve(workers, self.hub.clone(), ends.workers.clone());
+        let served = self.ports.workers(self.hub.clone(), ends.workers.clone());
         parts.start("node.workers", served);
         parts.start("node.calls", self.hub.sweep());
         parts.start("node.janitor", Janitor::new(&self.store).run());

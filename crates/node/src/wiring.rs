@@ -1,6 +1,6 @@
 //! How the parts of a node fit together, from the bottom up.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use ostler_auth::{AdminToken, Authenticator, KeyRing, WorkerTokens};
@@ -12,12 +12,12 @@ use ostler_hub::Hub;
 use ostler_session::Sessions;
 use ostler_store::Store;
 use ostler_task::Tasks;
-use tokio::net::TcpListener;
 
 use crate::{
     config::{Config, Engine},
     drain,
     news::ToSessions,
+    ports::{Addresses, Listeners, Ports},
     rebinder::{self, Rebinder},
 };
 
@@ -35,41 +35,46 @@ pub struct Node {
     pub(crate) tasks: Tasks,
     pub(crate) edge: Edge,
     pub(crate) rebinder: Option<Rebinder>,
-    pub(crate) listeners: Option<Listeners>,
+    pub(crate) ports: Box<dyn Ports>,
+    addresses: Addresses,
     pub(crate) drain_metrics: drain::Metrics,
 }
 
-pub(crate) struct Listeners {
-    pub edge: TcpListener,
-    pub workers: TcpListener,
-    pub admin: TcpListener,
-}
-
-/// Where a node listens; ports of 0 have become real ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Addresses {
-    pub edge: SocketAddr,
-    pub workers: SocketAddr,
-    pub admin: SocketAddr,
+/// What a node stands on: what outlives it, and how it is reached.
+pub struct Ground {
+    pub keys: Arc<KeyRing>,
+    /// Without it nobody commands the node on its admin port.
+    pub admin_token: Option<AdminToken>,
+    pub store: Store,
+    pub ports: Box<dyn Ports>,
+    pub addresses: Addresses,
 }
 
 impl Node {
     /// Binds the ports, opens the store and builds the parts.
     pub async fn build(config: Config, env: Env) -> anyhow::Result<Self> {
-        let listeners = Listeners::bind(&config).await?;
+        let (listeners, addresses) = Listeners::bind(&config).await?;
         let store = Store::open(&config.stored(), &env)?;
-        Self::over(store, listeners, config, env)
+        let ground = Ground::bound(listeners, addresses, store, &config, &env)?;
+        Self::on(ground, config, env)
     }
 
     /// The same on a store that is open already, whatever the configuration says of it.
     pub async fn build_on(store: Store, config: Config, env: Env) -> anyhow::Result<Self> {
-        let listeners = Listeners::bind(&config).await?;
-        Self::over(store, listeners, config, env)
+        let (listeners, addresses) = Listeners::bind(&config).await?;
+        let ground = Ground::bound(listeners, addresses, store, &config, &env)?;
+        Self::on(ground, config, env)
     }
 
-    fn over(store: Store, listeners: Listeners, config: Config, env: Env) -> anyhow::Result<Self> {
-        let keys = Arc::new(open_keys(&config, &env)?);
-        let admin_token = open_admin_token(&config, &env)?;
+    /// Builds the parts on what is open already.
+    pub fn on(ground: Ground, config: Config, env: Env) -> anyhow::Result<Self> {
+        let Ground {
+            keys,
+            admin_token,
+            store,
+            ports,
+            addresses,
+        } = ground;
         let authenticator = Arc::new(Authenticator::new(&env, &config.access.tenants)?);
         let worker_tokens = Arc::new(WorkerTokens::new(&env, &config.access.workers)?);
         let catalogs = Catalogs::new(&env);
@@ -107,14 +112,13 @@ impl Node {
             sessions: sessions.clone(),
             tasks: tasks.clone(),
         };
-        let edge = Edge::new(parts, listeners.edge.local_addr()?);
+        let edge = Edge::new(parts, addresses.edge);
         let rebinder = Some(Rebinder::new(
             found,
             hub.clone(),
             sessions.clone(),
             tasks.clone(),
         ));
-        let listeners = Some(listeners);
         let drain_metrics = drain::Metrics::register(env.metrics());
         Ok(Self {
             env,
@@ -129,36 +133,34 @@ impl Node {
             tasks,
             edge,
             rebinder,
-            listeners,
+            ports,
+            addresses,
             drain_metrics,
         })
     }
 
-    pub fn addresses(&self) -> anyhow::Result<Addresses> {
-        let listeners = self.listeners.as_ref().context("the node runs already")?;
-        Ok(Addresses {
-            edge: listeners.edge.local_addr()?,
-            workers: listeners.workers.local_addr()?,
-            admin: listeners.admin.local_addr()?,
-        })
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
     }
 }
 
-impl Listeners {
-    async fn bind(config: &Config) -> anyhow::Result<Self> {
+impl Ground {
+    /// With the keys and the token of the data directory.
+    fn bound(
+        listeners: Listeners,
+        addresses: Addresses,
+        store: Store,
+        config: &Config,
+        env: &Env,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
-            edge: bind("edge.listen", config.edge.listen).await?,
-            workers: bind("workers.listen", config.workers.listen).await?,
-            admin: bind("admin.listen", config.admin.listen).await?,
+            keys: Arc::new(open_keys(config, env)?),
+            admin_token: open_admin_token(config, env)?,
+            store,
+            ports: Box::new(listeners),
+            addresses,
         })
     }
-}
-
-async fn bind(key: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
-    let bound = TcpListener::bind(address).await;
-    bound.with_context(|| {
-        format!("{key} = {address} cannot be bound; is another node running? choose another port")
-    })
 }
 
 fn open_keys(config: &Config, env: &Env) -> anyhow::Result<KeyRing> {

@@ -2,24 +2,29 @@
 
 use std::time::Duration;
 
+use futures_util::{Stream, StreamExt};
 use ostler_hub::Hub;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::transport::{Error, Server, server::Connected};
 
 /// HTTP/2 windows of a link. Unacknowledged call bytes stay under half of the stream's, so that a
 /// cancel always gets through.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
-pub async fn serve(
-    listener: TcpListener,
+/// Serves what comes in, on sockets or any other wire.
+pub async fn serve<S, E>(
+    incoming: impl Stream<Item = Result<S, E>>,
     hub: Hub,
     stop: CancellationToken,
-) -> Result<(), tonic::transport::Error> {
-    // The builder's own switch does not reach sockets of a listener that was bound before.
-    // Without it a call after a pause waits 40 ms for an acknowledgement.
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+) -> Result<(), Error>
+where
+    S: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    // What comes in at the very end is not left to chance, as it would be with tonic's own signal.
+    let incoming = incoming.take_until(stop.cancelled_owned());
     Server::builder()
         .http2_keepalive_interval(Some(Duration::from_secs(10)))
         .http2_keepalive_timeout(Some(Duration::from_secs(5)))
@@ -27,6 +32,6 @@ pub async fn serve(
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(64)
         .add_service(hub.service())
-        .serve_with_incoming_shutdown(incoming, stop.cancelled_owned())
+        .serve_with_incoming_shutdown(incoming, std::future::pending())
         .await
 }

@@ -17,7 +17,7 @@ pub async fn run(arguments: Dev) -> anyhow::Result<ExitCode> {
     serve::init_log(&config)?;
     let env = Env::system();
     let node = Node::build(config, env.clone()).await?;
-    let addresses = node.addresses()?;
+    let addresses = node.addresses();
     let hub = format!("http://{}", addresses.workers);
     let worker = env.spawn("ostler.demo", demo(hub, arguments));
     eprintln!("{}", welcome(addresses.edge, addresses.admin));

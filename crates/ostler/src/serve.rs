@@ -21,7 +21,7 @@ pub async fn run(arguments: Serve) -> anyhow::Result<ExitCode> {
     }?;
     init_log(&config)?;
     let node = Node::build(config, Env::system()).await?;
-    let addresses = node.addresses()?;
+    let addresses = node.addresses();
     tracing::info!(edge = %addresses.edge, workers = %addresses.workers, admin = %addresses.admin, "serving");
     let exit = node.run(source, stop_signal()?).await;
     Ok(report(exit))

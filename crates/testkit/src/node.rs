@@ -107,7 +107,7 @@ impl TestNode {
 
     pub async fn tenants_with(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = base();
-        let access = add_tenants(&mut config);
+        let access = add_tenants(&mut config, &Env::system());
         change(&mut config);
         Self::start(config, access, None).await
     }
@@ -149,7 +149,7 @@ impl TestNode {
             .await
             .expect("it does not panic");
         let node = node.expect("a node can be built");
-        let addresses = node.addresses().expect("it does not run yet");
+        let addresses = node.addresses();
         let (stop, stopped) = oneshot::channel();
         let (tell, exit) = oneshot::channel();
         let run = async move {
@@ -405,11 +405,11 @@ fn base() -> Config {
     config
 }
 
-fn add_tenants(config: &mut Config) -> Access {
-    let env = Env::system();
+/// Two tenants with keys, and workers that serve both without any.
+pub(crate) fn add_tenants(config: &mut Config, env: &Env) -> Access {
     let mut keys = |tenant: &str, subjects: &[&str]| {
         let minted = subjects.iter().map(|subject| {
-            let key = mint(&env, CredentialKind::Client);
+            let key = mint(env, CredentialKind::Client);
             let known = ApiKey {
                 id: key.id,
                 hash: key.hash,
