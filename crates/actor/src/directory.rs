@@ -116,10 +116,16 @@ impl<K: Eq + Hash + Clone, H> Directory<K, H> {
         self.0.cells.is_empty()
     }
 
-    /// The keys at this moment, in no order: for draining and for operators.
-    pub fn keys(&self) -> Vec<K> {
+    /// The keys at this moment, in their order: for draining and for operators.
+    pub fn keys(&self) -> Vec<K>
+    where
+        K: Ord,
+    {
         let cells = self.0.cells.iter();
-        cells.map(|entry| entry.key().clone()).collect()
+        let mut keys: Vec<_> = cells.map(|entry| entry.key().clone()).collect();
+        // The map's own order is another in each process; a seeded run is to be the same.
+        keys.sort_unstable();
+        keys
     }
 
     /// The cell under `key`, and whether this call put it there.

@@ -1,6 +1,10 @@
 //! Which workers are known and linked, and how busy they are.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use ostler_types::{InstanceEpoch, Instant, ServerId, WorkerId};
 use parking_lot::{Mutex, RwLock};
@@ -55,7 +59,8 @@ impl WorkerRef {
 #[derive(Default)]
 pub(crate) struct Roster {
     /// One process per worker id: linked, or within its grace.
-    known: Mutex<HashMap<WorkerId, Arc<Instance>>>,
+    /// In an order, so that a seeded run is the same each time.
+    known: Mutex<BTreeMap<WorkerId, Arc<Instance>>>,
     linked: RwLock<HashMap<ServerId, Arc<[WorkerRef]>>>,
     attempts: Mutex<HashMap<WorkerId, Attempts>>,
 }

@@ -1,7 +1,7 @@
 //! One watch per (Server, resource) towards the workers, told to all who listen.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Weak},
 };
 
@@ -38,7 +38,7 @@ type Watched = HashMap<ServerId, OfServer>;
 /// What is watched of one Server.
 #[derive(Default)]
 struct OfServer {
-    by_uri: HashMap<String, Resource>,
+    by_uri: BTreeMap<String, Resource>,
     /// All URIs together.
     bytes: usize,
 }

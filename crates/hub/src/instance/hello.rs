@@ -1,6 +1,6 @@
 //! The same process is back, or a new one brings calls along.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use ostler_rpc::worker_v1::{KnownCall, KnownCallState};
 use ostler_types::CallId;
@@ -15,7 +15,7 @@ use crate::{
 /// What a worker says about its calls.
 #[derive(Debug, Default)]
 pub(crate) struct KnownCalls {
-    calls: HashMap<CallId, (u32, KnownCallState)>,
+    calls: BTreeMap<CallId, (u32, KnownCallState)>,
     truncated: bool,
 }
 
@@ -48,8 +48,7 @@ impl KnownCalls {
 impl Instance {
     /// Brings the slots in line with what the worker says. All of them left on an earlier link.
     pub fn hello(&self, link: &Link, known: &KnownCalls) {
-        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
-        for slot in &slots {
+        for slot in &self.all_slots() {
             self.match_slot(link, slot, known.named(slot));
         }
         self.adopt(known);

@@ -113,6 +113,13 @@ impl Instance {
         self.slots.lock().is_empty()
     }
 
+    /// In an order, so that a seeded run is the same each time.
+    fn all_slots(&self) -> Vec<Arc<Slot>> {
+        let mut slots: Vec<_> = self.slots.lock().values().cloned().collect();
+        slots.sort_unstable_by_key(|slot| slot.call);
+        slots
+    }
+
     /// Whether a call runs that nobody could take up elsewhere.
     pub fn runs_plain_calls(&self) -> bool {
         let slots = self.slots.lock();
@@ -183,8 +190,7 @@ impl Instance {
 
     /// A newer process took the worker id: nothing of this one goes on.
     pub fn end_all(&self) {
-        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
-        for slot in slots {
+        for slot in self.all_slots() {
             let end = match slot.times().cancelled {
                 Some(_) => AttemptEnd::Outcome(Err(Failure::Cancelled)),
                 None => AttemptEnd::Lost,

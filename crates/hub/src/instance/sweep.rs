@@ -20,8 +20,7 @@ impl Instance {
             return;
         }
         self.next_due.store(u64::MAX, Ordering::Release);
-        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
-        for slot in slots {
+        for slot in self.all_slots() {
             // Each time: the worker may link while this looks.
             let lost = self.lost_since();
             let (what, next) = due(now, &slot.times(), lost, &self.shared.config);

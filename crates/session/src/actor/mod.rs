@@ -15,7 +15,7 @@ mod activate;
 mod rows;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -51,7 +51,8 @@ pub(crate) struct Actor<W: Workers> {
     row: SessionRow,
     state: SessionState,
     sources: Sources<W>,
-    readers: HashMap<StreamId, Writer>,
+    /// In an order, so that a seeded run is the same each time.
+    readers: BTreeMap<StreamId, Writer>,
     /// When the row was last written, or that was last tried.
     touched: Instant,
     /// When it last turned out that the session cannot sleep yet.

@@ -10,7 +10,7 @@ use crate::{
 
 /// A session's name in the store, and in the directory of live ones. The tenant is part of it:
 /// another tenant's request for the same id looks elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionKey {
     pub tenant: TenantId,
     pub id: SessionId,

@@ -141,6 +141,8 @@ impl Shared {
         let mut phase = self.phase.subscribe();
         let closing = phase.wait_for(|phase| *phase == Phase::Closing);
         tokio::select! {
+            // Both end the pause.
+            biased;
             () = self.env.sleep(span) => {}
             _ = closing => {}
         }

@@ -163,6 +163,8 @@ impl Worker {
             }
         };
         tokio::select! {
+            // Refused links first: they are why the worker ends, whoever else asks for it.
+            biased;
             ended = &mut links => return ended.map(drop),
             () = work => {}
             never = shared.calls.watch_lost() => match never {},

@@ -1,7 +1,7 @@
 //! The books of all calls: plain data and the rules that keep it whole.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, VecDeque, btree_map::Entry},
     sync::Arc,
 };
 
@@ -21,7 +21,8 @@ const ENDED_LEN_MAX: usize = 16_384;
 #[derive(Default)]
 pub(super) struct State {
     /// At most `capacity` running ones, and held ones up to the bound in bytes.
-    pub calls: HashMap<CallId, Live>,
+    /// In an order, so that a seeded run is the same each time.
+    pub calls: BTreeMap<CallId, Live>,
     pub running: usize,
     pub held_bytes: usize,
     pub ended: VecDeque<EndedCall>,

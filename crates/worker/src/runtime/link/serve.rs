@@ -101,6 +101,8 @@ impl Link {
     pub async fn serve(self, frames: Streaming<ToWorker>) -> LinkEnd {
         // Each in a loop of its own: a frame does not pay for the timers of the others.
         tokio::select! {
+            // None of them is ever ready for long, and a seeded run is the same each time.
+            biased;
             end = self.read(frames) => end,
             () = self.watch_silence() => LinkEnd::Silent,
             never = self.tell_changes() => never,
