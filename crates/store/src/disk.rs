@@ -74,6 +74,11 @@ impl Disk {
         self.0.lock().sync_span = span;
     }
 
+    /// Rows on it, of every kind: for looking whether all that expires is gone.
+    pub fn rows(&self) -> usize {
+        self.0.lock().applied.len()
+    }
+
     /// The process that used it is gone. Of the commits that are not durable, the first ones
     /// survive: `survivors` says how many of how many.
     pub fn crash(&self, survivors: impl FnOnce(usize) -> usize) {

@@ -24,6 +24,10 @@ impl Memory {
         }
     }
 
+    pub fn len(&self) -> usize {
+        self.rows.read().len()
+    }
+
     pub fn copy(&self) -> Memory {
         let rows = self.rows.read().clone();
         Memory {
