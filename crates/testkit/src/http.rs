@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr};
 
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
 };
 
@@ -172,14 +172,14 @@ impl Door {
     }
 
     async fn try_begin(&self, request: &Request) -> io::Result<Sent> {
-        let mut wire = Wire::dial(self.address).await?;
-        wire.socket.write_all(&request.to_bytes()).await?;
+        let mut wire = Connection::dial(self.address).await?;
+        wire.try_send(&request.to_bytes()).await?;
         Ok(Sent(wire))
     }
 
     /// Sends these bytes and gives the statuses of all responses until the server closes.
     pub async fn raw(&self, bytes: &[u8]) -> Vec<Response> {
-        let mut wire = Wire::dial(self.address).await.expect("a node listens");
+        let mut wire = Connection::dial(self.address).await.expect("a node listens");
         // The server may refuse and close before it has read everything.
         let _ = wire.socket.write_all(bytes).await;
         soon("the end of a connection", wire.responses(usize::MAX)).await
@@ -187,7 +187,7 @@ impl Door {
 
     /// The same; reads no more than so many responses, and does not wait for the end.
     pub async fn raw_until(&self, bytes: &[u8], count: usize) -> Vec<Response> {
-        let mut wire = Wire::dial(self.address).await.expect("a node listens");
+        let mut wire = Connection::dial(self.address).await.expect("a node listens");
         wire.send(bytes).await;
         soon("the responses", wire.responses(count)).await
     }
@@ -195,7 +195,7 @@ impl Door {
 
 /// A request that was sent.
 #[derive(Debug)]
-pub struct Sent(Wire);
+pub struct Sent(Connection);
 
 impl Sent {
     /// Waits until the node wants the body of a request with `Expect: 100-continue`.
@@ -233,7 +233,7 @@ impl Sent {
 /// A response that is still coming.
 #[derive(Debug)]
 pub struct Live {
-    wire: Wire,
+    wire: Connection,
     parser: Parser,
     response: Response,
 }
@@ -314,8 +314,8 @@ const READ_BYTES: usize = 8 << 10;
 
 /// A connection and what was read ahead on it.
 #[derive(Debug)]
-struct Wire {
-    socket: TcpStream,
+pub(crate) struct Connection<S = TcpStream> {
+    socket: S,
     ahead: Vec<u8>,
     /// Bytes left of a body with a length; set at its first piece.
     left: Option<usize>,
@@ -323,21 +323,31 @@ struct Wire {
     is_whole: bool,
 }
 
-impl Wire {
+impl Connection {
     async fn dial(address: SocketAddr) -> io::Result<Self> {
         let socket = TcpStream::connect(address).await?;
         socket.set_nodelay(true)?;
-        Ok(Self {
+        Ok(Self::over(socket))
+    }
+
+    async fn send(&mut self, bytes: &[u8]) {
+        let sent = self.try_send(bytes).await;
+        sent.expect("the node reads what it is sent");
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    pub(crate) fn over(socket: S) -> Self {
+        Self {
             socket,
             ahead: Vec::new(),
             left: None,
             is_whole: false,
-        })
+        }
     }
 
-    async fn send(&mut self, bytes: &[u8]) {
-        let sent = self.socket.write_all(bytes).await;
-        sent.expect("the node reads what it is sent");
+    pub(crate) async fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.write_all(bytes).await
     }
 
     /// More bytes; `false` at the end. A reset is an end.
@@ -372,7 +382,7 @@ impl Wire {
     }
 
     /// Status and header lines; interim responses are not expected.
-    async fn head(&mut self) -> Option<(u16, Vec<(String, String)>)> {
+    pub(crate) async fn head(&mut self) -> Option<(u16, Vec<(String, String)>)> {
         let head = self.take_until(b"\r\n\r\n").await?;
         let head = String::from_utf8_lossy(&head).into_owned();
         let mut lines = head.split("\r\n");
@@ -386,7 +396,7 @@ impl Wire {
     }
 
     /// The next piece of a body; `None` at its end.
-    async fn piece(&mut self, head: &Response) -> Option<Vec<u8>> {
+    pub(crate) async fn piece(&mut self, head: &Response) -> Option<Vec<u8>> {
         if head.header("transfer-encoding") == Some("chunked") {
             let size = self.take_until(b"\r\n").await?;
             let size = String::from_utf8(size).expect("a chunk size is text");

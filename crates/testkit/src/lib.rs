@@ -17,6 +17,7 @@ mod node;
 mod accounts;
 mod cancels;
 mod stub;
+pub mod sim;
 
 pub use crate::{
     cancels::{Leaver, Levels, back_to},

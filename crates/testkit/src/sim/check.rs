@@ -1,0 +1,102 @@
+//! What must hold of a whole history, and of a node at rest.
+
+use ostler_env::Env;
+
+use super::history::{Call, History, Record, Told};
+
+/// What must hold of the calls (promises.md 4.1: the execution rule).
+pub fn calls(record: &mut Record) {
+    let mut found = Vec::new();
+    for (token, call) in &record.calls {
+        let mut fault =
+            |what: &str| found.push(format!("{token} ({}): {what}: {call:?}", call.tool));
+        if call.runs.len() > runs_max(call) {
+            fault("ran too often");
+        }
+        if call.runs.iter().any(|run| !run.ended) {
+            fault("runs for ever");
+        }
+        for told in &call.told {
+            if let Some(what) = fault_of(record, call, told) {
+                fault(what);
+            }
+        }
+        if call.told.iter().any(|told| *told != call.told[0]) {
+            fault("told more than one outcome");
+        }
+    }
+    record.violations.extend(found);
+}
+
+/// A call that may have started is tried again only if that is harmless, and once.
+fn runs_max(call: &Call) -> usize {
+    match call.tool.as_str() {
+        "again" => 2,
+        _ => 1,
+    }
+}
+
+fn fault_of(record: &Record, call: &Call, told: &Told) -> Option<&'static str> {
+    match told {
+        Told::Text(_) if call.runs.is_empty() => Some("has a result and never ran"),
+        Told::Text(_) => None,
+        Told::ToolError(_) => Some("failed, which its tool never does"),
+        Told::Error { code, executed } => error_fault(record, call, *code, executed.as_deref()),
+    }
+}
+
+fn error_fault(
+    record: &Record,
+    call: &Call,
+    code: i64,
+    executed: Option<&str>,
+) -> Option<&'static str> {
+    let was_lost = call
+        .runs
+        .iter()
+        .any(|run| record.crashes.contains_key(&run.process));
+    match code {
+        // The worker was lost.
+        -31003 => match executed {
+            Some("no") if !call.runs.is_empty() => Some("ran, and is said not to have"),
+            Some("no") => None,
+            // A lost link may cost a call that nobody can come back to.
+            Some("unknown") if was_lost || !call.kept || call.given_up => None,
+            // Its worker died before it began, or the call was lost on the way.
+            Some("unknown") if call.runs.is_empty() => None,
+            Some("unknown") => Some("was given up though its worker lived"),
+            _ => Some("does not say whether it ran"),
+        },
+        // Cancelled.
+        -32603 if call.given_up => None,
+        // No room, no worker, no disk, no node.
+        -31002 | -31007 | -31008 | -31011 => None,
+        _ => Some("ended in an error that nothing explains"),
+    }
+}
+
+/// What must hold of a node that nobody uses any more.
+pub fn at_rest(env: &Env, history: &History) {
+    let value = |name: &str, labels: &[(&str, &str)]| env.metrics().value(name, labels);
+    let count = |name: &str| value(name, &[]).unwrap_or_default();
+    let ends = ["ok", "tool_error", "failed", "cancelled", "detached"];
+    let ended = |how| value("ostler_dispatch_calls_ended_total", &[("outcome", how)]);
+    let ended: f64 = ends.into_iter().filter_map(ended).sum();
+    let running = count("ostler_dispatch_calls_started_total") - ended;
+    check(history, "calls", running);
+    let tasks = count("ostler_task_started_total") - count("ostler_task_ended_total");
+    check(history, "tasks", tasks);
+    let waits = count("ostler_task_waits_started_total") - count("ostler_task_waits_ended_total");
+    check(history, "waits", waits);
+    let busy = ["session", "task", "edge.connection"];
+    let left = env.tasks_alive_by_name();
+    for (name, alive) in left.iter().filter(|(name, _)| busy.contains(name)) {
+        history.violation("node", format_args!("at rest, and {alive} of {name} live"));
+    }
+}
+
+fn check(history: &History, what: &str, open: f64) {
+    if open != 0.0 {
+        history.violation("node", format_args!("at rest, and {open} {what} are open"));
+    }
+}

@@ -1,0 +1,3 @@
+//! Bounded runs of the simulation. Many more: `cargo xtask sim`.
+
+mod sim;
