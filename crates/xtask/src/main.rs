@@ -1,10 +1,11 @@
-//! The project's own commands: `cargo xtask test|tidy|interop|kill|power`.
+//! The project's own commands: `cargo xtask test|tidy|sim|interop|kill|power`.
 //!
 //! Purpose: one way to check everything, the same here and in CI.
 //! Must not know: any of our crates; it looks at them from outside.
 
 mod shell;
 mod test;
+mod sim;
 mod tidy;
 mod layers;
 mod outside;
@@ -20,6 +21,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.as_slice() {
         ["test"] => test::run(),
         ["tidy"] => tidy::run(),
+        ["sim", arguments @ ..] => sim::run(arguments),
         ["interop", only @ ..] => interop::run(only),
         ["power", arguments @ ..] => power::run(arguments),
         ["kill", options @ ..] => kill::run(options),
@@ -33,6 +35,8 @@ fn main() -> anyhow::Result<()> {
 const USAGE: &str = "\
 cargo xtask test               format, lints, tidy, all tests; needs no network
 cargo xtask tidy               layers, sources, lengths, dead paths in documents
+cargo xtask sim [--runs N] [--seed S]
+                               simulated worlds, one for each seed, until one breaks a promise
 cargo xtask interop [NAME...]  the official conformance suite and real clients (fetches them);
                                names: suite, clients, restart
 cargo xtask kill [--cycles N] [--seed S]
