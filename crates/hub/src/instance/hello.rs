@@ -15,7 +15,8 @@ use crate::{
 /// What a worker says about its calls.
 #[derive(Debug, Default)]
 pub(crate) struct KnownCalls {
-    calls: BTreeMap<CallId, (u32, KnownCallState)>,
+    /// By call and attempt: one that ended does not hide the next one, which runs.
+    calls: BTreeMap<(CallId, u32), KnownCallState>,
     truncated: bool,
 }
 
@@ -24,21 +25,17 @@ impl KnownCalls {
     pub fn new(named: Vec<KnownCall>, truncated: bool) -> Self {
         let call = |known: KnownCall| {
             let state = known.state();
-            known.call.map(|call| (call.into(), (known.attempt, state)))
+            known.call.map(|call| ((call.into(), known.attempt), state))
         };
         let calls = named.into_iter().filter_map(call).collect();
         Self { calls, truncated }
     }
 
-    fn named(&self, slot: &Slot) -> Named {
-        let state = self
-            .calls
-            .get(&slot.call)
-            .filter(|(attempt, _)| *attempt == slot.attempt);
-        match state {
-            Some((_, KnownCallState::Running)) => Named::Running,
-            Some((_, KnownCallState::Held)) => Named::Held,
-            Some((_, KnownCallState::Ended | KnownCallState::Unspecified)) => Named::Ended,
+    fn named(&self, call: CallId, attempt: u32) -> Named {
+        match self.calls.get(&(call, attempt)) {
+            Some(KnownCallState::Running) => Named::Running,
+            Some(KnownCallState::Held) => Named::Held,
+            Some(KnownCallState::Ended | KnownCallState::Unspecified) => Named::Ended,
             None if self.truncated => Named::Unsure,
             None => Named::No,
         }
@@ -49,7 +46,7 @@ impl Instance {
     /// Brings the slots in line with what the worker says. All of them left on an earlier link.
     pub fn hello(&self, link: &Link, known: &KnownCalls) {
         for slot in &self.all_slots() {
-            self.match_slot(link, slot, known.named(slot));
+            self.match_slot(link, slot, known.named(slot.call, slot.attempt));
         }
         self.adopt(known);
     }
@@ -76,7 +73,7 @@ impl Instance {
     fn adopt(&self, known: &KnownCalls) {
         let alive = [KnownCallState::Running, KnownCallState::Held];
         let mut room = self.shared.config.orphans_per_worker_max;
-        for (call, (attempt, state)) in &known.calls {
+        for ((call, attempt), state) in &known.calls {
             if !alive.contains(state) || self.find_attempt(*call, *attempt).is_some() {
                 continue;
             }
@@ -106,5 +103,26 @@ impl Instance {
         self.shared.metrics.calls_adopted.increment(1);
         self.insert(slot);
         self.look_at(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_that_ended_does_not_hide_the_next_one() {
+        let attempt = |attempt, state: KnownCallState| KnownCall {
+            call: Some(CallId(7).into()),
+            attempt,
+            state: state.into(),
+        };
+        let running = attempt(2, KnownCallState::Running);
+        let ended = attempt(1, KnownCallState::Ended);
+        for named in [[running, ended], [ended, running]] {
+            let known = KnownCalls::new(named.into(), false);
+            let named = [1, 2, 3].map(|attempt| known.named(CallId(7), attempt));
+            assert_eq!(named, [Named::Ended, Named::Running, Named::No]);
+        }
     }
 }
