@@ -36,6 +36,10 @@ pub enum Verdict {
 pub fn judge(end: AttemptEnd, facts: Facts) -> Verdict {
     let may_resend = facts.can_resend && !facts.cancelled && facts.attempts < ATTEMPTS_MAX;
     match end {
+        // Nobody asked for it: its worker gave it up when it had been cut off for too long.
+        AttemptEnd::Outcome(Err(Failure::Cancelled)) if !facts.cancelled => {
+            judge(AttemptEnd::Lost, facts)
+        }
         AttemptEnd::Outcome(outcome) => Verdict::Finish(outcome),
         AttemptEnd::Refused(_) | AttemptEnd::NotHanded | AttemptEnd::NotNamed if may_resend => {
             Verdict::Redispatch

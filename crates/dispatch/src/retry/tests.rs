@@ -95,6 +95,14 @@ fn a_call_whose_arguments_are_gone_only_ends() {
     check(AttemptEnd::Lost, claimed, lost_with(Executed::Unknown));
 }
 
+/// A worker cancels plain calls of a link that was lost for too long, and says so on the next one.
+#[test]
+fn what_its_worker_gave_up_by_itself_is_lost() {
+    let given_up = || AttemptEnd::Outcome(Err(Failure::Cancelled));
+    check(given_up(), FIRST, lost_with(Executed::Unknown));
+    check(given_up(), IDEMPOTENT, Verdict::RetryAfterLoss);
+}
+
 #[test]
 fn a_cancelled_call_is_never_sent_again() {
     let cancelled = Facts {
@@ -102,7 +110,8 @@ fn a_cancelled_call_is_never_sent_again() {
         ..IDEMPOTENT
     };
     let ended = Verdict::Finish(Err(Failure::Cancelled));
-    for end in never_ran().into_iter().chain([AttemptEnd::Lost]) {
+    let given_up = AttemptEnd::Outcome(Err(Failure::Cancelled));
+    for end in never_ran().into_iter().chain([AttemptEnd::Lost, given_up]) {
         check(end, cancelled, ended.clone());
     }
 }
