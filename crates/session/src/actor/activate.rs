@@ -135,9 +135,11 @@ async fn read<W: Workers>(
     key: &SessionKey,
 ) -> Result<SessionRow, SessionError> {
     let record = shared.store.get(&key.row()).await;
-    let record = record
-        .map_err(|_| SessionError::Storage)?
-        .ok_or(SessionError::Unknown)?;
+    let Some(record) = record.map_err(|_| SessionError::Storage)? else {
+        // Its end is read before it is durable: until then it may come back.
+        let settled = shared.store.settled().await;
+        return Err(settled.map_or(SessionError::Storage, |_| SessionError::Unknown));
+    };
     let row = record::decode::<SessionRow>(&record);
     // Whose it is stands in the record and in its row: one of them alone proves nothing.
     let owned = row.filter(|row| record.owner == Owner::new(&key.tenant, &row.principal()));

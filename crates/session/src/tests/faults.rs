@@ -51,6 +51,19 @@ async fn a_final_event_that_cannot_be_stored_is_not_shown_and_comes_later() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_end_that_may_not_be_durable_is_not_told() {
+    let world = World::new();
+    let id = world.open().await;
+    let held = world.hold(&id).await;
+    world.faults.set(Fault::SyncFails);
+    assert_eq!(held.end().await, Err(SessionError::Storage));
+    drop(held);
+    world.pass(Duration::from_secs(1)).await;
+    let error = world.hold_error(&ann(), &server(), &id).await;
+    assert_eq!(error, SessionError::Storage, "it may come back");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_disk_refuses_what_must_be_stored_and_nothing_else() {
     let world = World::new();
     let id = world.open().await;
