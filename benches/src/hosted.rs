@@ -6,7 +6,7 @@ use ostler_auth::{Serves, WorkerAccess, WorkerTokens};
 use ostler_catalog::Catalogs;
 use ostler_env::Env;
 use ostler_hub::{Config, Hub, Orphans, Placement};
-use ostler_types::{CallId, WorkerId};
+use ostler_types::{CallId, InstanceEpoch, WorkerId};
 use ostler_worker::{Ctx, Server, Worker};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -25,6 +25,8 @@ pub struct Hosted {
 struct NoOwners;
 
 impl Orphans for NoOwners {
+    fn newcomer(&self, _worker: &WorkerId, _instance: InstanceEpoch) {}
+
     fn orphan(&self, _call: CallId, _placement: Placement) {}
 }
 

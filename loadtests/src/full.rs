@@ -34,6 +34,8 @@ pub async fn run(env: &Env, _: Arguments) -> anyhow::Result<()> {
         TestNode::stored_with(|config| config.store.path = mounted.path().join("data")).await;
     let _worker = node.worker(&Script::new()).await;
     let before = Session::open(&node.door(), json!({})).await;
+    // One that sleeps needs the disk to wake; this one has somebody who listens.
+    let live = before.listen().await;
     let ready = node.readiness();
 
     let ballast = mounted.path().join("ballast");
@@ -63,6 +65,7 @@ pub async fn run(env: &Env, _: Arguments) -> anyhow::Result<()> {
     sessions.push(before.id.clone());
     sessions.push(Session::open(&node.door(), json!({})).await.id);
 
+    drop(live);
     let node = node.kill().await.restart().await;
     let acknowledged = sessions.len();
     for id in sessions {

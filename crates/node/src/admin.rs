@@ -209,7 +209,7 @@ mod tests {
         let ask = serve(admin).await;
         assert_eq!(ask("GET", "/livez", None).await.status, 200);
         let ready = ask("GET", "/readyz", None).await;
-        assert_eq!((ready.status, &*ready.text()), (503, "recovering\n"));
+        assert_eq!((ready.status, ready.text()), (503, "recovering\n"));
         health.recovered();
         assert_eq!(ask("GET", "/readyz", None).await.status, 200);
     }

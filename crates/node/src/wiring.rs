@@ -113,14 +113,9 @@ impl Node {
             tasks: tasks.clone(),
         };
         let edge = Edge::new(parts, addresses.edge);
-        let rebinder = Some(Rebinder::new(
-            found,
-            hub.clone(),
-            sessions.clone(),
-            tasks.clone(),
-        ));
-        let drain_metrics = drain::Metrics::register(env.metrics());
+        let rebinder = Rebinder::new(found, hub.clone(), sessions.clone(), tasks.clone());
         Ok(Self {
+            drain_metrics: drain::Metrics::register(env.metrics()),
             env,
             config,
             store,
@@ -132,10 +127,9 @@ impl Node {
             sessions,
             tasks,
             edge,
-            rebinder,
+            rebinder: Some(rebinder),
             ports,
             addresses,
-            drain_metrics,
         })
     }
 

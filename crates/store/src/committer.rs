@@ -336,6 +336,7 @@ impl Core {
         self.metrics.rows.increment(plan.writes.len() as u64);
         self.metrics.bytes.increment(bytes_of(&plan.writes));
         self.metrics.expired_records.increment(plan.expired);
+        self.metrics.corrupt_records.increment(plan.corrupt);
         Ok(())
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Plan<'a> {
     now: Timestamp,
     pub writes: Writes,
     pub expired: u64,
+    /// Records that do not verify.
+    pub corrupt: u64,
 }
 
 impl<'a> Plan<'a> {
@@ -37,6 +39,7 @@ impl<'a> Plan<'a> {
             now,
             writes: Writes::new(),
             expired: 0,
+            corrupt: 0,
         }
     }
 
@@ -105,6 +108,7 @@ impl<'a> Plan<'a> {
         if self.get(key)?.as_ref() != Some(head) {
             return Ok(());
         }
+        self.corrupt += 1;
         self.clear_damaged(key)?;
         self.writes.insert(key.to_vec(), None);
         // What was aside already and is damaged again is of no use to anybody.

@@ -405,7 +405,6 @@ impl Core {
         let record = record.ok();
         if record.is_none() {
             tracing::error!(?key, "a record does not verify and is set aside");
-            self.metrics.corrupt_records.increment(1);
             let mut batch = Batch::new();
             let key = key.clone();
             batch.changes.push(Change::SetAside { key, head });

@@ -179,7 +179,9 @@ impl Door {
 
     /// Sends these bytes and gives the statuses of all responses until the server closes.
     pub async fn raw(&self, bytes: &[u8]) -> Vec<Response> {
-        let mut wire = Connection::dial(self.address).await.expect("a node listens");
+        let mut wire = Connection::dial(self.address)
+            .await
+            .expect("a node listens");
         // The server may refuse and close before it has read everything.
         let _ = wire.socket.write_all(bytes).await;
         soon("the end of a connection", wire.responses(usize::MAX)).await
@@ -187,7 +189,9 @@ impl Door {
 
     /// The same; reads no more than so many responses, and does not wait for the end.
     pub async fn raw_until(&self, bytes: &[u8], count: usize) -> Vec<Response> {
-        let mut wire = Connection::dial(self.address).await.expect("a node listens");
+        let mut wire = Connection::dial(self.address)
+            .await
+            .expect("a node listens");
         wire.send(bytes).await;
         soon("the responses", wire.responses(count)).await
     }

@@ -30,7 +30,8 @@ pub struct TestNode {
     pub workers: SocketAddr,
     pub admin: SocketAddr,
     pub access: Access,
-    config: Config,
+    /// Boxed: futures that hold a node would be large.
+    config: Box<Config>,
     /// Holds the data of a stored node; shared with those that restart on it.
     dir: Option<Arc<TempDir>>,
     runtime: Runtime,
@@ -166,7 +167,7 @@ impl TestNode {
             workers: addresses.workers,
             admin: addresses.admin,
             access,
-            config,
+            config: Box::new(config),
             dir,
             runtime,
             stop: Some(stop),
@@ -182,7 +183,7 @@ impl TestNode {
     /// Why another node on the same data does not start.
     pub async fn second_fails(&self) -> String {
         let second = Killed {
-            config: self.config.clone(),
+            config: (*self.config).clone(),
             access: Access::default(),
             dir: None,
         };
@@ -313,7 +314,7 @@ impl TestNode {
     /// Ends it as a crash does: nothing drains, no socket says goodbye, what was not stored is
     /// gone. Gives what a restart needs.
     pub async fn kill(self) -> Killed {
-        let mut config = self.config;
+        let mut config = *self.config;
         config.edge.listen = self.edge;
         config.workers.listen = self.workers;
         config.admin.listen = self.admin;

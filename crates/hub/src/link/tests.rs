@@ -15,6 +15,8 @@ use crate::{Attempt, AttemptEnd, AttemptEvent, Hub, NewAttempt, Orphans, instanc
 struct Nobody;
 
 impl Orphans for Nobody {
+    fn newcomer(&self, _worker: &WorkerId, _instance: InstanceEpoch) {}
+
     fn orphan(&self, _call: CallId, _placement: crate::Placement) {}
 }
 

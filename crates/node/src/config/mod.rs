@@ -128,7 +128,7 @@ impl Config {
     /// The token of the admin port. A node that stores nothing has one only where it is told to.
     pub fn admin_token_file(&self) -> Option<PathBuf> {
         let stored = || match self.store.engine {
-            Engine::Sled => Some(self.store.path.join("admin-token")),
+            Engine::Sled | Engine::Fjall => Some(self.store.path.join("admin-token")),
             Engine::Memory => None,
         };
         self.admin.token_file.clone().or_else(stored)

@@ -50,7 +50,12 @@ async fn a_kept_call_survives_on(engine: Engine) {
         .door
         .open(&session.call("c", "hold", json!({"gate": "g"})))
         .await;
-    let priming = live.event().await.unwrap().id.unwrap();
+    let priming = live
+        .event()
+        .await
+        .expect("it begins")
+        .id
+        .expect("it is stored");
     script.seen("started:g").await;
     let node = crash(node).await;
     assert_eq!(

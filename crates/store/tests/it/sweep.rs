@@ -91,11 +91,11 @@ impl Stopped {
                 Err(_) => (whole, told) = (false, true),
             }
         }
+        store.close().await;
         for name in ["corrupt_records", "damaged_blocks"] {
             let name = format!("ostler_store_{name}_total");
             told |= env.metrics().value(&name, &[]) > Some(0.0);
         }
-        store.close().await;
         match (whole, told) {
             (true, _) => ends.whole += 1,
             (false, true) => ends.told += 1,

@@ -25,12 +25,13 @@ pub enum Trouble {
     WorkerCrash,
     DiskFull,
     SyncFails,
+    SyncFailsOnce,
     SlowSync,
     ReadFails,
     Freeze,
 }
 
-const ALL: [Trouble; 12] = [
+const ALL: [Trouble; 13] = [
     Trouble::NodeCrash,
     Trouble::NodeRestart,
     Trouble::LinkCut,
@@ -40,6 +41,7 @@ const ALL: [Trouble; 12] = [
     Trouble::WorkerCrash,
     Trouble::DiskFull,
     Trouble::SyncFails,
+    Trouble::SyncFailsOnce,
     Trouble::SlowSync,
     Trouble::ReadFails,
     Trouble::Freeze,
@@ -111,11 +113,9 @@ impl Stage {
             }
             Trouble::DiskFull => self.disk_fault(Fault::Full, 3_000).await,
             Trouble::ReadFails => self.disk_fault(Fault::ReadFails, 1_500).await,
-            Trouble::SyncFails => {
-                self.disk_fault(Fault::SyncFails, 1_000).await;
-                // Only a restart helps: it is not known what is on the disk.
-                self.crash_node().await;
-            }
+            // A node that writes meanwhile ends by itself.
+            Trouble::SyncFails => self.disk_fault(Fault::SyncFails, 1_000).await,
+            Trouble::SyncFailsOnce => self.node.disk.set(Fault::SyncFailsOnce),
             Trouble::SlowSync => {
                 let span = dice.millis(0, 300);
                 self.node.disk.set_sync_span(span);

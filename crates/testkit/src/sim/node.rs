@@ -65,6 +65,7 @@ impl SimNode {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
         let ground = Ground {
             keys: self.keys.clone(),
+            admin_token: None,
             store: self.disk.open(&env),
             ports: Box::new(Wires(self.network.clone())),
             addresses: Addresses {

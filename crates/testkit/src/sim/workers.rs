@@ -177,7 +177,7 @@ impl Tools {
 
     async fn work(self, ctx: Ctx, args: Args, as_task: bool) -> Result<ToolResult, ToolError> {
         let caller = ctx.caller();
-        let owner = format!("tok-{}-{}-", caller.tenant, caller.subject);
+        let owner = format!("tok:{}:{}:", caller.tenant, caller.subject);
         if !args.token.starts_with(&owner) || &*caller.tenant != self.tenant {
             let token = &args.token;
             self.history.violation(

@@ -61,8 +61,9 @@ async fn a_flipped_bit_costs_the_session_it_is_in_and_no_other() {
         *statuses.entry(ping(session).await).or_default() += 1;
     }
     assert_eq!(statuses, [(200, 1), (404, FLIPS)].into());
-    let corrupt = node.metric("ostler_store_corrupt_records_total", &[]);
-    assert_eq!(corrupt, FLIPS as f64);
+    let corrupt = "ostler_store_corrupt_records_total";
+    node.reaches(corrupt, &[], FLIPS as f64).await;
+    assert_eq!(node.metric(corrupt, &[]), FLIPS as f64);
     node.stop().await;
 }
 

@@ -89,7 +89,8 @@ impl Client {
         self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// A new call's token: it says whose it is, so that nobody else may ever see it.
+    /// A new call's token: it says whose it is, so that nobody else may ever see it. The colons keep
+    /// it apart from what is sealed, whose letters are as good as random.
     fn token(&self) -> String {
         let Who {
             tenant,
@@ -97,7 +98,7 @@ impl Client {
             name,
             ..
         } = &self.who;
-        format!("tok-{tenant}-{subject}-{name}-{}", self.number())
+        format!("tok:{tenant}:{subject}:{name}:{}", self.number())
     }
 
     fn note(&self, what: std::fmt::Arguments<'_>) {
@@ -126,8 +127,8 @@ impl Client {
 
     /// Nothing of another principal may ever be seen (promises.md, I5).
     fn saw(&self, text: &str) {
-        let own = format!("{}-{}-", self.who.tenant, self.who.subject);
-        for (at, mark) in text.match_indices("tok-") {
+        let own = format!("{}:{}:", self.who.tenant, self.who.subject);
+        for (at, mark) in text.match_indices("tok:") {
             if !text[at + mark.len()..].starts_with(&own) {
                 self.violation(format_args!("sees what is not its own: {text}"));
             }
