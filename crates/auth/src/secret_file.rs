@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     io::Write,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -20,8 +20,21 @@ pub(crate) fn read_or_create(
             create(path, env, &new())?;
             fs::read_to_string(path)
         }
-        read => read,
+        Ok(text) => {
+            warn_if_open(path)?;
+            Ok(text)
+        }
+        Err(error) => Err(error),
     }
+}
+
+/// A file that was there already may be as whoever put it there left it.
+fn warn_if_open(path: &Path) -> io::Result<()> {
+    if fs::metadata(path)?.mode() & 0o077 != 0 {
+        let path = path.display();
+        tracing::warn!(%path, "others may read this secret; take that away (chmod 600)");
+    }
+    Ok(())
 }
 
 /// Writes a new file beside `path` and links it into place, so that two nodes that start at once
@@ -31,10 +44,10 @@ fn create(path: &Path, env: &Env, text: &str) -> io::Result<()> {
     fs::create_dir_all(&parent)?;
     let temporary = parent.join(format!(".secret-{:016x}", env.random_u64()));
     let linked = write_new(&temporary, text).and_then(|()| fs::hard_link(&temporary, path));
-    fs::remove_file(&temporary)?;
+    let removed = fs::remove_file(&temporary);
     match linked {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::File::open(&parent)?.sync_all(),
+        _ => removed.and_then(|()| fs::File::open(&parent)?.sync_all()),
     }
 }
 
@@ -61,6 +74,13 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+
+    #[test]
+    fn what_went_wrong_is_told_and_not_what_followed_from_it() {
+        // Nobody makes files there, whoever it is.
+        let told = create(Path::new("/sys/secret"), &Env::seeded(1), "ours");
+        assert_ne!(told.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn a_file_that_appears_meanwhile_is_used() {
