@@ -160,6 +160,8 @@ impl Connection {
         }
         // Nothing was asked yet on a connection that says nothing: it need not be waited for.
         let is_http2 = tokio::select! {
+            // What came in before the stop is served.
+            biased;
             is_http2 = self.is_http2(&socket) => is_http2,
             () = self.stop.cancelled() => return Closed::Served,
         };

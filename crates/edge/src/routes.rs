@@ -5,10 +5,7 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
 };
 
 use axum::{
@@ -157,8 +154,7 @@ async fn admitted(
         return preflight(headers);
     }
     let (endpoint, server) = named.ok_or(Refused::NotFound)?;
-    let place =
-        Place::enter(&edge.in_work, edge.config.limits.requests_max).ok_or(Refused::Busy)?;
+    let place = Place::enter(edge, edge.config.limits.requests_max).ok_or(Refused::Busy)?;
     let exchange = Exchange {
         caller: authenticate(edge, &server.tenant, headers)?,
         edge: edge.clone(),
@@ -182,7 +178,7 @@ async fn admitted(
         }
         (Endpoint::Stream, _) => not_allowed("GET, OPTIONS"),
         (Endpoint::Messages, &Method::POST) => {
-            Box::pin(legacy::pair::messages(exchange, headers, uri, body)).await
+            return Box::pin(legacy::pair::messages(exchange, place, headers, uri, body)).await;
         }
         (Endpoint::Messages, _) => not_allowed("POST, OPTIONS"),
     };
@@ -356,18 +352,18 @@ fn allow_origin(headers: &mut HeaderMap, origin: HeaderValue) {
 }
 
 /// A request's place among those in work; dropping it frees it.
-struct Place<'c>(&'c AtomicUsize);
+pub struct Place(Arc<Inner>);
 
-impl<'c> Place<'c> {
-    fn enter(count: &'c AtomicUsize, max: usize) -> Option<Self> {
-        let place = Self(count);
-        (count.fetch_add(1, Ordering::AcqRel) < max).then_some(place)
+impl Place {
+    fn enter(edge: &Arc<Inner>, max: usize) -> Option<Self> {
+        let place = Self(edge.clone());
+        (edge.in_work.fetch_add(1, Ordering::AcqRel) < max).then_some(place)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        self.0.in_work.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     fields, lists,
     metrics::StreamKind,
     rejection::{self, Refused},
-    routes::{self, Exchange},
+    routes::{self, Exchange, Place},
 };
 
 /// A session and its reader.
@@ -171,6 +171,7 @@ fn token(uri: &Uri) -> Result<&str, Fault> {
 /// becomes of the socket that brought them.
 pub async fn messages(
     exchange: Exchange,
+    place: Place,
     headers: &HeaderMap,
     uri: &Uri,
     body: Incoming,
@@ -186,6 +187,8 @@ pub async fn messages(
     let taken = {
         let (mut exchange, headers, token) = (exchange.clone(), headers.clone(), token.to_owned());
         edge.env.spawn("edge.pair", async move {
+            // What goes on without its socket is in work still.
+            let _place = place;
             take(&mut exchange, &headers, &token, body).await
         })
     };

@@ -518,6 +518,7 @@ async fn a_handle_is_said_to_a_pair_whose_post_broke_off() {
             handles += 1.0;
         }
     }
+    assert!(handles > 0.0, "no POST was read before it broke off");
     drop(pair);
     world.stop().await;
 }

@@ -412,7 +412,8 @@ impl<H: Headers> Post<'_, H> {
         let Message::Request { id, .. } = message else {
             unreachable!("only a request is decided to be an initialize");
         };
-        let session = legacy::session(self.headers)?;
+        // What cannot be an id is one that is not known any more: this opens a session [SES-4].
+        let session = legacy::session(self.headers).unwrap_or_default();
         legacy::initialize(self, id, session).map(Inbound::Initialize)
     }
 

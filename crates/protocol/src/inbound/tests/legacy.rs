@@ -45,10 +45,10 @@ fn an_opening_keeps_what_the_client_says_of_itself() {
     assert_eq!(found.client_info.as_str(), r#"{"name":"t","version":"1"}"#);
     assert_eq!(found.facet, ClientFacet::with(&[Capability::Sample]));
     assert_eq!(found.session.as_deref(), Some("old"));
-    assert_eq!(
-        opened(&Post::initialize(opening("2025-11-25"))).session,
-        None
-    );
+    for none in [None, Some(""), Some("no id")] {
+        let post = Post::initialize(opening("2025-11-25")).header("Mcp-Session-Id", none);
+        assert_eq!(opened(&post).session, None);
+    }
 }
 
 #[test]
