@@ -20,7 +20,7 @@ use crate::{
     metrics::{OpenStream, StreamEnd, StreamKind, StreamMetrics},
 };
 
-/// Given to a connection at once. Each piece it asks for shows that it moves, however slow it is.
+/// Given to a connection at once. Each piece it asks for shows that it moves, slow as it may be.
 const PIECE_BYTES: usize = 32 << 10;
 
 /// An SSE body: what `source` yields, framed already, with a comment whenever it has been quiet.

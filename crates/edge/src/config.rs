@@ -27,7 +27,9 @@ pub struct Config {
     /// keep-alive comment.
     pub stall_timeout: Duration,
     /// A client that acknowledges nothing for so long has vanished. With the longest time between
-    /// two comments (`keep_alive` and a fifth) this is how long that can go unnoticed.
+    /// two comments (`keep_alive` and a fifth) this is how long that can go unnoticed. It is
+    /// TCP_USER_TIMEOUT, which also ends a connection whose client keeps its window closed for so
+    /// long: over HTTP/1 that comes before `stall_timeout` unless this is longer.
     pub peer_timeout: Duration,
     /// Time for a connection's first byte.
     pub first_byte_timeout: Duration,

@@ -1,12 +1,13 @@
 //! How a node ends: it refuses new work, lets the old finish up to a limit, says goodbye, exits.
 //!
-//! `drain_timeout` bounds the wait; what follows is bounded here, by 4 s in all. Nothing that was
+//! `drain_timeout` bounds the wait; what follows is bounded here, to less than 5 s in all. Nothing that was
 //! acknowledged depends on any of it: that is stored already.
 
 use std::time::Duration;
 
 use metrics::Gauge;
 use ostler_env::Registry;
+use ostler_types::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -69,21 +70,27 @@ impl Node {
         let notice = started + self.config.drain_notice;
         self.env.sleep_until(notice.min(limit)).await;
         ends.closed.cancel();
-        let drained = self.env.until(limit, self.idle()).await.is_some();
+        let drained = self.env.until(limit, self.idle(started)).await.is_some();
         if !drained {
             self.hub.end_plain_calls();
             let last = self.env.now() + LAST_WORDS;
             self.env.until(last, self.edge.idle()).await;
         }
-        let (took, cut) = (self.env.now().since(started), self.edge.connections());
-        self.drain_metrics.seconds.set(took.as_secs_f64());
+        let (took, cut) = (self.note_drain(started), self.edge.connections());
         tracing::info!(?took, cut, "drained");
         drained
     }
 
+    fn note_drain(&self, started: Instant) -> Duration {
+        let took = self.env.now().since(started);
+        self.drain_metrics.seconds.set(took.as_secs_f64());
+        took
+    }
+
     /// Requests that came before may open a stream late, and sessions may wake for them.
-    async fn idle(&self) {
+    async fn idle(&self, started: Instant) {
         loop {
+            self.note_drain(started);
             self.sessions.drain().await;
             let again = self.env.now() + TELL_AGAIN;
             if self.env.until(again, self.edge.idle()).await.is_some() {

@@ -3,7 +3,7 @@
 use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
-use ostler_client::{Endpoint, Http, Limits, Target, Verb};
+use ostler_client::{Endpoint, Error, Http, Limits, Step, Target, Verb};
 use ostler_env::Env;
 use ostler_types::Secret;
 
@@ -11,6 +11,8 @@ use crate::cli::Drain;
 
 /// Between two looks at whether it is gone.
 const LOOK: Duration = Duration::from_millis(250);
+/// For one answer of the admin port.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub async fn run(arguments: Drain) -> anyhow::Result<ExitCode> {
     let token = read_token(&arguments.token_file)?;
@@ -33,7 +35,7 @@ pub async fn run(arguments: Drain) -> anyhow::Result<ExitCode> {
         _ => bail!("{} answered {status}: {}", port.url, text.trim()),
     }
     if arguments.wait {
-        while port.is_draining().await {
+        while !port.is_gone().await {
             port.env.sleep(LOOK).await;
         }
         eprintln!("the node is gone");
@@ -72,15 +74,28 @@ impl Port {
         };
         // A connection for each: none of ours is in the way of a node that closes.
         let http = Http::new(self.env.clone(), &endpoint, Limits::default())?;
-        let reply = http.send(verb, &[], Default::default()).await?;
-        let status = reply.status();
-        let text = String::from_utf8_lossy(&reply.bytes().await?).into_owned();
-        Ok((status, text))
+        let asked = async {
+            let reply = http.send(verb, &[], Default::default()).await?;
+            let status = reply.status();
+            let text = String::from_utf8_lossy(&reply.bytes().await?).into_owned();
+            anyhow::Ok((status, text))
+        };
+        let answered = self.env.until(self.env.now() + PATIENCE, asked).await;
+        answered.with_context(|| format!("no answer of {} in {PATIENCE:?}", self.url))?
     }
 
-    /// Another process on the same port may be ready, but it does not drain.
-    async fn is_draining(&self) -> bool {
-        let ready = self.ask(Verb::Get, "/readyz", None).await;
-        ready.is_ok_and(|(_, text)| text.lines().any(|line| line == "draining"))
+    /// Nobody listens there, or another process, which does not drain. One that does not answer may
+    /// be the node still.
+    async fn is_gone(&self) -> bool {
+        match self.ask(Verb::Get, "/readyz", None).await {
+            Ok((_, text)) => !text.lines().any(|line| line == "draining"),
+            Err(error) => matches!(
+                error.downcast_ref(),
+                Some(Error::Connect {
+                    step: Step::Tcp,
+                    ..
+                })
+            ),
+        }
     }
 }
