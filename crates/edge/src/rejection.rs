@@ -287,6 +287,7 @@ fn status(fault: &Fault, era: Era) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Fault::WorkerLost { .. }
+        | Fault::Drained
         | Fault::Deadline
         | Fault::TooLarge
         | Fault::BadResult(_)
@@ -315,6 +316,7 @@ pub fn reason(fault: &Fault) -> Reason {
         Fault::NoWorker
         | Fault::Storage
         | Fault::WorkerLost { .. }
+        | Fault::Drained
         | Fault::Deadline
         | Fault::TooLarge
         | Fault::BadResult(_)
@@ -360,6 +362,7 @@ mod tests {
             (Fault::RateLimited { retry_after: wait }, 429, 429),
             (Fault::Overloaded { retry_after: wait }, 503, 503),
             (Fault::Draining, 503, 503),
+            (Fault::Drained, 200, 200),
             (Fault::NoWorker, 503, 503),
             (Fault::Storage, 503, 503),
             (Fault::Quota("sessions"), 429, 429),

@@ -197,7 +197,7 @@ fn of_outcome(outcome: &Outcome) -> EndedCall {
         Ok(_) => EndedCall::Ok,
         Err(Failure::Cancelled) => EndedCall::Cancelled,
         Err(Failure::Deadline) => EndedCall::Deadline,
-        Err(Failure::Draining) => EndedCall::Drained,
+        Err(Failure::Drained) => EndedCall::Drained,
         Err(Failure::BadResult(_) | Failure::TooLarge) => EndedCall::BadResult,
         Err(Failure::WorkerLost { .. }) => EndedCall::Lost,
         Err(

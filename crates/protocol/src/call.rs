@@ -161,7 +161,7 @@ pub enum Failure {
     Deadline,
     /// The node ended before the call did.
     #[error("the node shut down")]
-    Draining,
+    Drained,
     #[error("the result is too large")]
     TooLarge,
     /// The result breaks the protocol or the tool's own schema.
@@ -184,7 +184,7 @@ impl Failure {
             | Self::TimedOut
             | Self::WorkerLost { .. }
             | Self::Deadline
-            | Self::Draining
+            | Self::Drained
             | Self::TooLarge => 0,
         }
     }
@@ -233,7 +233,7 @@ impl Failure {
             | Self::NeedsCapability(_)
             | Self::NeedsScope(_)
             | Self::Cancelled => Party::Caller,
-            Self::WorkerLost { .. } | Self::Deadline | Self::Draining => Party::Platform,
+            Self::WorkerLost { .. } | Self::Deadline | Self::Drained => Party::Platform,
             Self::Internal(_)
             | Self::Protocol { .. }
             | Self::TimedOut
@@ -251,7 +251,7 @@ impl Failure {
                 executed: Executed::Unknown,
             }
             | Self::Deadline
-            | Self::Draining
+            | Self::Drained
             | Self::TimedOut => Retry::IfIdempotent,
             Self::Internal(_)
             | Self::NotFound { .. }

@@ -59,8 +59,12 @@ pub enum Fault {
     RateLimited { retry_after: Duration },
     #[error("overloaded")]
     Overloaded { retry_after: Duration },
+    /// The node takes nothing new: this did not run.
     #[error("draining")]
     Draining,
+    /// The node ended a call that a worker was running.
+    #[error("cut by a drain")]
+    Drained,
     #[error("no worker")]
     NoWorker,
     #[error("storage unavailable")]
@@ -111,7 +115,7 @@ impl Fault {
             Self::Deadline => -31004,
             Self::TooLarge => -31005,
             Self::BadResult(_) => -31006,
-            Self::Draining => -31007,
+            Self::Draining | Self::Drained => -31007,
             Self::NoWorker => -31008,
             Self::Forbidden { .. } => -31009,
             Self::ResumeGap { .. } => -31010,
@@ -162,6 +166,7 @@ impl Fault {
             Self::RateLimited { .. } => "rate limited; try again later",
             Self::Overloaded { .. } => "overloaded; try again later",
             Self::Draining => "this node is shutting down; try again",
+            Self::Drained => "the node shut down during the call; it may have run",
             Self::NoWorker => "no worker serves this at the moment; try again later",
             Self::Storage => "storage is unavailable; try again later",
             Self::WorkerLost { .. } => "the worker was lost during the call; it may have run",
@@ -194,6 +199,7 @@ impl Fault {
                 oldest: Some(oldest),
             } => json!({ "oldest": oldest }),
             Self::WorkerLost { executed } => json!({ "executed": executed.as_str() }),
+            Self::Drained => json!({ "executed": Executed::Unknown.as_str() }),
             Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => {
                 json!({ "retryAfterMs": u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX) })
             }
@@ -297,7 +303,7 @@ impl From<Failure> for Fault {
             },
             Failure::Cancelled => Fault::Cancelled,
             Failure::TimedOut | Failure::Deadline => Fault::Deadline,
-            Failure::Draining => Fault::Draining,
+            Failure::Drained => Fault::Drained,
             Failure::WorkerLost { executed } => Fault::WorkerLost { executed },
             Failure::TooLarge => Fault::TooLarge,
             Failure::BadResult(reason) => Fault::BadResult(reason),

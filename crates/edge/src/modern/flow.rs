@@ -236,6 +236,8 @@ impl Flow {
         self.source = Source::Over;
         match end {
             Ok(end) => self.end(end),
+            // Its worker was at it already.
+            Err(TaskError::Draining) => Done::Fault(Fault::Drained),
             Err(error) => Done::Fault(error.into()),
         }
     }

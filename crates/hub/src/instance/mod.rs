@@ -132,12 +132,11 @@ impl Instance {
 
     /// Ends what [`Instance::runs_plain_calls`] looks for.
     pub fn end_plain_calls(&self) {
-        let slots: Vec<_> = self.slots.lock().values().cloned().collect();
         let now = self.shared.env.now();
-        for slot in slots {
+        for slot in self.all_slots() {
             let times = slot.times();
             if !times.kept && times.ended.is_none() {
-                let drained = AttemptEnd::Outcome(Err(Failure::Draining));
+                let drained = AttemptEnd::Outcome(Err(Failure::Drained));
                 self.end(&slot, drained, Ended::ByPlatform(now));
                 self.cancel(&slot, "the node shuts down");
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler_node::Exit;
 use ostler_testkit::{
-    Door, Modern, Pair, Request, Script, Session, TestNode, TestWorker, m_ok, within,
+    Door, Modern, Pair, Request, Response, Script, Session, TestNode, TestWorker, m_ok, within,
 };
 use serde_json::json;
 use tokio::{
@@ -206,7 +206,7 @@ async fn a_call_that_does_not_end_is_ended_at_the_limit_and_told_so() {
         .await;
     script.seen("started:old").await;
     let (exit, last) = tokio::join!(node.end(), stream.finish());
-    assert_eq!(last.code(), -31007, "{}", last.text());
+    check_cut("stream", &last);
     assert_eq!(
         exit,
         Exit::Cut,
@@ -215,6 +215,35 @@ async fn a_call_that_does_not_end_is_ended_at_the_limit_and_told_so() {
     script.seen("cancelled:stream").await;
     assert_eq!(script.count("cancelled:old"), 0, "its session has it");
     drop(old);
+}
+
+/// A worker was running it, and it may have had its effect: no 503, which invites to try again.
+fn check_cut(about: &str, response: &Response) {
+    let told = (response.status, response.code());
+    assert_eq!(told, (200, -31007), "{about}: {}", response.text());
+    assert_eq!(
+        response.json()["error"]["data"]["executed"],
+        "unknown",
+        "{about}"
+    );
+    assert!(response.header("retry-after").is_none(), "{about}");
+}
+
+#[tokio::test]
+async fn a_call_cut_before_its_stream_began_is_an_outcome_too() {
+    let late = |config: &mut ostler_node::Config| {
+        config.edge.stream_after = SOON;
+        config.drain_timeout = Duration::from_millis(500);
+        config.drain_notice = Duration::ZERO;
+    };
+    let (node, script, _worker) = world(late).await;
+    let door = node.door();
+    let call = Modern::call("hold", json!({"gate": "g"})).to(&door);
+    let sent = door.begin(&call).await;
+    script.seen("started:g").await;
+    let told = async { sent.head().await.finish().await };
+    let (_, response) = tokio::join!(node.end(), told);
+    check_cut("call", &response);
 }
 
 #[tokio::test]

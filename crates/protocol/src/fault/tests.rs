@@ -74,6 +74,7 @@ fn of_the_platform() -> Vec<(Fault, i32, i32)> {
         (Fault::TooLarge, -31005, -31005),
         (Fault::BadResult(text("secret")), -31006, -31006),
         (Fault::Draining, -31007, -31007),
+        (Fault::Drained, -31007, -31007),
         (Fault::NoWorker, -31008, -31008),
         (
             Fault::Forbidden {
@@ -168,6 +169,7 @@ fn data_says_what_a_program_can_use() {
         r#"-31001 {"retryAfterMs":1000}"#,
         r#"-31002 {"retryAfterMs":1000}"#,
         r#"-31003 {"executed":"unknown"}"#,
+        r#"-31007 {"executed":"unknown"}"#,
         r#"-31009 {"scopes":["a","b"]}"#,
         r#"-31010 {"oldest":"e.1"}"#,
         "7 [1]",

@@ -32,6 +32,7 @@ pub fn faults() -> Vec<Fault> {
         Fault::RateLimited { retry_after: wait },
         Fault::Overloaded { retry_after: wait },
         Fault::Draining,
+        Fault::Drained,
         Fault::NoWorker,
         Fault::Storage,
         Fault::Quota("sessions"),

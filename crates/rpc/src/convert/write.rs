@@ -136,7 +136,7 @@ impl<'a> Writer<'a> {
             Failure::TimedOut => (Kind::TimedOut, String::new()),
             Failure::WorkerLost { .. }
             | Failure::Deadline
-            | Failure::Draining
+            | Failure::Drained
             | Failure::TooLarge
             | Failure::BadResult(_) => (Kind::Internal, clipped(&failure.to_string())),
         };

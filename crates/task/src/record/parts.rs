@@ -255,7 +255,7 @@ fn encode_failure(failure: &Failure) -> StoredFailure {
         Failure::Deadline => plain(11),
         Failure::TooLarge => plain(12),
         Failure::BadResult(message) => said(13, message),
-        Failure::Draining => plain(14),
+        Failure::Drained => plain(14),
     }
 }
 
@@ -283,7 +283,7 @@ fn decode_failure(stored: StoredFailure) -> Result<Failure, BadRecord> {
         11 => Failure::Deadline,
         12 => Failure::TooLarge,
         13 => Failure::BadResult(message),
-        14 => Failure::Draining,
+        14 => Failure::Drained,
         _ => return Err(unreadable("a kind of failure")),
     })
 }
@@ -413,7 +413,7 @@ pub(crate) mod tests {
             Err(Failure::Deadline),
             Err(Failure::TooLarge),
             Err(Failure::BadResult(text())),
-            Err(Failure::Draining),
+            Err(Failure::Drained),
         ]
     }
 
