@@ -20,6 +20,13 @@ pub enum Serves {
 }
 
 impl Serves {
+    fn is_about(&self, tenant: &TenantId) -> bool {
+        match self {
+            Serves::Everything => true,
+            Serves::Tenant(theirs) | Serves::Server(theirs, _) => theirs == tenant,
+        }
+    }
+
     fn covers(&self, server: &ServerId) -> bool {
         match self {
             Serves::Everything => true,
@@ -63,6 +70,11 @@ pub struct WorkerGrant {
 impl WorkerGrant {
     pub fn may_serve(&self, server: &ServerId) -> bool {
         self.serves.iter().any(|serves| serves.covers(server))
+    }
+
+    /// Whether there may be any Server of this tenant that it may serve.
+    pub fn may_serve_some_of(&self, tenant: &TenantId) -> bool {
+        self.serves.iter().any(|serves| serves.is_about(tenant))
     }
 
     pub fn may_be(&self, worker: &WorkerId) -> bool {

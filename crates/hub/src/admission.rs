@@ -82,7 +82,8 @@ impl Inner {
         let (known, welcome) = self.register(newcomer, &link);
         instance.hello(&link, &known);
         if is_new {
-            self.orphans.newcomer(&instance.worker, instance.epoch);
+            let (worker, grant) = (&instance.worker, &instance.grant);
+            self.orphans.newcomer(worker, instance.epoch, grant);
         }
         link.outbox.welcome(welcome);
         self.roster.publish(&instance, &link);

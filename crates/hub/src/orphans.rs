@@ -1,5 +1,8 @@
 //! Calls that a worker still runs or holds and that nobody here owns.
 
+use std::sync::Arc;
+
+use ostler_auth::WorkerGrant;
 use ostler_types::{CallId, InstanceEpoch, WorkerId};
 
 use crate::attempt::Placement;
@@ -11,8 +14,10 @@ pub trait Orphans: Send + Sync {
     fn orphan(&self, call: CallId, placement: Placement);
 
     /// A process has linked that was not known here: what older ones of this worker ran is lost,
-    /// also what was never heard of here and only its owner knows. Must not wait.
-    fn newcomer(&self, worker: &WorkerId, instance: InstanceEpoch);
+    /// also what was never heard of here and only its owner knows. That is only what `grant` may
+    /// serve: before this node started another credential may have had this worker id. Must not
+    /// wait.
+    fn newcomer(&self, worker: &WorkerId, instance: InstanceEpoch, grant: &Arc<WorkerGrant>);
 
     /// How far the search for owners is behind.
     fn backlog(&self) -> Backlog {

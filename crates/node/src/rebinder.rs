@@ -13,6 +13,7 @@ use std::sync::{
 };
 
 use futures_util::{StreamExt, stream};
+use ostler_auth::WorkerGrant;
 use ostler_hub::{Backlog, Hub, Orphans, Placement};
 use ostler_session::Sessions;
 use ostler_task::Tasks;
@@ -27,7 +28,7 @@ const WAKES_MAX: usize = 256;
 /// What the hub tells of.
 enum Found {
     Orphan(CallId, Placement),
-    Newcomer(WorkerId, InstanceEpoch),
+    Newcomer(WorkerId, InstanceEpoch, Arc<WorkerGrant>),
 }
 
 struct Orphanage {
@@ -43,8 +44,9 @@ impl Orphans for Orphanage {
         }
     }
 
-    fn newcomer(&self, worker: &WorkerId, instance: InstanceEpoch) {
-        if let Err(error) = self.tell(Found::Newcomer(worker.clone(), instance)) {
+    fn newcomer(&self, worker: &WorkerId, instance: InstanceEpoch, grant: &Arc<WorkerGrant>) {
+        let newcomer = Found::Newcomer(worker.clone(), instance, grant.clone());
+        if let Err(error) = self.tell(newcomer) {
             // Their owners find out when the grace is over.
             tracing::warn!(%worker, %error, "lost calls are not looked for");
         }
@@ -147,9 +149,10 @@ impl Owners {
     async fn deal(self: Arc<Self>, found: Found) {
         match found {
             Found::Orphan(call, placement) => self.rebind(call, &placement).await,
-            Found::Newcomer(worker, instance) => {
-                self.sessions.worker_replaced(&worker, instance).await;
-                self.tasks.worker_replaced(&worker, instance).await;
+            Found::Newcomer(worker, instance, grant) => {
+                let sessions = &self.sessions;
+                sessions.worker_replaced(&worker, instance, &grant).await;
+                self.tasks.worker_replaced(&worker, instance, &grant).await;
             }
         }
     }

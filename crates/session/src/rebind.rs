@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use futures_util::{StreamExt, stream};
+use ostler_auth::WorkerGrant;
 use ostler_dispatch::workers::Workers;
 use ostler_hub::Placement;
 use ostler_store::{Key, KeyPrefix, Record, Table};
@@ -53,21 +54,29 @@ impl OpenCalls {
         owners.get(&call).map(|owner| owner.session.clone())
     }
 
-    /// Calls that older processes of this worker ran; a walk over the whole list.
-    fn left_at_older(
-        &self,
-        worker: &WorkerId,
-        instance: InstanceEpoch,
-    ) -> Vec<(CallId, SessionKey)> {
+    /// Calls that older processes of this worker ran, in an order, so that a seeded run is the
+    /// same each time; a walk over the whole list.
+    fn left_at_older(&self, newcomer: &Newcomer<'_>) -> Vec<(CallId, SessionKey)> {
         let owners = self.owners.lock();
         let older = |owner: &Owner| {
             let left_at = owner.left_at.as_ref();
-            left_at.is_some_and(|at| at.worker == *worker && at.instance < instance)
+            let grant = newcomer.grant;
+            left_at.is_some_and(|at| newcomer.is_after(at))
+                && grant.may_serve_some_of(&owner.session.tenant)
         };
         let older = owners.iter().filter(|(_, owner)| older(owner));
+        let older = older.map(|(call, owner)| (*call, owner.session.clone()));
+        let mut older: Vec<_> = older.collect();
+        older.sort_unstable_by_key(|(call, _)| *call);
         older
-            .map(|(call, owner)| (*call, owner.session.clone()))
-            .collect()
+    }
+
+    /// Those of this run are known better than what the last one stored.
+    fn add_found(&self, found: impl Iterator<Item = (CallId, Owner)>) {
+        let mut owners = self.owners.lock();
+        for (call, owner) in found {
+            owners.entry(call).or_insert(owner);
+        }
     }
 
     fn owners(&self) -> Vec<SessionKey> {
@@ -77,6 +86,19 @@ impl OpenCalls {
         keys.sort_by_key(|key| key.id);
         keys.dedup();
         keys
+    }
+}
+
+/// A process of a worker that was not known here.
+struct Newcomer<'a> {
+    worker: &'a WorkerId,
+    instance: InstanceEpoch,
+    grant: &'a WorkerGrant,
+}
+
+impl Newcomer<'_> {
+    fn is_after(&self, placement: &Placement) -> bool {
+        placement.worker == *self.worker && placement.instance < self.instance
     }
 }
 
@@ -109,11 +131,22 @@ impl<W: Workers> Sessions<W> {
     }
 
     /// A newer process of this worker is here: what older ones ran is lost, and the sessions that
-    /// wait for it wake and tell their clients.
-    pub async fn worker_replaced(&self, worker: &WorkerId, instance: InstanceEpoch) {
-        let lost = self.0.open_calls.left_at_older(worker, instance);
+    /// wait for it wake and tell their clients. Only of what it may serve: the calls of others are
+    /// none of its business, whatever it calls itself.
+    pub async fn worker_replaced(
+        &self,
+        worker: &WorkerId,
+        instance: InstanceEpoch,
+        grant: &WorkerGrant,
+    ) {
+        let newcomer = &Newcomer {
+            worker,
+            instance,
+            grant,
+        };
+        let lost = self.0.open_calls.left_at_older(newcomer);
         let tell = |(call, session): (CallId, SessionKey)| async move {
-            if let Err(error) = self.0.tell_lost(call, &session).await {
+            if let Err(error) = self.0.tell_lost(call, &session, newcomer).await {
                 // It is told when the grace is over.
                 tracing::warn!(%call, %error, "a lost call not ended");
             }
@@ -160,9 +193,18 @@ impl<W: Workers> Shared<W> {
         self: &std::sync::Arc<Self>,
         call: CallId,
         session: &SessionKey,
+        newcomer: &Newcomer<'_>,
     ) -> Result<(), SessionError> {
         let held = self.hold_key(session).await?;
-        let sent = held.address.control(Control::Lost { call });
+        if !newcomer.grant.may_serve(&held.facts.server) {
+            return Ok(());
+        }
+        let (worker, instance) = (newcomer.worker.clone(), newcomer.instance);
+        let sent = held.address.control(Control::Lost {
+            call,
+            worker,
+            instance,
+        });
         sent.map_err(|_| SessionError::Storage)
     }
 
@@ -178,7 +220,7 @@ impl<W: Workers> Shared<W> {
             let rows = self.store.scan(&prefix, after.as_ref(), PAGE_LEN).await;
             let rows = rows.map_err(|_| SessionError::Storage)?;
             let found = rows.iter().filter_map(open_call);
-            self.open_calls.owners.lock().extend(found);
+            self.open_calls.add_found(found);
             if rows.len() < PAGE_LEN {
                 return Ok(());
             }

@@ -61,6 +61,13 @@ impl Owner {
         }
     }
 
+    pub fn server_id(&self) -> ServerId {
+        ServerId {
+            tenant: self.tenant.clone(),
+            name: self.server.clone(),
+        }
+    }
+
     /// Whose its records are.
     pub fn of_record(&self) -> ostler_store::Owner {
         ostler_store::Owner {

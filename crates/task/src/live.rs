@@ -13,7 +13,7 @@ use std::{
 use ostler_actor::{
     Directory, Held, Importance, Slot, Stop, StopReason, Supervisor, Verdict, mailbox,
 };
-use ostler_auth::{KeyRing, Purpose, decode_id, encode_id};
+use ostler_auth::{KeyRing, Purpose, WorkerGrant, decode_id, encode_id};
 use ostler_env::Env;
 use ostler_hub::Placement;
 use ostler_protocol::call::CallEvent;
@@ -63,7 +63,7 @@ pub(crate) struct Inner {
 /// A running call, and whose it is.
 #[derive(Clone)]
 struct Open {
-    tenant: TenantId,
+    server: ServerId,
     task: TaskId,
     /// Where the last run of this node left it. Of the others the hub knows.
     left_at: Option<Placement>,
@@ -209,7 +209,7 @@ impl Inner {
         if start.state.is_unfinished() {
             let place = start.state.place.clone();
             let open = Open {
-                tenant: owner.tenant.clone(),
+                server: owner.server_id(),
                 task: facts.id,
                 left_at: place.filter(|_| start.work.is_none()),
             };
@@ -361,10 +361,10 @@ impl Inner {
     /// would stop it.
     pub async fn rebind(self: &Arc<Self>, call: CallId) -> bool {
         let open = self.open.lock().get(&call).cloned();
-        let Some(Open { tenant, task, .. }) = open else {
+        let Some(Open { server, task, .. }) = open else {
             return false;
         };
-        match self.wake(&tenant, task, None).await {
+        match self.wake(&server.tenant, task, None).await {
             // A full or closed lane: the actor that is there, or the next, looks by itself.
             Ok(held) => held.address.control(Control::Rebind).is_ok() || self.is_open(call),
             Err(TaskError::Unknown) => false,
@@ -372,19 +372,33 @@ impl Inner {
         }
     }
 
-    /// Those that wait for what older processes of this worker ran need not wait any longer.
-    pub async fn worker_replaced(self: &Arc<Self>, worker: &WorkerId, instance: InstanceEpoch) {
-        let older = |open: &&Open| {
+    /// Those that wait for what older processes of this worker ran need not wait any longer, if
+    /// the worker may serve them at all.
+    pub async fn worker_replaced(
+        self: &Arc<Self>,
+        worker: &WorkerId,
+        instance: InstanceEpoch,
+        grant: &WorkerGrant,
+    ) {
+        let older = |open: &Open| {
             let left_at = open.left_at.as_ref();
             left_at.is_some_and(|at| at.worker == *worker && at.instance < instance)
+                && grant.may_serve(&open.server)
         };
-        let lost: Vec<Open> = self.open.lock().values().filter(older).cloned().collect();
-        for Open { tenant, task, .. } in lost {
-            if let Ok(held) = self.wake(&tenant, task, None).await {
+        for Open { server, task, .. } in self.open_where(older) {
+            if let Ok(held) = self.wake(&server.tenant, task, None).await {
                 // A full or closed lane: it finds out when the grace is over.
                 drop(held.address.control(Control::Lost));
             }
         }
+    }
+
+    /// In an order, so that a seeded run is the same each time.
+    fn open_where(&self, wanted: impl Fn(&Open) -> bool) -> Vec<Open> {
+        let open = self.open.lock();
+        let mut found: Vec<_> = open.iter().filter(|(_, open)| wanted(open)).collect();
+        found.sort_unstable_by_key(|(call, _)| **call);
+        found.into_iter().map(|(_, open)| open.clone()).collect()
     }
 
     fn is_open(&self, call: CallId) -> bool {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ostler_actor::{AskError, NotSent, Reply as Port};
-use ostler_auth::KeyRing;
+use ostler_auth::{KeyRing, WorkerGrant};
 use ostler_dispatch::{CallStream, Dispatcher};
 use ostler_env::Env;
 use ostler_protocol::{
@@ -304,9 +304,14 @@ impl Tasks {
         self.0.rebind(call).await
     }
 
-    /// A newer process of this worker is here: what older ones ran is lost.
-    pub async fn worker_replaced(&self, worker: &WorkerId, instance: InstanceEpoch) {
-        self.0.worker_replaced(worker, instance).await;
+    /// A newer process of this worker is here: what older ones ran is lost, of what it may serve.
+    pub async fn worker_replaced(
+        &self,
+        worker: &WorkerId,
+        instance: InstanceEpoch,
+        grant: &WorkerGrant,
+    ) {
+        self.0.worker_replaced(worker, instance, grant).await;
     }
 
     /// At a start: finds all that was unfinished and wakes it, so that its workers have

@@ -15,7 +15,7 @@ use crate::{Attempt, AttemptEnd, AttemptEvent, Hub, NewAttempt, Orphans, instanc
 struct Nobody;
 
 impl Orphans for Nobody {
-    fn newcomer(&self, _worker: &WorkerId, _instance: InstanceEpoch) {}
+    fn newcomer(&self, _worker: &WorkerId, _instance: InstanceEpoch, _grant: &Arc<WorkerGrant>) {}
 
     fn orphan(&self, _call: CallId, _placement: crate::Placement) {}
 }

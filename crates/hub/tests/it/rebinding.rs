@@ -76,7 +76,7 @@ async fn calls_a_worker_brings_along_are_offered_with_their_placement_and_can_be
 #[tokio::test(start_paused = true)]
 async fn a_process_that_was_not_known_is_told_of_and_one_that_is_back_is_not() {
     let rig = Rig::new();
-    let newcomer = |epoch| vec![("w1".to_owned(), epoch)];
+    let newcomer = |epoch| vec![("w1".to_owned(), epoch, true)];
     let worker = worker_with(&rig, &[]).await;
     assert_eq!(rig.found.newcomers(), newcomer(7));
     drop(worker);

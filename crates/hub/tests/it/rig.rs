@@ -6,7 +6,9 @@ use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
-use ostler_auth::{CredentialKind, NewKey, Serves, WorkerAccess, WorkerToken, WorkerTokens, mint};
+use ostler_auth::{
+    CredentialKind, NewKey, Serves, WorkerAccess, WorkerGrant, WorkerToken, WorkerTokens, mint,
+};
 use ostler_catalog::Catalogs;
 use ostler_env::Env;
 use ostler_hub::{
@@ -68,7 +70,7 @@ pub struct Wanted {
 /// Orphans that were offered.
 pub struct Found {
     calls: Mutex<Vec<(CallId, Placement)>>,
-    newcomers: Mutex<Vec<(String, u64)>>,
+    newcomers: Mutex<Vec<(String, u64, bool)>>,
     backlog: Mutex<Backlog>,
 }
 
@@ -77,8 +79,8 @@ impl Orphans for Found {
         self.calls.lock().push((call, placement));
     }
 
-    fn newcomer(&self, worker: &WorkerId, instance: InstanceEpoch) {
-        let newcomer = (worker.to_string(), instance.0);
+    fn newcomer(&self, worker: &WorkerId, instance: InstanceEpoch, grant: &Arc<WorkerGrant>) {
+        let newcomer = (worker.to_string(), instance.0, grant.may_serve(&server()));
         self.newcomers.lock().push(newcomer);
     }
 
@@ -102,7 +104,8 @@ impl Found {
         std::mem::take(&mut self.calls.lock())
     }
 
-    pub fn newcomers(&self) -> Vec<(String, u64)> {
+    /// Each with its epoch, and whether it may serve the Server of the tests.
+    pub fn newcomers(&self) -> Vec<(String, u64, bool)> {
         std::mem::take(&mut self.newcomers.lock())
     }
 

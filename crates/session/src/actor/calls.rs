@@ -2,7 +2,7 @@
 
 use ostler_dispatch::{CallControl, CallStream, Claim, KeptCall, workers::Workers};
 use ostler_protocol::call::{CallEvent, Executed, Failure};
-use ostler_types::CallId;
+use ostler_types::{CallId, InstanceEpoch, WorkerId};
 
 use crate::{
     SessionError,
@@ -97,8 +97,24 @@ impl<W: Workers> Actor<W> {
         }
     }
 
+    /// A newer process of a worker is here: the call is lost if it ran in an older one. It may
+    /// have moved since that was found.
+    pub(super) fn worker_replaced(
+        &mut self,
+        call: CallId,
+        worker: &WorkerId,
+        instance: InstanceEpoch,
+        turn: &mut Turn<W>,
+    ) {
+        let facts = self.state.calls().find(|facts| facts.call == call);
+        let placement = facts.and_then(|facts| facts.placement.as_ref());
+        if placement.is_some_and(|at| at.worker == *worker && at.instance < instance) {
+            self.lose(call, turn);
+        }
+    }
+
     /// A call that nobody holds has no worker any more, and its client is told.
-    pub(super) fn lose(&mut self, call: CallId, turn: &mut Turn<W>) {
+    fn lose(&mut self, call: CallId, turn: &mut Turn<W>) {
         if !self.unbound.remove(&call) {
             return;
         }

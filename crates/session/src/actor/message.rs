@@ -14,7 +14,7 @@ use ostler_protocol::{
     inbound::ClientError,
     json::Raw,
 };
-use ostler_types::{CallId, CallKind, Principal, Timestamp};
+use ostler_types::{CallId, CallKind, InstanceEpoch, Principal, Timestamp, WorkerId};
 
 use crate::{
     SessionError, SessionFacts, TaskRef,
@@ -41,9 +41,11 @@ pub(crate) enum Control<W: Workers> {
         call: CallId,
         reply: Port,
     },
-    /// Its worker is another process now.
+    /// Its worker is another process now, this one: what ran in an older one is lost.
     Lost {
         call: CallId,
+        worker: WorkerId,
+        instance: InstanceEpoch,
     },
     End {
         reply: Port,

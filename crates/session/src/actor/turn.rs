@@ -148,7 +148,11 @@ impl<W: Workers> Actor<W> {
                 let index = turn.arrive(Arrival::asker(reply));
                 turn.arrivals[index].verdict = claimed;
             }
-            Control::Lost { call } => self.lose(call, turn),
+            Control::Lost {
+                call,
+                worker,
+                instance,
+            } => self.worker_replaced(call, &worker, instance, turn),
             Control::End { reply } => self.apply_for(Input::End, reply, turn),
             Control::Drain => self.apply(Input::Drain, turn),
             Control::Stop => self.stop(turn),

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use ostler_auth::{Serves, WorkerGrant};
 use ostler_protocol::{RequestId, call::LogLevel};
 use ostler_store::Table;
-use ostler_types::{InstanceEpoch, WorkerId};
+use ostler_types::{InstanceEpoch, ServerId, TenantId, WorkerId};
 
 use super::world::*;
 use crate::SessionError;
@@ -130,6 +131,15 @@ async fn a_call_that_no_worker_names_ends_as_lost_after_the_grace() {
     );
 }
 
+fn grant(serves: &[Serves]) -> WorkerGrant {
+    WorkerGrant {
+        credential: "k".into(),
+        serves: serves.to_vec(),
+        workers: Vec::new(),
+        valid_until: None,
+    }
+}
+
 /// design.md 4.2: a newer process ends what the older one ran at once.
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_worker_is_another_process_now_ends_as_lost_at_once() {
@@ -145,12 +155,19 @@ async fn a_call_whose_worker_is_another_process_now_ends_as_lost_at_once() {
     let (instance, newer) = (InstanceEpoch(1), InstanceEpoch(2));
     let worker = WorkerId::parse("w-1").expect("a name");
     let other = WorkerId::parse("other").expect("a name");
-    world.sessions.worker_replaced(&worker, instance).await;
-    world.sessions.worker_replaced(&other, newer).await;
-    assert_eq!(world.sessions.live(), 0, "neither is about this call");
+    let (sessions, own) = (&world.sessions, grant(&[Serves::Tenant(server().tenant)]));
+    sessions.worker_replaced(&worker, instance, &own).await;
+    sessions.worker_replaced(&other, newer, &own).await;
+    let stranger = grant(&[Serves::Tenant(TenantId::parse("umbrella").expect("a name"))]);
+    sessions.worker_replaced(&worker, newer, &stranger).await;
+    assert_eq!(sessions.live(), 0, "none is about this call");
+    let ServerId { tenant, name } = server_named("other");
+    let neighbor = grant(&[Serves::Server(tenant, name)]);
+    sessions.worker_replaced(&worker, newer, &neighbor).await;
+    assert_eq!(sessions.recover().await, Ok(1), "it serves something else");
 
     let restarted = world.env.now();
-    world.sessions.worker_replaced(&worker, newer).await;
+    sessions.worker_replaced(&worker, newer, &own).await;
     let held = world.hold(&id).await;
     let frames = rest(held.resume(&first).await.expect("resumed")).await;
     assert_eq!(all_shown(&frames), ["error -31003"]);

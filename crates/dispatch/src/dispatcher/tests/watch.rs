@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ostler_auth::{WorkerAccess, WorkerTokens};
+use ostler_auth::{WorkerAccess, WorkerGrant, WorkerTokens};
 use ostler_catalog::Changes;
 use ostler_hub::{Config, Hub, Orphans, Placement};
 use ostler_types::{CallId, CallKind, InstanceEpoch, Limits, ServerId, WorkerId};
@@ -15,7 +15,7 @@ struct Nobody;
 impl Orphans for Nobody {
     fn orphan(&self, _call: CallId, _placement: Placement) {}
 
-    fn newcomer(&self, _worker: &WorkerId, _instance: InstanceEpoch) {}
+    fn newcomer(&self, _worker: &WorkerId, _instance: InstanceEpoch, _grant: &Arc<WorkerGrant>) {}
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! A node that went down, and workers that come back or do not.
 
+use ostler_auth::{Serves, WorkerGrant};
 use ostler_types::{InstanceEpoch, WorkerId};
 
 use super::*;
@@ -97,10 +98,24 @@ async fn a_task_whose_worker_is_another_process_now_has_failed_at_once() {
     assert!(node.tasks.rebind(CallId(2)).await);
     let (instance, newer) = (InstanceEpoch(3), InstanceEpoch(4));
     let worker = WorkerId::parse("w1").unwrap();
-    node.tasks.worker_replaced(&worker, instance).await;
+    let grant = |tenant, name| {
+        let ServerId { tenant, name } = server(tenant, name);
+        WorkerGrant {
+            credential: "k".into(),
+            serves: vec![Serves::Server(tenant, name)],
+            workers: Vec::new(),
+            valid_until: None,
+        }
+    };
+    let own = grant("acme", "bank");
+    node.tasks.worker_replaced(&worker, instance, &own).await;
+    for (tenant, name) in [("evil", "bank"), ("acme", "shop")] {
+        let stranger = grant(tenant, name);
+        node.tasks.worker_replaced(&worker, newer, &stranger).await;
+    }
     assert_eq!(node.get(&task.id).await.unwrap().state, Standing::Working);
 
-    node.tasks.worker_replaced(&worker, newer).await;
+    node.tasks.worker_replaced(&worker, newer, &own).await;
     let view = node.get(&task.id).await.unwrap();
     assert_eq!(view.state, Standing::Failed(lost().unwrap_err()));
     // What was found again is no more lost than its worker says.
