@@ -1,9 +1,10 @@
 //! How many sessions a principal and a tenant have [SES-6].
 //!
 //! Counted in memory, because a count in the store would be read and written by each opening.
-//! A session that expires in the store is not seen here, so counts only drift upwards; when
-//! somebody is at a limit, or there are far more principals than at the last count, all are
-//! taken anew from the rows of sessions, at most every few seconds. An index of principals was
+//! A session that expires in the store is not seen here, so counts drift upwards; what opens
+//! while all are counted may be missed, so they drift downwards by that few. When somebody is at a
+//! limit, or there are far more principals than at the last count, all are taken anew from the
+//! rows of sessions, and that takes at most a twentieth of the time. An index of principals was
 //! rejected: it would double the rows that a sleeping session keeps, for a count that is rare.
 
 use std::{collections::HashMap, hash::Hash, time::Duration};
@@ -24,8 +25,8 @@ pub(crate) struct Quota {
     per_tenant_max: usize,
     /// `None` until first counted.
     counts: Mutex<Option<Counts>>,
-    /// When all were last counted; held while that goes on.
-    counted: tokio::sync::Mutex<Option<Instant>>,
+    /// When all may be counted again; held while that goes on.
+    next_count: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// Of principals with sessions, about 150 bytes each, and of their tenants.
@@ -37,9 +38,15 @@ struct Counts {
     principals_max: usize,
 }
 
+/// Between two counts: at least so long, and so many times what the last one took.
 const RECOUNT_PAUSE: Duration = Duration::from_secs(10);
-/// Rows read at once.
-const PAGE_LEN: usize = 4_096;
+const RECOUNT_PAUSE_FACTOR: u32 = 20;
+/// Rows read at once; about 1 KiB each. The largest hold 72 KiB of what a client said of itself and
+/// 1,000 subscriptions of 2 KiB, so a page is at most 66 MiB. Whoever reads or writes gets in
+/// between two pages.
+const PAGE_LEN: usize = 32;
+/// Principals that may be new at any size before that is a reason to count anew.
+const NEW_PRINCIPALS_MIN: usize = 4_096;
 
 impl Quota {
     pub fn new(config: &Config) -> Self {
@@ -47,7 +54,7 @@ impl Quota {
             per_principal_max: config.sessions_per_principal_max,
             per_tenant_max: config.sessions_per_tenant_max,
             counts: Mutex::default(),
-            counted: tokio::sync::Mutex::default(),
+            next_count: tokio::sync::Mutex::default(),
         }
     }
 
@@ -97,15 +104,21 @@ impl Quota {
     }
 
     /// One count at a time; who waited for it uses its result. What is opened meanwhile may be
-    /// missed: a few sessions too many are no harm.
+    /// missed: a few sessions too many are no harm. After one that failed the last result stays,
+    /// and there is a pause too: only the first count is tried by everybody, as nothing can be
+    /// opened without.
     pub async fn count_anew<W: Workers>(&self, shared: &Shared<W>) -> Result<(), StoreError> {
-        let mut counted = self.counted.lock().await;
-        let now = shared.env.now();
-        if counted.is_none_or(|at| now.since(at) >= RECOUNT_PAUSE) {
-            let counts = count(&shared.store).await?;
-            *self.counts.lock() = Some(counts);
-            *counted = Some(now);
+        let mut next = self.next_count.lock().await;
+        let began = shared.env.now();
+        if next.is_some_and(|at| began < at) && self.counts.lock().is_some() {
+            return Ok(());
         }
+        // Before it: whoever goes away while we count is no reason to begin again.
+        *next = Some(began + RECOUNT_PAUSE);
+        let counts = count(&shared.store).await;
+        let now = shared.env.now();
+        *next = Some(now + recount_pause(now.since(began)));
+        *self.counts.lock() = Some(counts?);
         Ok(())
     }
 }
@@ -129,6 +142,11 @@ impl Counts {
     }
 }
 
+/// A principal at its limit that keeps trying must not keep the store busy.
+fn recount_pause(last_took: Duration) -> Duration {
+    RECOUNT_PAUSE.max(last_took * RECOUNT_PAUSE_FACTOR)
+}
+
 fn subtract<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count = count.saturating_sub(1);
@@ -149,7 +167,7 @@ async fn count(store: &Store) -> Result<Counts, StoreError> {
             .filter(|record| record::is(record, Kind::Session))
             .for_each(|record| counts.add(&record.owner));
         if rows.len() < PAGE_LEN {
-            counts.principals_max = 2 * counts.principals.len() + PAGE_LEN;
+            counts.principals_max = 2 * counts.principals.len() + NEW_PRINCIPALS_MIN;
             return Ok(counts);
         }
         after = rows.into_iter().next_back().map(|(key, _)| key);
@@ -180,6 +198,15 @@ mod tests {
             (0, 1)
         );
         assert_eq!(counts.principals.len(), 1);
+    }
+
+    #[test]
+    fn counting_takes_a_small_part_of_the_time() {
+        let pause = |took| recount_pause(Duration::from_millis(took)).as_millis();
+        assert_eq!(
+            [0, 500, 501, 9_000].map(pause),
+            [10_000, 10_000, 10_020, 180_000]
+        );
     }
 
     /// Those whose sessions only expired are forgotten by a new count.

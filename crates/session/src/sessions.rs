@@ -344,11 +344,14 @@ impl<W: Workers> Shared<W> {
             (Verdict::Forget, reason @ StopReason::Panicked(_)) => {
                 tracing::error!(session = %key.id, ?reason, "session given up: it keeps crashing");
                 self.metrics.given_up.increment(1);
-                self.give_back(&owner, lifetime);
                 self.open_calls.remove_all(&key);
                 let purged = Box::pin(actor::purge(&self.store, &key, true)).await;
-                if let Err(error) = purged {
-                    tracing::error!(session = %key.id, %error, "session not deleted");
+                match purged {
+                    Ok(_) => self.give_back(&owner, lifetime),
+                    // It still is there, and counts.
+                    Err(error) => {
+                        tracing::error!(session = %key.id, %error, "session not deleted");
+                    }
                 }
             }
         }

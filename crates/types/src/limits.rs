@@ -28,9 +28,11 @@ pub struct Limits {
     pub calls_per_tenant_max: usize,
     /// Longest run of a call that is not a task.
     pub call_timeout: Duration,
-    /// Live and sleeping sessions of one principal. Each stores about 1 KiB.
+    /// Live and sleeping sessions of one principal. Each stores about 1 KiB, at most 72 KiB of what its
+    /// client said of itself (at the default 740 MB) and its subscriptions (`subscriptions_max`, 2 KiB each).
     pub sessions_per_principal_max: usize,
-    /// Live and sleeping sessions of one tenant.
+    /// Live and sleeping sessions of one tenant, each of them as above: as a rule 200 MB at the default, 15 GB if
+    /// all clients say as much of themselves as they may. Each principal is counted in about 150 bytes of memory.
     pub sessions_per_tenant_max: usize,
     /// Streams that answer requests, open at once in one session; each buffers ≤ `stream_buffer_bytes_max`
     /// and two outcomes.

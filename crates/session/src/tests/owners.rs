@@ -131,6 +131,21 @@ async fn sessions_that_were_counted_are_not_counted_again_to_open_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_count_that_failed_is_not_tried_again_at_once() {
+    let world = World::with(Config {
+        sessions_per_principal_max: 1,
+        ..Config::default()
+    });
+    world.open().await;
+    world.pass(std::time::Duration::from_secs(10)).await;
+    world.faults.set(Fault::ReadFails);
+    assert_eq!(world.try_open().await, Err(SessionError::Storage));
+    assert_eq!(world.try_open().await, Err(SessionError::TooManySessions));
+    world.pass(std::time::Duration::from_secs(10)).await;
+    assert_eq!(world.try_open().await, Err(SessionError::Storage));
+}
+
+#[tokio::test(start_paused = true)]
 async fn expired_sessions_do_not_count() {
     let world = World::with(Config {
         sessions_per_principal_max: 1,
