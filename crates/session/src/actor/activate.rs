@@ -136,9 +136,7 @@ async fn read<W: Workers>(
 ) -> Result<SessionRow, SessionError> {
     let record = shared.store.get(&key.row()).await;
     let Some(record) = record.map_err(|_| SessionError::Storage)? else {
-        // Its end is read before it is durable: until then it may come back.
-        let settled = shared.store.settled().await;
-        return Err(settled.map_or(SessionError::Storage, |_| SessionError::Unknown));
+        return Err(missing(shared).await);
     };
     let row = record::decode::<SessionRow>(&record);
     // Whose it is stands in the record and in its row: one of them alone proves nothing.
@@ -152,6 +150,16 @@ async fn read<W: Workers>(
     match rows::ends(&row, &shared.config) > shared.env.wall() {
         true => Ok(row),
         false => Err(SessionError::Unknown),
+    }
+}
+
+/// Its end is read before it is durable: until then it may come back, also if the store could not
+/// write it just now and will try again.
+async fn missing<W: Workers>(shared: &Shared<W>) -> SessionError {
+    let settled = shared.store.settled().await;
+    match settled.is_ok() && shared.store.health().is_good() {
+        true => SessionError::Unknown,
+        false => SessionError::Storage,
     }
 }
 

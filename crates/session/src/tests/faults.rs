@@ -63,6 +63,22 @@ async fn an_end_that_may_not_be_durable_is_not_told() {
     assert_eq!(error, SessionError::Storage, "it may come back");
 }
 
+/// An end that the store could not write is read before it is durable.
+#[tokio::test(start_paused = true)]
+async fn no_session_is_called_unknown_while_the_disk_is_full() {
+    let world = World::new();
+    let id = world.open().await;
+    world.hold(&id).await.end().await.expect("ended");
+    world.faults.set(Fault::Full);
+    assert_eq!(world.try_open().await, Err(SessionError::Storage));
+    let error = world.hold_error(&ann(), &server(), &id).await;
+    assert_eq!(error, SessionError::Storage);
+    world.faults.set(Fault::None);
+    world.open().await;
+    let error = world.hold_error(&ann(), &server(), &id).await;
+    assert_eq!(error, SessionError::Unknown);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_full_disk_refuses_what_must_be_stored_and_nothing_else() {
     let world = World::new();
