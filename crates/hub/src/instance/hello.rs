@@ -69,11 +69,12 @@ impl Instance {
     }
 
     /// Kept calls without a slot wait for their owner, up to a bound; the rest is forgotten.
-    /// Only kept calls outlive a link, so what is named here and not ended is kept.
+    /// Only kept calls outlive a link, so what is named here and not ended is kept. Newest first:
+    /// of two attempts at a call the later one is what its owner waits for.
     fn adopt(&self, known: &KnownCalls) {
         let alive = [KnownCallState::Running, KnownCallState::Held];
         let mut room = self.shared.config.orphans_per_worker_max;
-        for ((call, attempt), state) in &known.calls {
+        for ((call, attempt), state) in known.calls.iter().rev() {
             if !alive.contains(state) || self.find_attempt(*call, *attempt).is_some() {
                 continue;
             }

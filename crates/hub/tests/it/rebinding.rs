@@ -9,7 +9,7 @@ use ostler_rpc::worker_v1::{
 };
 use ostler_types::{CallId, InstanceEpoch, WorkerId};
 
-use crate::rig::{Rig, Worker, end, event, id, known, ok, raw};
+use crate::rig::{Rig, Worker, end, event, id, known, known_attempts, ok, raw};
 
 async fn worker_with(rig: &Rig, calls: &[(u128, State)]) -> Worker {
     let calls = known(calls);
@@ -86,6 +86,20 @@ async fn a_process_that_was_not_known_is_told_of_and_one_that_is_back_is_not() {
     sweep(&rig).await;
     drop(rig.try_worker(|hello| hello.instance_epoch = 8).await);
     assert_eq!(rig.found.newcomers(), newcomer(8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_attempts_at_a_call_the_newer_one_is_taken() {
+    let rig = Rig::new();
+    let calls = known_attempts(&[(1, 1, State::Running), (1, 2, State::Running)]);
+    let mut worker = rig.try_worker(|hello| hello.calls = calls).await.unwrap();
+    let (call, attempt) = (id(1), 1);
+    assert_eq!(
+        worker.next().await,
+        To::Forget(wire::Forget { call, attempt })
+    );
+    sweep(&rig).await;
+    assert_eq!(rig.found.take(), [(CallId(1), place(7, 2))]);
 }
 
 #[tokio::test(start_paused = true)]

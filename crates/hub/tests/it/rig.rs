@@ -408,9 +408,14 @@ pub fn hello() -> wire::Hello {
 
 /// What a worker says in its `Hello` about calls, all in their first attempt.
 pub fn known(calls: &[(u128, wire::KnownCallState)]) -> Option<wire::Payload> {
-    let known = |(call, state): &(u128, wire::KnownCallState)| wire::KnownCall {
+    let first = |(call, state): &(u128, wire::KnownCallState)| (*call, 1, *state);
+    known_attempts(&calls.iter().map(first).collect::<Vec<_>>())
+}
+
+pub fn known_attempts(calls: &[(u128, u32, wire::KnownCallState)]) -> Option<wire::Payload> {
+    let known = |(call, attempt, state): &(u128, u32, wire::KnownCallState)| wire::KnownCall {
         call: Some(CallId(*call).into()),
-        attempt: 1,
+        attempt: *attempt,
         state: (*state).into(),
     };
     let calls = calls.iter().map(known).collect();
