@@ -323,7 +323,9 @@ impl Actor {
     // ---- between turns -------------------------------------------------------------
 
     fn after_turn(&mut self) {
-        if !self.state.is_unfinished() && self.place.take().is_some() {
+        // Before its end is stored, whoever says that nobody owns the call loses the outcome.
+        let stored = self.backlog.keep == Keep::Unchanged;
+        if stored && !self.state.is_unfinished() && self.place.take().is_some() {
             self.inner.close(self.state.facts.call);
         }
         if !self.is_task && self.state.view().is_some() {

@@ -89,6 +89,32 @@ async fn an_outcome_waits_for_the_store_to_recover() {
     node.down().await;
 }
 
+/// design.md 4.2: until it is stored, its worker is all that has it.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_outcome_is_not_stored_stays_ours_when_the_node_stops() {
+    let mut node = Node::new();
+    let (script, task) = node.create(1).await;
+    node.faults.set(Fault::Full);
+    script.say(CallEvent::Outcome(result()));
+    node.settle().await;
+    node.tasks.stop().await;
+    assert!(
+        node.tasks.rebind(CallId(1)).await,
+        "its worker is not told to forget it"
+    );
+    assert_eq!(script.told(), [Said::Detached]);
+    node.faults.set(Fault::None);
+    node.restart().await;
+    assert_eq!(node.tasks.recover().await, Ok(1));
+    script.name();
+    assert!(node.tasks.rebind(CallId(1)).await);
+    script.say(CallEvent::Outcome(result()));
+    node.settle().await;
+    let view = node.get(&task.id).await.unwrap();
+    assert_eq!(view.state, Standing::Completed(result().unwrap()));
+    node.down().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_read_does_not_make_tasks_unknown() {
     let node = Node::new();
