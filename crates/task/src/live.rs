@@ -69,6 +69,18 @@ struct Open {
     left_at: Option<Placement>,
 }
 
+impl Open {
+    /// Whose row was found, and no more.
+    fn of(row: call::OpenCall) -> Self {
+        let call::OpenCall { tenant, task, .. } = row;
+        Self {
+            tenant,
+            task,
+            left_at: None,
+        }
+    }
+}
+
 /// A call that is handed over.
 pub(crate) struct NewCall {
     pub owner: Owner,
@@ -439,7 +451,12 @@ impl Inner {
                 batch.delete(call::key(&open.tenant, open.call));
                 self.store.commit(batch).await.map(|_| false)
             }
-            Err(_) => Ok(false),
+            Err(error) => {
+                // Still ours, and nobody may stop it: it wakes for its worker or its client.
+                tracing::warn!(call = %open.call, %error, "the owner of a call does not wake yet");
+                self.open.lock().insert(open.call, Open::of(open));
+                Ok(true)
+            }
         }
     }
 

@@ -115,6 +115,25 @@ async fn a_call_whose_outcome_is_not_stored_stays_ours_when_the_node_stops() {
     node.down().await;
 }
 
+/// A node whose store fails beyond repair drains, and until it has ended its workers link.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_task_does_not_wake_at_a_start_stays_ours() {
+    let mut node = Node::new();
+    let (script, _) = node.create(1).await;
+    let (other, _) = node.create(2).await;
+    node.faults.set(Fault::SyncFails);
+    other.say(CallEvent::Outcome(result()));
+    node.settle().await;
+    node.restart().await;
+    assert_eq!((node.tasks.recover().await, node.tasks.live()), (Ok(1), 0));
+    script.name();
+    assert!(
+        node.tasks.rebind(CallId(1)).await,
+        "its worker is not told to forget it"
+    );
+    node.down().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_read_does_not_make_tasks_unknown() {
     let node = Node::new();
