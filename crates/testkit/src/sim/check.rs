@@ -100,3 +100,49 @@ fn check(history: &History, what: &str, open: f64) {
         history.violation("node", format_args!("at rest, and {open} {what} are open"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is found wrong with a call that is said to be lost with its worker, which lives.
+    fn lost(kept: impl FnOnce(&History)) -> usize {
+        let history = History::new(&Env::seeded(1));
+        history.sent("call", "work");
+        kept(&history);
+        let (code, executed) = (-31003, Some("unknown".to_owned()));
+        history.told("client", "call", &Told::Error { code, executed });
+        let mut record = history.take();
+        calls(&mut record);
+        record.violations.len()
+    }
+
+    fn run(history: &History) -> usize {
+        history.run("call", &("w1".to_owned(), 1))
+    }
+
+    #[test]
+    fn a_call_is_not_lost_that_its_client_could_come_back_to_while_it_ran() {
+        let streamed = |history: &History| {
+            let run = run(history);
+            history.streamed("call");
+            history.run_ended("call", run, "done");
+        };
+        let with_handle = |history: &History| {
+            let run = run(history);
+            history.run_ended("call", run, "done");
+            history.kept("call");
+        };
+        assert_eq!((lost(streamed), lost(with_handle)), (1, 1));
+    }
+
+    #[test]
+    fn a_call_may_be_lost_with_its_link_that_was_over_before_it_was_kept() {
+        let plain = |history: &History| {
+            let run = run(history);
+            history.run_ended("call", run, "done");
+            history.streamed("call");
+        };
+        assert_eq!(lost(plain), 0);
+    }
+}

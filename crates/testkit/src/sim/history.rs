@@ -88,8 +88,18 @@ impl History {
         self.call(token, |call| call.tool = tool.to_owned());
     }
 
+    /// Its client got a handle, which leaves only once its worker keeps the call.
     pub fn kept(&self, token: &str) {
         self.call(token, |call| call.kept = true);
+    }
+
+    /// Its client got what the call said on its stream. That means the same only while it runs:
+    /// of one that was over before its worker heard that it is to be kept, all that it said is
+    /// shown together with its outcome.
+    pub fn streamed(&self, token: &str) {
+        self.call(token, |call| {
+            call.kept |= call.runs.iter().any(|run| !run.ended);
+        });
     }
 
     pub fn given_up(&self, token: &str) {

@@ -173,8 +173,8 @@ impl<'a> Followed<'a> {
         }
         let message = event.json();
         if message["method"].is_string() && self.cursor.is_some() && !self.waits {
-            // It has a stream to come back to, and runs.
-            self.client.history.kept(&self.errand.token);
+            // It has a stream to come back to.
+            self.client.history.streamed(&self.errand.token);
         }
         match message["method"].as_str() {
             Some("elicitation/create") => self.asked(&message).await,
