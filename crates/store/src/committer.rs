@@ -11,6 +11,9 @@
 //! Once that is synced the commit in hand is as durable as any, and its waiters are released;
 //! nobody was told of a failure. If it does not sync either, all are refused from then on, and
 //! the next start finds the commit in hand whole or not at all.
+//!
+//! What a full disk refused is taken back before its waiters are told, so nobody goes on reading
+//! it, and no later commit is planned on it.
 
 use std::{
     collections::VecDeque,
@@ -291,19 +294,20 @@ impl Core {
             .into_iter()
             .map(|pending| (pending.batch, pending.done))
             .unzip();
-        // An empty batch only waits its turn; whether there is space it does not find out.
-        let is_barrier = batches.iter().all(|batch| batch.changes.is_empty());
         let started = self.env.now();
         let written = catch_unwind(AssertUnwindSafe(|| self.write(batches)));
         let written =
             written.unwrap_or_else(|_| Err(StoreError::Poisoned("the committer panicked".into())));
+        // Who writes no row only waits its turn; whether there is space it does not find out.
+        let is_barrier = written == Ok(0);
+        let written = written.map(drop);
         if written.is_ok() && !is_barrier {
             let took = self.env.now().since(started);
             self.metrics.commit_seconds.record(took);
             self.metrics.commits.increment(1);
             self.metrics.batches.increment(waiters.len() as u64);
         }
-        if written.is_err() || !is_barrier {
+        if !is_barrier {
             self.note_health(&written);
         }
         Committed {
@@ -321,9 +325,12 @@ impl Core {
         }
     }
 
-    fn write(&self, batches: Vec<Batch>) -> Result<(), StoreError> {
+    /// How many rows it wrote.
+    fn write(&self, batches: Vec<Batch>) -> Result<usize, StoreError> {
         // A commit that failed leaves those behind it nothing to stand on.
         self.queue.lock().check_health()?;
+        // What could not be taken back when it was refused.
+        self.take_back().map_err(EngineError::of_read)?;
         let mut plan = Plan::new(self.engine.as_ref(), self.env.wall());
         for change in batches.into_iter().flat_map(|batch| batch.changes) {
             // Only reads so far: a failure here has changed nothing.
@@ -337,12 +344,24 @@ impl Core {
         self.metrics.bytes.increment(bytes_of(&plan.writes));
         self.metrics.expired_records.increment(plan.expired);
         self.metrics.corrupt_records.increment(plan.corrupt);
-        Ok(())
+        Ok(plan.writes.len())
+    }
+
+    /// Readers wait, so that none sees half a record before it and half of it after.
+    pub(crate) fn take_back(&self) -> Result<(), EngineError> {
+        let _readers_wait = self.view.write();
+        self.engine.take_back()
     }
 
     fn write_rows(&self, writes: &Writes) -> Result<(), EngineError> {
         match self.apply_and_sync(writes) {
             Err(EngineError::Unsynced(why)) => self.recover(writes, why),
+            Err(EngineError::Full) => {
+                if let Err(error) = self.take_back() {
+                    tracing::error!(?error, "the store is shut until the next commit opens it");
+                }
+                Err(EngineError::Full)
+            }
             written => written,
         }
     }

@@ -38,7 +38,8 @@ impl Core {
 
     pub(crate) fn rewrite(&self) -> Result<Rewritten, EngineError> {
         let started = self.env.now();
-        let rewritten = catch_unwind(AssertUnwindSafe(|| self.engine.rewrite()))
+        let work = || self.take_back().and_then(|()| self.engine.rewrite());
+        let rewritten = catch_unwind(AssertUnwindSafe(work))
             .unwrap_or_else(|_| Err(EngineError::Failed("the rewrite panicked".into())));
         let took = self.env.now().since(started);
         self.metrics.rewrite_seconds.record(took);

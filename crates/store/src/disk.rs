@@ -33,6 +33,8 @@ struct Platter {
     /// Stores opened so far; only the last one may use the disk.
     opened: u64,
     fault: Fault,
+    /// The last sync found no space.
+    refused: bool,
     sync_span: Duration,
 }
 
@@ -46,6 +48,7 @@ impl Disk {
             unsynced: VecDeque::new(),
             opened: 0,
             fault: Fault::None,
+            refused: false,
             sync_span: Duration::ZERO,
         })))
     }
@@ -105,9 +108,26 @@ impl Platter {
         match self.fault {
             Fault::SyncFailsOnce => self.fault = Fault::None,
             Fault::SyncFails => {}
+            Fault::FullAtSync => {
+                self.refused = true;
+                return Err(EngineError::Full);
+            }
             Fault::None | Fault::Full | Fault::ReadFails | Fault::Slow(_) => return Ok(()),
         }
         Err(EngineError::Unsynced("the sync failed".into()))
+    }
+
+    /// What a full disk refused is gone.
+    fn take_back(&mut self) {
+        if !std::mem::take(&mut self.refused) {
+            return;
+        }
+        self.unsynced.retain(|(_, end)| end.is_some());
+        let applied = self.durable.copy();
+        for (writes, _) in &self.unsynced {
+            applied.write(writes);
+        }
+        self.applied = Arc::new(applied);
     }
 
     fn make_durable(&mut self, count: usize) {
@@ -140,6 +160,7 @@ impl Head {
             Fault::ReadFails => Err(EngineError::Failed("the read failed".into())),
             Fault::None
             | Fault::Full
+            | Fault::FullAtSync
             | Fault::SyncFails
             | Fault::SyncFailsOnce
             | Fault::Slow(_) => Ok(platter.applied.clone()),
@@ -167,6 +188,13 @@ impl Engine for Head {
             for (_, at) in &mut platter.unsynced {
                 at.get_or_insert(end);
             }
+            Ok(())
+        })
+    }
+
+    fn take_back(&self) -> Result<(), EngineError> {
+        self.with(|platter| {
+            platter.take_back();
             Ok(())
         })
     }

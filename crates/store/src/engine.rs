@@ -28,6 +28,12 @@ pub(crate) trait Engine: Send + Sync {
     fn apply(&self, writes: &Writes) -> Result<(), EngineError>;
     /// Makes what was applied survive a power cut.
     fn sync(&self) -> Result<(), EngineError>;
+    /// After `apply` or `sync` found the disk full: from now on only what is durable is read. Of
+    /// what was refused that is all or nothing. If it fails nothing is read or written until a
+    /// later call succeeds. Does nothing if there is nothing to do.
+    fn take_back(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError>;
     /// Up to `limit` rows from `from` on whose keys start with `prefix`.
     fn scan(&self, prefix: &[u8], from: Bound<&[u8]>, limit: usize) -> Result<Rows, EngineError>;
@@ -53,7 +59,7 @@ pub(crate) trait Engine: Send + Sync {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EngineError {
-    /// No space. Passes when there is some.
+    /// No space. Passes when there is some; after a write, `take_back` is due.
     Full,
     /// The disk did not take what it was given: what was applied can be read, but it is not
     /// known what a power cut would leave of it. A rewrite may help.

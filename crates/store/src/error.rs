@@ -5,7 +5,8 @@ use std::path::PathBuf;
 /// Why a read or a commit did not happen. Cloned to every waiter of a group commit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The platform's fault; passes when space is freed. Reads go on.
+    /// The platform's fault; passes when space is freed. Reads go on. The batch is not stored; only
+    /// where the disk was full in the middle of it, it may be, as a whole.
     #[error("the disk of the store is full")]
     Full,
     /// The platform's fault; only a restart of the node helps.

@@ -20,8 +20,11 @@ pub enum Fault {
     /// Nothing.
     #[default]
     None,
-    /// Writes find no space; nothing of them is stored.
+    /// Writes find no space before they begin; nothing of them is read or stored.
     Full,
+    /// Writes can be read, and then their sync finds no space. Nothing of them is stored, though
+    /// a real disk may have taken them whole.
+    FullAtSync,
     /// Syncs fail, also those of fresh files, so it is not known what is stored.
     SyncFails,
     /// One sync fails. Those of fresh files succeed.
@@ -83,6 +86,7 @@ pub fn over(config: &Config, env: &Env) -> Result<(Store, Faults), OpenError> {
     let engine = Faulty {
         rows: open_engine(config, env)?,
         faults: faults.clone(),
+        before: Mutex::default(),
     };
     let store = Store::over(Box::new(engine), config.queue_bytes_max, env);
     Ok((store, faults))
@@ -104,11 +108,28 @@ pub fn scribble(store: &Store, row: &[u8], value: Option<Bytes>) {
 struct Faulty {
     rows: Box<dyn Engine>,
     faults: Faults,
+    /// The rows before a write whose sync will find no space.
+    before: Mutex<Writes>,
+}
+
+impl Faulty {
+    fn note_before(&self, writes: &Writes) -> Result<(), EngineError> {
+        if *self.faults.0.fault.lock() != Fault::FullAtSync {
+            return Ok(());
+        }
+        let mut before = Writes::new();
+        for key in writes.keys() {
+            before.insert(key.clone(), self.rows.get(key)?);
+        }
+        *self.before.lock() = before;
+        Ok(())
+    }
 }
 
 impl Engine for Faulty {
     fn apply(&self, writes: &Writes) -> Result<(), EngineError> {
         self.faults.check(Fault::Full, EngineError::Full)?;
+        self.note_before(writes)?;
         self.rows.apply(writes)
     }
 
@@ -117,7 +138,17 @@ impl Engine for Faulty {
         self.faults.wait_if_slow();
         self.faults.check(Fault::SyncFails, failed())?;
         self.faults.check(Fault::SyncFailsOnce, failed())?;
+        self.faults.check(Fault::FullAtSync, EngineError::Full)?;
+        self.before.lock().clear();
         self.rows.sync()
+    }
+
+    fn take_back(&self) -> Result<(), EngineError> {
+        let before = std::mem::take(&mut *self.before.lock());
+        if !before.is_empty() {
+            self.rows.apply(&before)?;
+        }
+        self.rows.take_back()
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {

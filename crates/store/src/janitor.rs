@@ -14,7 +14,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Records deleted in one commit, so that expiry delays no other commit for long.
 const BATCH_LEN: usize = 256;
 
-/// Deletes expired records while it runs, and finds out when a full disk has space again. The node spawns [`Janitor::run`] and aborts it.
+/// Deletes expired records while it runs, and finds out when a full disk has space
+/// again. The node spawns [`Janitor::run`] and aborts it.
 pub struct Janitor {
     store: Store,
 }
@@ -45,18 +46,14 @@ impl Janitor {
     }
 
     /// Nobody sends work to a node whose disk is full, so no commit would find that there is space
-    /// again. This one leaves nothing behind.
+    /// again. This one writes a record, which the next sweep deletes.
     async fn look_for_space(&self) {
         if self.store.health() == Health::Full {
             let tenant = TenantId::parse("space").expect("a good label");
             let key = Key::new(Table::Meta, Shard(0), &tenant);
             let mut batch = Batch::new();
-            batch.put(
-                key.clone(),
-                Record::of_the_store(tenant, Bytes::new()),
-                None,
-            );
-            batch.delete(key);
+            let record = Record::of_the_store(tenant, Bytes::new());
+            batch.put(key, record, Some(self.store.env().wall()));
             // Its failure says that the disk is still full; the store has noted it.
             drop(self.store.commit(batch).await);
         }

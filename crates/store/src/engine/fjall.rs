@@ -3,8 +3,8 @@
 //! - A batch goes to its journal and to memory; `persist` ends in an `fdatasync` of the journal,
 //!   and it syncs new journals, tables and their directories by itself.
 //! - After any failed write, also one in the background, it refuses all others (`Poisoned`)
-//!   until it is opened anew, and goes on reading. A batch that a full disk refused may be in
-//!   the journal all the same, whole, and is there when it is opened anew.
+//!   until it is opened anew, and goes on reading. A batch that a full disk refused is in memory,
+//!   and may be whole in the journal: then it is there for good when it is opened anew.
 //! - It makes a writer wait while too much waits to be flushed.
 //! - What it does with a journal that a power cut or a bad disk left is mended in `journal`.
 //! - It creates its directory in steps that it cannot repeat; `on_disk` makes that atomic.

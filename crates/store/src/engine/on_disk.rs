@@ -1,8 +1,8 @@
 //! What the engines that keep files share: one directory, one database in it, and the ways out
 //! when a disk is full or does not sync.
 //!
-//! - A database that met a full disk takes no more writes until it is opened anew; that is done
-//!   at the next commit that finds space.
+//! - A database that met a full disk takes no more writes until it is opened anew, and shows what
+//!   it refused; `take_back` opens it anew before the writers are told.
 //! - `rewrite` copies all rows into a fresh database beside the old one and swaps it in (`swap`).
 //!   Reads go on while it copies and wait while it swaps.
 //! - Libraries may panic on damaged files, so every call is guarded.
@@ -61,15 +61,15 @@ pub(crate) struct OnDisk<D: Database> {
     directory: Directory,
     cache_bytes: u64,
     state: RwLock<State<D>>,
-    /// A write found the disk full, and the database must be opened anew.
+    /// The database found the disk full, or is shut, and must be opened anew.
     stuck: AtomicBool,
     damaged_blocks: u64,
 }
 
 enum State<D> {
     Open(Open<D>),
-    /// Between two openings: it could not be opened anew.
-    Shut(Lock),
+    /// Between two openings: it could not be opened anew, because of this.
+    Shut(Lock, EngineError),
     Closed,
 }
 
@@ -112,7 +112,7 @@ impl<D: Database> OnDisk<D> {
     ) -> Result<T, EngineError> {
         match &*self.state.read() {
             State::Open(open) => guarded(|| work(open)),
-            State::Shut(_) => Err(EngineError::Full),
+            State::Shut(_, why) => Err(why.clone()),
             State::Closed => Err(EngineError::Closed),
         }
     }
@@ -125,9 +125,9 @@ impl<D: Database> OnDisk<D> {
         result
     }
 
-    /// Opens the database anew. What was acknowledged is synced, so it is all there; what was
-    /// refused is gone, as its writers were told. If it cannot be opened, for want of space or
-    /// otherwise, the next commit tries again.
+    /// Opens the database anew, which syncs all that it then holds. What was acknowledged is all
+    /// there; a refused batch is gone, or there as a whole where its end reached the files. If it
+    /// cannot be opened, for want of space or otherwise, the next commit tries again.
     fn reopen(&self, state: &mut State<D>) -> Result<(), EngineError> {
         let lock = state.let_go()?;
         match open_existing(&self.directory, self.cache_bytes) {
@@ -137,18 +137,18 @@ impl<D: Database> OnDisk<D> {
                 Ok(())
             }
             Err(why) => {
-                *state = State::Shut(lock);
+                let why = match self.directory.database().exists() {
+                    true => why.into(),
+                    false => EngineError::Deleted,
+                };
+                *state = State::Shut(lock, why.clone());
                 self.stuck.store(true, Ordering::Release);
-                match self.directory.database().exists() {
-                    true => Err(why.into()),
-                    false => Err(EngineError::Deleted),
-                }
+                Err(why)
             }
         }
     }
 
-    /// Refuses a commit before the database meets a full disk: it recovers from that only by
-    /// being opened anew, and until then readers would see what was refused.
+    /// Refuses a commit before the database meets a full disk, which costs it an opening.
     fn check_space(&self, writes: &Writes) -> Result<(), EngineError> {
         let row = |(key, value): (&Vec<u8>, &Option<Bytes>)| {
             key.len() + value.as_ref().map_or(0, Bytes::len)
@@ -164,10 +164,7 @@ impl<D: Database> OnDisk<D> {
 
 impl<D: Database> Engine for OnDisk<D> {
     fn apply(&self, writes: &Writes) -> Result<(), EngineError> {
-        self.noting_full(self.check_space(writes))?;
-        if self.stuck.load(Ordering::Acquire) {
-            self.reopen(&mut self.state.write())?;
-        }
+        self.check_space(writes)?;
         self.noting_full(self.with(|open| open.db.apply(writes)))
     }
 
@@ -176,6 +173,13 @@ impl<D: Database> Engine for OnDisk<D> {
             open.db.sync()?;
             still_there(open)
         }))
+    }
+
+    fn take_back(&self) -> Result<(), EngineError> {
+        match self.stuck.load(Ordering::Acquire) {
+            true => self.reopen(&mut self.state.write()),
+            false => Ok(()),
+        }
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<Bytes>, EngineError> {
@@ -187,10 +191,6 @@ impl<D: Database> Engine for OnDisk<D> {
     }
 
     fn rewrite(&self) -> Result<Rewritten, EngineError> {
-        if self.stuck.load(Ordering::Acquire) {
-            // Or what was refused for want of space would come along.
-            self.reopen(&mut self.state.write())?;
-        }
         self.rewrite_rows()
     }
 
@@ -240,7 +240,7 @@ impl<D: Database> State<D> {
     fn let_go(&mut self) -> Result<Lock, EngineError> {
         match std::mem::replace(self, State::Closed) {
             State::Open(open) => Ok(open.let_go()),
-            State::Shut(lock) => Ok(lock),
+            State::Shut(lock, _) => Ok(lock),
             State::Closed => Err(EngineError::Closed),
         }
     }

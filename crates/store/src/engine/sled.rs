@@ -2,7 +2,8 @@
 //!
 //! - Its `flush` ends in `sync_file_range`, which does not survive a power cut, so `sync` adds
 //!   an `fdatasync` of the database file through a second handle.
-//! - After any write error it refuses all writes until it is opened anew.
+//! - After any write error it refuses all writes until it is opened anew. Mostly `flush` is what
+//!   meets a full disk, after `apply_batch` has changed what is read.
 //! - It panics on some damaged files; `on_disk` guards every call.
 //! - `len` reads everything; it is never called.
 //! - Its file does not shrink.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use ostler_env::Env;
 use ostler_store::{
     Batch, Health, Janitor, Key, Owner, Record, Store, StoreError, Table,
+    disk::Disk,
     faults::{self, Fault, Faults},
 };
 use ostler_types::{Shard, TenantId};
@@ -45,6 +46,49 @@ async fn a_full_disk_refuses_writes_serves_reads_and_recovers() {
     faults.set(Fault::None);
     store.commit(put(2, 10)).await.unwrap();
     assert_eq!(store.health(), Health::Good);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_full_disk_refused_at_its_sync_is_taken_back() {
+    let env = Env::seeded(1);
+    let disk = Disk::new(&env);
+    let (in_memory, faults) = store(&env);
+    let stores: [(Store, &dyn Fn(Fault)); 2] = [
+        (in_memory, &|fault| faults.set(fault)),
+        (disk.open(&env), &|fault| disk.set(fault)),
+    ];
+    for (store, set) in stores {
+        store.commit(put(1, 10)).await.unwrap();
+        let before = faults::rows(&store);
+        set(Fault::FullAtSync);
+        // A record of several rows, one that replaces another, and a delete.
+        let mut batch = put(2, 50_000);
+        batch.append(put(1, 50_000));
+        assert_eq!(store.commit(batch).await, Err(StoreError::Full));
+        assert!(faults::rows(&store) == before, "what was refused is read");
+        let mut batch = Batch::new();
+        batch.delete(key(1));
+        for _ in 0..2 {
+            assert_eq!(store.commit(batch.clone()).await, Err(StoreError::Full));
+            assert_eq!(store.health(), Health::Full);
+        }
+        set(Fault::None);
+        store.commit(batch).await.unwrap();
+        assert_eq!(store.health(), Health::Good);
+        assert_eq!(faults::rows(&store), []);
+    }
+}
+
+#[tokio::test]
+async fn a_delete_that_finds_nothing_does_not_say_that_a_full_disk_has_space() {
+    let env = Env::seeded(1);
+    let (store, faults) = store(&env);
+    faults.set(Fault::Full);
+    assert_eq!(store.commit(put(1, 10)).await, Err(StoreError::Full));
+    let mut batch = Batch::new();
+    batch.delete(key(7));
+    assert!(store.commit(batch).await.is_ok());
+    assert_eq!(store.health(), Health::Full);
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ impl<D: Database> OnDisk<D> {
     fn swap(&self) -> Result<(), EngineError> {
         let mut state = self.state.write();
         let lock = state.let_go()?;
-        *state = State::Shut(lock);
+        *state = State::Shut(lock, EngineError::Failed("it is being replaced".into()));
         let swapped = self.directory.swap_in_fresh();
         // In any case: either the new one or the old one is there.
         self.reopen(&mut state)?;
