@@ -105,7 +105,7 @@ impl<'a> Plan<'a> {
 
     fn set_aside(&mut self, key: &Key, head: &Bytes) -> Result<(), EngineError> {
         let key = key.as_bytes();
-        if self.get(key)?.as_ref() != Some(head) {
+        if self.get(key)?.as_ref() != Some(head) || self.verifies(key, head)? {
             return Ok(());
         }
         self.corrupt += 1;
@@ -118,6 +118,12 @@ impl<'a> Plan<'a> {
         let tenant = TenantId::parse("aside").expect("a good label");
         let record = Record::of_the_store(tenant, head.clone());
         self.put(&aside_key(key), &record, Some(self.now + ASIDE_KEPT))
+    }
+
+    /// Whoever found it damaged may have read it while a batch was half applied or taken back.
+    fn verifies(&self, key: &[u8], head: &Bytes) -> Result<bool, EngineError> {
+        let parts = parts(key, head, |part| self.get(part))?;
+        Ok(parts.is_ok_and(|parts| record::decode(key, head, &parts).is_ok()))
     }
 
     /// Removes the parts and the index entry of what is stored under `key`, not its head.
@@ -155,5 +161,57 @@ impl<'a> Plan<'a> {
             Some(written) => Ok(written.clone()),
             None => self.engine.get(key),
         }
+    }
+}
+
+/// The rows behind a head.
+pub(crate) fn parts(
+    key: &[u8],
+    head: &Bytes,
+    get: impl Fn(&[u8]) -> Result<Option<Bytes>, EngineError>,
+) -> Result<Parts, EngineError> {
+    let count = match record::extent(head) {
+        Ok(extent) => extent.parts,
+        Err(damaged) => return Ok(Err(damaged)),
+    };
+    let mut parts = Vec::new();
+    for index in 1..=count {
+        match get(&part_key(key, index))? {
+            Some(part) => parts.push(part),
+            None => return Ok(Err(record::Damaged)),
+        }
+    }
+    Ok(Ok(parts))
+}
+
+pub(crate) type Parts = Result<Vec<Bytes>, record::Damaged>;
+
+#[cfg(test)]
+mod tests {
+    use ostler_types::Shard;
+
+    use super::*;
+    use crate::engine::memory::Memory;
+
+    #[test]
+    fn a_record_that_verifies_by_now_is_not_set_aside() {
+        let engine = Memory::default();
+        let tenant = TenantId::parse("acme").unwrap();
+        let key = Key::new(Table::Tasks, Shard(1), &tenant);
+        let mut plan = Plan::new(&engine, Timestamp(1));
+        let record = Record::of_the_store(tenant, vec![7; 50_000].into());
+        plan.put(key.as_bytes(), &record, None).unwrap();
+        engine.write(&plan.writes);
+        let head = engine.get(key.as_bytes()).unwrap().unwrap();
+
+        let mut plan = Plan::new(&engine, Timestamp(1));
+        plan.set_aside(&key, &head).unwrap();
+        assert_eq!((plan.writes, plan.corrupt), (Writes::new(), 0));
+
+        engine.write(&[(part_key(key.as_bytes(), 1), None)].into());
+        let mut plan = Plan::new(&engine, Timestamp(1));
+        plan.set_aside(&key, &head).unwrap();
+        assert_eq!(plan.corrupt, 1);
+        assert_eq!(plan.writes[key.as_bytes()], None);
     }
 }

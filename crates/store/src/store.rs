@@ -18,8 +18,9 @@ use crate::{
     batch::Change,
     committer::Queue,
     engine::{Engine, EngineError, fjall::Fjall, memory::Memory, on_disk::OnDisk, sled::Sled},
-    key::{Table, deadline_key, part_key, split_deadline_key},
+    key::{Table, deadline_key, split_deadline_key},
     metrics::Metrics,
+    plan::{self, Parts},
     record,
 };
 
@@ -386,18 +387,7 @@ impl Core {
 
     /// The rows behind a head. The caller holds the view.
     pub fn parts(&self, key: &[u8], head: &Bytes) -> Result<Parts, EngineError> {
-        let count = match record::extent(head) {
-            Ok(extent) => extent.parts,
-            Err(damaged) => return Ok(Err(damaged)),
-        };
-        let mut parts = Vec::new();
-        for index in 1..=count {
-            match self.engine.get(&part_key(key, index))? {
-                Some(part) => parts.push(part),
-                None => return Ok(Err(record::Damaged)),
-            }
-        }
-        Ok(Ok(parts))
+        plan::parts(key, head, |part| self.engine.get(part))
     }
 
     /// The record, or a note that there is none any more.
@@ -436,4 +426,3 @@ impl Core {
 }
 
 pub(crate) type Assembled = Result<Record, record::Damaged>;
-pub(crate) type Parts = Result<Vec<Bytes>, record::Damaged>;
