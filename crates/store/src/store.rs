@@ -126,7 +126,7 @@ pub(crate) struct Core {
     pub queue_bytes_max: usize,
     /// Held for writing while rows are applied, so that a reader never sees half a record.
     pub view: RwLock<()>,
-    reads: Semaphore,
+    reads: Arc<Semaphore>,
     pub metrics: Metrics,
 }
 
@@ -149,7 +149,7 @@ impl Store {
             queue_moved: Notify::new(),
             queue_bytes_max,
             view: RwLock::new(()),
-            reads: Semaphore::new(READS_MAX),
+            reads: Arc::new(Semaphore::new(READS_MAX)),
             metrics,
         }))
     }
@@ -296,9 +296,13 @@ impl Store {
         work: impl FnOnce(&Arc<Core>) -> Result<T, EngineError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let result = if self.0.engine.blocks() {
-            let _place = self.0.reads.acquire().await;
+            let place = self.0.reads.clone().acquire_owned().await;
             let core = self.0.clone();
-            let job = self.0.env.spawn_blocking("store-read", move || work(&core));
+            let job = self.0.env.spawn_blocking("store-read", move || {
+                // It is taken until the read has ended, also when nobody waits for it any more.
+                let _place = place;
+                work(&core)
+            });
             job.await
                 .unwrap_or_else(|_| Err(EngineError::Failed("the read panicked".into())))
         } else {
