@@ -34,8 +34,9 @@ use crate::{
     store::Core,
 };
 
-/// One commit takes at most so much of what gathered, so that no waiter waits long for others.
-const GROUP_BYTES_MAX: usize = 8 << 20;
+/// One commit takes at most so much of what gathered, so that no waiter waits long for others. It
+/// also bounds what sled writes between two syncs, see `TIDY_EVERY_MS` there.
+const GROUP_BYTES_MAX: usize = 2 << 20;
 const GROUP_BATCHES_MAX: usize = 4_096;
 
 pub(crate) struct Queue {

@@ -38,7 +38,7 @@ pub(crate) trait Database: Send + Sync + Sized {
     const MARKER: &'static str;
     /// Space that must be left on the disk beside what a commit writes.
     const RESERVE_BYTES: u64;
-    /// Whether its files shrink by themselves when rows are deleted.
+    /// Whether its files always shrink by themselves when rows are deleted.
     const SHRINKS: bool;
 
     fn open(path: &Path, cache_bytes: u64) -> Result<Self, Unopened>;
