@@ -3,10 +3,10 @@
 use std::fs;
 
 use ostler_env::Env;
-use ostler_store::OpenError;
+use ostler_store::{Batch, OpenError};
 use tempfile::TempDir;
 
-use crate::world::{Engine, assert_holds, contents, copy_tree, fill, key};
+use crate::world::{Engine, assert_holds, contents, copy_tree, fill, key, record};
 
 #[tokio::test]
 async fn another_version_of_the_library_is_named_and_its_files_untouched() {
@@ -109,4 +109,26 @@ async fn a_hole_in_a_commit_that_others_followed_is_damage_and_named() {
         assert!(matches!(error, OpenError::Quarantined { .. }), "{error}");
         assert!(error.to_string().contains("0.jnl is damaged at"), "{error}");
     }
+}
+
+/// What a client sent may look like the end of a batch.
+#[tokio::test]
+async fn a_payload_like_a_trailer_makes_no_damage_of_a_commit_cut_short() {
+    let env = Env::seeded(1);
+    let dir = TempDir::new().unwrap();
+    let store = Engine::Fjall.must_open(dir.path(), &env);
+    fill(&store, 1..2, 10_000).await;
+    let mut record = record(2, 0);
+    record.payload = b"FJL\x03".repeat(5_000).into();
+    let mut batch = Batch::new();
+    batch.put(key(2), record, None);
+    store.commit(batch).await.unwrap();
+    store.close().await;
+    let journal = fs::read(Engine::Fjall.data_file(dir.path())).unwrap();
+    let end = journal.iter().rposition(|byte| *byte != 0).unwrap();
+    punch(dir.path(), end - 10_000);
+    let store = Engine::Fjall.must_open(dir.path(), &env);
+    assert_holds(&store, 1..2, 10_000, "acknowledged before").await;
+    assert_eq!(store.get(&key(2)).await.unwrap(), None, "half a batch");
+    store.close().await;
 }

@@ -129,8 +129,8 @@ fn take<'a>(rest: &mut &'a [u8], len: usize) -> Option<&'a [u8]> {
     Some(taken)
 }
 
-/// A batch that ends behind this one would have been written after this one was synced.
+/// A whole batch behind this one would have been written after this one was synced. A trailer alone
+/// says nothing: it may be in a payload.
 fn is_last(journal: &[u8]) -> bool {
-    let is_trailer = |window: &&[u8]| **window == TRAILER;
-    journal.windows(TRAILER.len()).filter(is_trailer).count() <= 1
+    (1..journal.len()).all(|at| batch_len(&journal[at..]).is_none())
 }
