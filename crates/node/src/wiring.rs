@@ -54,7 +54,10 @@ impl Node {
     /// Binds the ports, opens the store and builds the parts.
     pub async fn build(config: Config, env: Env) -> anyhow::Result<Self> {
         let (listeners, addresses) = Listeners::bind(&config).await?;
-        let store = Store::open(&config.stored(), &env)?;
+        let (stored, opener) = (config.stored(), env.clone());
+        let open = move || Store::open(&stored, &opener);
+        // It may have much to read, and what is bound answers meanwhile.
+        let store = env.spawn_blocking("store-open", open).await??;
         let ground = Ground::bound(listeners, addresses, store, &config, &env)?;
         Self::on(ground, config, env)
     }

@@ -10,18 +10,32 @@ use ostler_env::Env;
 
 use crate::{
     CompactError, Config, Rewritten,
-    engine::EngineError,
+    engine::{EngineError, files::Directory},
     store::{Core, open_engine},
 };
 
 pub(crate) type Compaction = oneshot::Sender<Result<Rewritten, CompactError>>;
 
-/// Rewrites a store that no node uses. Blocks until it is done.
+/// Rewrites a store that no node uses. Blocks until it is done. One whose files changed while it was
+/// closed is left as it is: fresh files with a seal of their own would hide that records are gone.
 pub fn compact(config: &Config, env: &Env) -> Result<Rewritten, CompactError> {
+    check(&config.engine.directory().ok_or(CompactError::NoFiles)?)?;
     let engine = open_engine(config, env)?;
     let rewritten = engine.rewrite().map_err(CompactError::from);
     engine.close();
     rewritten
+}
+
+fn check(directory: &Directory) -> Result<(), CompactError> {
+    if !directory.has_database()? {
+        let path = directory.path().to_owned();
+        return Err(CompactError::Missing { path });
+    }
+    match directory.damaged_blocks() {
+        Ok(0) => Ok(()),
+        Ok(blocks) => Err(CompactError::Damaged { blocks }),
+        Err(why) => Err(CompactError::Failed(why.to_string())),
+    }
 }
 
 impl Core {

@@ -79,6 +79,18 @@ pub enum CompactError {
     /// It could not even be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The operator's fault: this engine has no files.
+    #[error("the memory engine keeps nothing on a disk")]
+    NoFiles,
+    /// The operator's fault: another directory was meant, or no node ever ran here.
+    #[error("there is no store in {path}")]
+    Missing { path: PathBuf },
+    /// The platform's fault: records may be gone, and a rewrite would hide it.
+    #[error(
+        "{blocks} blocks of its files changed while the store was closed, so it is not rewritten; \
+         `ostler store export` saves what is good of it"
+    )]
+    Damaged { blocks: u64 },
     /// The old and the new files must fit beside each other.
     #[error("there is no space to rewrite the store; free some and try again")]
     Full,

@@ -19,7 +19,10 @@ use std::{
 
 use ostler_env::Env;
 
-use crate::{Config, OpenError, Store, StoreError, engine::files::lock};
+use crate::{
+    Config, OpenError, Store, StoreError,
+    engine::files::{Lock, lock},
+};
 
 pub use check::{Damage, Finding, Report};
 pub use export::{Exported, export};
@@ -39,6 +42,9 @@ pub enum OfflineError {
     /// The operator's fault: what is there must not be mixed or replaced.
     #[error("{path} is not empty; an export can only become a store of its own")]
     Occupied { path: PathBuf },
+    /// Its files are damaged, all of them are where they were, and nothing of them was exported.
+    #[error("{path} could not be opened ({why}); nothing was changed")]
+    Unopened { path: PathBuf, why: String },
     /// As [`OpenError`] says.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -58,11 +64,17 @@ pub enum OfflineError {
 /// Opening a database may write to it, and one that cannot be opened is moved aside: this looks
 /// at a copy, so it changes nothing, and needs as much room beside the store as the store takes.
 pub fn verify(config: &Config, env: &Env) -> Result<Report, OfflineError> {
-    let path = find(config)?;
-    let _no_node_starts = lock(path)?;
-    let copy = Scratch::beside(path, "verify")?;
-    copy.fill_from(path)?;
+    let (copy, _no_node_starts) = copy_of(config, "verify")?;
     check_store(&config.at(copy.path()), env)
+}
+
+/// A copy of a store that no node uses, and the lock of the store.
+fn copy_of(config: &Config, purpose: &str) -> Result<(Scratch, Lock), OfflineError> {
+    let path = find(config)?;
+    let lock = lock(path)?;
+    let copy = Scratch::beside(path, purpose)?;
+    copy.fill_from(path)?;
+    Ok((copy, lock))
 }
 
 /// A store that cannot be opened is a finding, and moved aside.
@@ -74,10 +86,11 @@ fn check_store(config: &Config, env: &Env) -> Result<Report, OfflineError> {
     }
 }
 
-/// Where a store is. Asking must not make one.
-pub fn find(config: &Config) -> Result<&Path, OfflineError> {
+/// Where a store is, with a database in it. Asking must not make one.
+fn find(config: &Config) -> Result<&Path, OfflineError> {
     let path = config.engine.path().ok_or(OfflineError::NoFiles)?;
-    match path.join("format").is_file() {
+    let directory = config.engine.directory().ok_or(OfflineError::NoFiles)?;
+    match directory.has_database()? {
         true => Ok(path),
         false => Err(OfflineError::Missing {
             path: path.to_owned(),

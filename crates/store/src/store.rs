@@ -17,7 +17,14 @@ use crate::{
     Rewritten, StoreError,
     batch::Change,
     committer::Queue,
-    engine::{Engine, EngineError, fjall::Fjall, memory::Memory, on_disk::OnDisk, sled::Sled},
+    engine::{
+        Engine, EngineError,
+        files::Directory,
+        fjall::Fjall,
+        memory::Memory,
+        on_disk::{Database, OnDisk},
+        sled::Sled,
+    },
     key::{Table, deadline_key, split_deadline_key},
     metrics::Metrics,
     plan::{self, Parts},
@@ -56,6 +63,16 @@ impl EngineChoice {
             EngineChoice::Memory => None,
             EngineChoice::Sled { path } | EngineChoice::Fjall { path } => Some(path),
         }
+    }
+
+    /// Where an engine that keeps has its files, and what its database is called.
+    pub(crate) fn directory(&self) -> Option<Directory> {
+        let (path, engine) = match self {
+            EngineChoice::Memory => return None,
+            EngineChoice::Sled { path } => (path, Sled::NAME),
+            EngineChoice::Fjall { path } => (path, Fjall::NAME),
+        };
+        Some(Directory::at(path, engine))
     }
 
     fn at(&self, path: &Path) -> EngineChoice {

@@ -128,6 +128,30 @@ async fn what_is_damaged_is_named_and_the_exit_status_says_so() {
 }
 
 #[tokio::test]
+async fn files_that_changed_while_the_store_was_closed_are_told_by_every_command_each_time() {
+    let dir = TempDir::new().unwrap();
+    fill(dir.path()).await;
+    let db = dir.path().join("store/sled/db");
+    let mut bytes = fs::read(&db).unwrap();
+    bytes[1_000] ^= 1;
+    fs::write(&db, bytes).unwrap();
+    // What a killed export left, for all to read.
+    let file = dir.path().join("export");
+    fs::write(dir.path().join("export.partial"), "left").unwrap();
+    let file_name = file.to_str().unwrap();
+    for _ in 0..2 {
+        store(dir.path(), &["verify"]).await.exits(1);
+        let ran = store(dir.path(), &["compact"]).await.exits(1);
+        assert!(ran.err.contains("1 blocks"), "{ran:?}");
+        let ran = store(dir.path(), &["export", file_name]).await.exits(1);
+        assert!(ran.err.contains("1 blocks"), "{ran:?}");
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_store_in_use_is_left_alone() {
     let dir = TempDir::new().unwrap();
     fill(dir.path()).await;

@@ -8,14 +8,15 @@
 //! <path>/<engine>/     the database
 //! <path>/<engine>.new/ one being written, see `swap`
 //! <path>/<engine>.old/ one just replaced, see `swap`
+//! <path>/quarantine-*  what could not be opened, and what it had replaced
 //! ```
 //! The format is a file and not a row, because engines write to their files when they open them,
 //! and an older version must leave a newer one's files untouched.
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, DirBuilder, File, TryLockError},
     io::{self, Write},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -23,6 +24,9 @@ use crate::OpenError;
 
 /// The form of keys, envelopes and indexes. Raised when a reader of the old form would err.
 pub(crate) const FORMAT: u32 = 1;
+
+/// The mode of directories made here: they hold what clients and workers said.
+pub(crate) const OWNER_ONLY: u32 = 0o700;
 
 /// The engines that keep files, by the names of their directories.
 const ENGINES: [&str; 2] = ["sled", "fjall"];
@@ -47,8 +51,21 @@ impl Directory {
         let lock = lock(path)?;
         check_format(path)?;
         check_engine(path, engine)?;
+        Ok((Directory::at(path, engine), lock))
+    }
+
+    /// The directory without its lock: to look whether something is there.
+    pub fn at(path: &Path, engine: &'static str) -> Directory {
         let path = path.to_owned();
-        Ok((Directory { path, engine }, lock))
+        Directory { path, engine }
+    }
+
+    /// Whether there is a database to open, or one that a cut swap left. Refuses what another
+    /// engine wrote.
+    pub fn has_database(&self) -> Result<bool, OpenError> {
+        check_engine(&self.path, self.engine)?;
+        let is_there = self.database().exists() || self.beside("old").exists();
+        Ok(is_there && self.path.join("format").is_file())
     }
 
     pub fn path(&self) -> &Path {
@@ -63,11 +80,15 @@ impl Directory {
         self.path.join(format!("{}.{suffix}", self.engine))
     }
 
-    /// Moves a database that cannot be opened out of the way.
+    /// Moves a database that cannot be opened out of the way, and first the one that it replaced
+    /// if that is still there: without the database, the next start would take a swap for cut.
     pub fn quarantine(&self, now_ms: u64, why: String) -> OpenError {
         let path = self.database();
         let moved_to = self.path.join(format!("quarantine-{now_ms}"));
-        let moved = fs::rename(&path, &moved_to).and_then(|()| sync_directory(&self.path));
+        let moved = self
+            .move_replaced(now_ms)
+            .and_then(|()| fs::rename(&path, &moved_to))
+            .and_then(|()| sync_directory(&self.path));
         match moved {
             Ok(()) => OpenError::Quarantined {
                 path,
@@ -79,6 +100,18 @@ impl Directory {
                 why: format!("{why}; and it could not be moved aside: {also}"),
             },
         }
+    }
+
+    fn move_replaced(&self, now_ms: u64) -> io::Result<()> {
+        let replaced = self.beside("old");
+        if replaced.exists() {
+            fs::rename(
+                &replaced,
+                self.path.join(format!("quarantine-{now_ms}.old")),
+            )?;
+            sync_directory(&self.path)?;
+        }
+        Ok(())
     }
 
     /// What the database took when it was last rewritten; `None` if that is not known.
@@ -164,7 +197,7 @@ fn create_synced(path: &Path) -> io::Result<()> {
     }
     let above = path.parent().unwrap_or(Path::new(""));
     create_synced(above)?;
-    match fs::create_dir(path) {
+    match DirBuilder::new().mode(OWNER_ONLY).create(path) {
         Err(why) if why.kind() != io::ErrorKind::AlreadyExists => return Err(why),
         Ok(()) | Err(_) => {}
     }

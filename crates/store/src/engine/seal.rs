@@ -2,9 +2,9 @@
 //!
 //! sled takes what does not verify in its log for what a crash left, and goes on without it: a bit
 //! that flipped costs records, and nobody is told. So a database that is closed in order gets a
-//! seal: the length of each file, and a CRC-32 of every 64 KiB of it. The next open compares before
-//! it opens anything, and breaks the seal. A database whose process was killed has none, and there
-//! sled is right.
+//! seal: the length of each file right in its directory, and a CRC-32 of every 64 KiB of it. The
+//! next open compares before it opens anything, and breaks the seal. A database whose process was
+//! killed has none, and there sled is right; one of more than 128 MiB has none either.
 //!
 //! ```text
 //! seal = line…        line = file name, length, CRC in hex…        separated by blanks
@@ -20,8 +20,8 @@ use super::files::{Directory, disk_bytes, sync_directory};
 
 const BLOCK_BYTES: u64 = 64 << 10;
 
-/// A larger database gets no seal: reading it twice would hold up stop and start.
-const SEALED_BYTES_MAX: u64 = 1 << 30;
+/// A larger database gets no seal: a node that stops has half a second to read it.
+const SEALED_BYTES_MAX: u64 = 128 << 20;
 
 impl Directory {
     /// Seals the database, which is closed.
@@ -47,8 +47,18 @@ impl Directory {
 
     /// How many blocks are not as they were sealed. The seal is broken afterwards.
     pub fn break_seal(&self) -> io::Result<u64> {
+        let damaged = self.damaged_blocks()?;
         let path = self.path().join("seal");
-        let seal = match File::open(&path) {
+        if path.exists() {
+            fs::rename(&path, self.path().join("seal.broken"))?;
+            sync_directory(self.path())?;
+        }
+        Ok(damaged)
+    }
+
+    /// How many blocks are not as they were sealed; none if there is no seal.
+    pub fn damaged_blocks(&self) -> io::Result<u64> {
+        let seal = match File::open(self.path().join("seal")) {
             Ok(seal) => BufReader::new(seal),
             Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(0),
             Err(why) => return Err(why),
@@ -62,8 +72,6 @@ impl Directory {
             };
             damaged += changed_blocks(&self.database(), &sealed);
         }
-        fs::rename(&path, self.path().join("seal.broken"))?;
-        sync_directory(self.path())?;
         Ok(damaged)
     }
 

@@ -1,12 +1,14 @@
 //! A directory beside a store, for a copy of it or for one in the making.
 
 use std::{
-    fs, io,
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
 use super::{OfflineError, io_at};
-use crate::engine::files::sync_directory;
+use crate::engine::files::{OWNER_ONLY, sync_directory};
 
 /// Deleted at the end, if it was not put in a store's place. What a killed process left is
 /// deleted by the next of its purpose.
@@ -20,7 +22,12 @@ impl Scratch {
         let path = store.with_extension(purpose);
         let scratch = Scratch { path };
         scratch.clear().map_err(io_at(&scratch.path))?;
-        fs::create_dir_all(&scratch.path).map_err(io_at(&scratch.path))?;
+        let mut builder = DirBuilder::new();
+        let created = builder
+            .recursive(true)
+            .mode(OWNER_ONLY)
+            .create(&scratch.path);
+        created.map_err(io_at(&scratch.path))?;
         Ok(scratch)
     }
 

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use ostler_env::Env;
 
-use super::{OfflineError, check::walk, find, stream::Sink};
-use crate::{Config, Store, Table, engine::EngineError, record, store::Core};
+use super::{OfflineError, check::walk, copy::Scratch, copy_of, stream::Sink};
+use crate::{Config, OpenError, Store, Table, engine::EngineError, record, store::Core};
 
 /// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,13 +14,15 @@ pub struct Exported {
     pub records: u64,
     /// Records left out, because they are not what was written.
     pub damaged: u64,
+    /// Blocks of the files that changed while the store was closed: records may be missing of
+    /// which nothing is left.
+    pub damaged_blocks: u64,
 }
 
-/// Writes all records that verify. The store is opened as a node opens it: one that cannot be
-/// opened is moved aside.
+/// Writes all records that verify. As `verify` it looks at a copy and changes nothing.
 pub fn export(config: &Config, env: &Env, to: &mut dyn Write) -> Result<Exported, OfflineError> {
-    find(config)?;
-    let store = Store::open(config, env)?;
+    let (copy, _no_node_starts) = copy_of(config, "export")?;
+    let store = open(config, &copy, env)?;
     let written = |why| OfflineError::Io {
         path: "the export".into(),
         why,
@@ -31,7 +33,22 @@ pub fn export(config: &Config, env: &Env, to: &mut dyn Write) -> Result<Exported
         damaged += export_table(store.core(), first, &mut sink)?.map_err(written)?;
     }
     let records = sink.end().map_err(written)?;
-    Ok(Exported { records, damaged })
+    Ok(Exported {
+        records,
+        damaged,
+        damaged_blocks: store.core().engine.damaged_blocks(),
+    })
+}
+
+/// Says where the store is, not where its copy was moved.
+fn open(config: &Config, copy: &Scratch, env: &Env) -> Result<Store, OfflineError> {
+    Store::open(&config.at(copy.path()), env).map_err(|why| match why {
+        OpenError::Quarantined { why, .. } => OfflineError::Unopened {
+            path: config.engine.path().unwrap_or(copy.path()).to_owned(),
+            why,
+        },
+        why => why.into(),
+    })
 }
 
 /// The index of deadlines follows from the records, and parts go with theirs.

@@ -1,6 +1,6 @@
 //! What holds for every engine that keeps files.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use ostler_env::Env;
 use ostler_store::{Batch, Health, KeyPrefix, OpenError, Record, StoreError, Table, conformance};
@@ -183,6 +183,35 @@ async fn a_database_that_cannot_be_opened_is_moved_aside_and_the_next_start_work
         assert_eq!(store.get(&key(1)).await.unwrap(), None);
         store.close().await;
     }
+}
+
+/// The start after a rewrite that was cut just behind its swap.
+#[tokio::test]
+async fn what_it_replaced_is_moved_aside_with_a_database_that_cannot_be_opened() {
+    for engine in ENGINES {
+        let env = Env::seeded(1);
+        let dir = TempDir::new().unwrap();
+        engine.must_open(dir.path(), &env).close().await;
+        let replaced = dir.path().join(format!("{}.old", engine.name()));
+        copy_tree(&dir.path().join(engine.name()), &replaced);
+        spoil(engine, dir.path());
+        let Some(OpenError::Quarantined { moved_to, .. }) = engine.open(dir.path(), &env).err()
+        else {
+            panic!("{engine:?} opened garbage");
+        };
+        assert!(moved_to.with_extension("old").exists() && !replaced.exists());
+        engine.must_open(dir.path(), &env).close().await;
+    }
+}
+
+#[tokio::test]
+async fn only_its_owner_may_look_into_a_store() {
+    let env = Env::seeded(1);
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("data").join("store");
+    Engine::Sled.must_open(&path, &env).close().await;
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use ostler_env::Env;
 use ostler_store::{
-    Config, OpenError, Store, Table,
+    CompactError, Config, OpenError, Store, Table, compact,
     faults::{rows, scribble},
     offline::{self, Damage, OfflineError, Report},
 };
@@ -114,6 +114,13 @@ async fn a_database_that_cannot_be_opened_is_a_finding_and_stays_where_it_is() {
     let before = contents(dir.path());
     let report = verify(&path, &env);
     assert_eq!(report.findings[0].damage, Damage::Unopened, "{report:?}");
+    let refused = offline::export(&Config::sled(&path), &env, &mut Vec::new()).unwrap_err();
+    let is_unopened = matches!(refused, OfflineError::Unopened { .. });
+    assert!(is_unopened, "{refused}");
+    assert!(
+        refused.to_string().contains(path.to_str().unwrap()),
+        "{refused}"
+    );
     assert!(contents(dir.path()) == before, "files were touched");
 }
 
@@ -127,8 +134,35 @@ async fn a_file_that_changed_while_the_store_was_closed_is_a_finding() {
     let mut bytes = fs::read(&db).unwrap();
     bytes[1_000] ^= 1;
     fs::write(&db, bytes).unwrap();
-    let report = verify(&path, &env);
-    assert_eq!(report.findings[0].damage, Damage::Changed, "{report:?}");
+    let before = contents(dir.path());
+    for _ in 0..2 {
+        let report = verify(&path, &env);
+        assert_eq!(report.findings[0].damage, Damage::Changed, "{report:?}");
+        let told = offline::export(&Config::sled(&path), &env, &mut Vec::new()).unwrap();
+        assert_eq!(told.damaged_blocks, 1);
+        let refused = compact(&Config::sled(&path), &env);
+        let is_damaged = matches!(refused, Err(CompactError::Damaged { blocks: 1 }));
+        assert!(is_damaged, "{refused:?}");
+    }
+    assert!(contents(dir.path()) == before, "files were touched");
+}
+
+#[tokio::test]
+async fn a_directory_without_its_database_is_no_good_and_no_empty_store() {
+    let env = Env::seeded(1);
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("store");
+    stopped(&path, &env).await;
+    fs::remove_dir_all(path.join("sled")).unwrap();
+    let config = Config::sled(&path);
+    let before = contents(dir.path());
+    let missing = offline::verify(&config, &env).unwrap_err();
+    assert!(matches!(missing, OfflineError::Missing { .. }), "{missing}");
+    let missing = offline::export(&config, &env, &mut Vec::new()).unwrap_err();
+    assert!(matches!(missing, OfflineError::Missing { .. }), "{missing}");
+    let missing = compact(&config, &env).unwrap_err();
+    assert!(matches!(missing, CompactError::Missing { .. }), "{missing}");
+    assert!(contents(dir.path()) == before, "files were touched");
 }
 
 #[tokio::test]
