@@ -1,4 +1,5 @@
-//! The port for operators: `/livez`, `/readyz` and `/metrics` for all, `/drain` for who has the token.
+//! The port for operators: `/livez`, `/readyz` and `/metrics` for all, `/drain` and `/compact` for
+//! who has the token.
 //!
 //! What is open to all shows no id and takes no command; everything else needs the token, what does
 //! not exist included. A page of another site is kept out of both by its Host and Origin.
@@ -15,6 +16,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use ostler_auth::AdminToken;
 use ostler_env::Env;
+use ostler_store::{CompactError, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -24,6 +26,7 @@ use crate::health::Health;
 pub struct Admin {
     pub env: Env,
     pub health: Health,
+    pub store: Store,
     /// Names this port may be called by, besides those of loopback.
     pub hosts: Vec<String>,
     /// Without one there are no commands.
@@ -52,6 +55,7 @@ fn router(desk: Desk) -> Router {
     let desk = Arc::new(desk);
     let commands = Router::new()
         .route("/drain", post(drain))
+        .route("/compact", post(compact))
         .fallback(async || (StatusCode::NOT_FOUND, "there is no such thing here\n"))
         .layer(middleware::from_fn_with_state(desk.clone(), check_token));
     Router::new()
@@ -69,6 +73,29 @@ async fn drain(State(desk): State<Arc<Desk>>) -> Response {
     desk.admin.drain.cancel();
     desk.admin.health.drains().await;
     (StatusCode::ACCEPTED, "draining\n").into_response()
+}
+
+/// Answers when the rewrite has ended; the node works on meanwhile, and it goes on without a listener.
+async fn compact(State(desk): State<Arc<Desk>>) -> Response {
+    tracing::info!("an operator wants the store rewritten");
+    let (status, told) = match desk.admin.store.compact().await {
+        Ok(rewritten) => (StatusCode::OK, rewritten.to_string()),
+        Err(why) => (status_of(&why), why.to_string()),
+    };
+    (status, told + "\n").into_response()
+}
+
+fn status_of(why: &CompactError) -> StatusCode {
+    match why {
+        CompactError::Waiting => StatusCode::CONFLICT,
+        CompactError::Full => StatusCode::INSUFFICIENT_STORAGE,
+        CompactError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        CompactError::Failed(_)
+        | CompactError::Open(_)
+        | CompactError::NoFiles
+        | CompactError::Missing { .. }
+        | CompactError::Damaged { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 async fn ready(State(desk): State<Arc<Desk>>) -> Response {
@@ -150,7 +177,7 @@ impl Desk {
 
 #[cfg(test)]
 mod tests {
-    use ostler_store::{Config, Store};
+    use ostler_store::Config;
     use ostler_testkit::{Door, Response as Answer, soon};
     use tempfile::TempDir;
 
@@ -161,7 +188,8 @@ mod tests {
         let store = Store::open(&Config::memory(), &env).unwrap();
         Admin {
             env,
-            health: Health::new(store),
+            health: Health::new(store.clone()),
+            store,
             hosts: hosts.iter().map(|host| host.to_string()).collect(),
             token: None,
             drain: CancellationToken::new(),
@@ -231,6 +259,9 @@ mod tests {
             ("GET", "/nothing", None, 401),
             ("GET", "/nothing", token, 404),
             ("GET", "/drain", token, 405),
+            ("POST", "/compact", None, 401),
+            ("GET", "/compact", token, 405),
+            ("POST", "/compact", token, 200),
             ("GET", "/metrics", None, 200),
         ] {
             let answer = ask(method, path, key).await;
@@ -247,6 +278,32 @@ mod tests {
             ask("GET", "/readyz", None).await.text(),
             "recovering\ndraining\n"
         );
+    }
+
+    #[tokio::test]
+    async fn one_rewrite_waits_at_most() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("token");
+        let mut admin = admin(&[]);
+        admin.token = Some(AdminToken::open_or_create(&path, &admin.env).unwrap());
+        let token = std::fs::read_to_string(&path).unwrap();
+        let token = Some(token.trim());
+        let (env, store) = (admin.env.clone(), admin.store.clone());
+        store.pause();
+        let ask = serve(admin).await;
+        let mut waits = Box::pin(store.compact());
+        assert!(env.until(env.now(), &mut waits).await.is_none());
+        let refused = ask("POST", "/compact", token).await;
+        assert_eq!(refused.status, 409);
+        assert!(
+            refused.text().contains("waits already"),
+            "{}",
+            refused.text()
+        );
+        store.resume();
+        assert!(waits.await.is_ok());
+        let told = ask("POST", "/compact", token).await;
+        assert_eq!(told.text(), "0 rows rewritten; 0 bytes became 0\n");
     }
 
     #[tokio::test]

@@ -63,7 +63,7 @@ fn obstacle_of_store(health: ostler_store::Health) -> Option<String> {
         }
         Health::Poisoned(why) => format!("{why}; restart this node"),
         Health::Deleted => {
-            "its files were deleted; bring them back, or restart this node with nothing".to_string()
+            "its files were deleted; restart this node, with them or with nothing".to_string()
         }
         Health::Closed => "closed".to_string(),
     };

@@ -106,6 +106,7 @@ impl Node {
         let desk = Admin {
             env: self.env.clone(),
             health: health.clone(),
+            store: self.store.clone(),
             hosts: self.config.admin.hosts.clone(),
             token: self.admin_token.take(),
             drain: ends.asked.clone(),

@@ -141,8 +141,8 @@ pub enum StoreCommand {
     /// something is damaged.
     Verify(Stopped),
     /// Write what is live to fresh files, which gives space back to the disk; needs room for them
-    /// beside the old ones.
-    Compact(Stopped),
+    /// beside the old ones. With --admin a running node does it and works on.
+    Compact(Compact),
     /// Write all records to one file, which any engine can import. The key ring (`keys` in the data
     /// directory) is not part of it.
     Export(Export),
@@ -159,6 +159,23 @@ pub struct Stopped {
     /// Its data directory; goes before the configuration file.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Compact {
+    #[command(flatten)]
+    pub stopped: Stopped,
+    /// The admin port of the node, if it runs.
+    #[arg(long, value_name = "URL", conflicts_with_all = ["config", "data"])]
+    pub admin: Option<String>,
+    /// The file with its token, which the node makes in its data directory.
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "admin",
+        default_value = ".ostler/admin-token"
+    )]
+    pub token_file: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 
 mod cli;
 mod serve;
+mod admin;
 mod dev;
 mod drain;
 mod key;

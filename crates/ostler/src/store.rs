@@ -11,17 +11,24 @@ use std::{
 use anyhow::{Context, ensure};
 use ostler_env::Env;
 use ostler_node::{Config, Overrides, Source};
-use ostler_store::{
-    Rewritten,
-    offline::{self, Exported, Report},
-};
+use ostler_store::offline::{self, Exported, Report};
 
-use crate::cli::{Export, Import, Stopped, Store, StoreCommand};
+use crate::{
+    admin::Port,
+    cli::{Compact, Export, Import, Stopped, Store, StoreCommand},
+};
 
 pub fn run(arguments: Store) -> anyhow::Result<ExitCode> {
     match arguments.command {
         StoreCommand::Verify(stopped) => verify(&config(stopped)?),
-        StoreCommand::Compact(stopped) => compact(&config(stopped)?),
+        StoreCommand::Compact(Compact {
+            stopped,
+            admin,
+            token_file,
+        }) => match admin {
+            None => compact(&config(stopped)?),
+            Some(admin) => crate::block_on(compact_running(Port::new(&admin), token_file)),
+        },
         StoreCommand::Export(Export { stopped, file }) => export(&config(stopped)?, &file),
         StoreCommand::Import(Import {
             stopped,
@@ -61,12 +68,13 @@ fn verify(config: &Config) -> anyhow::Result<ExitCode> {
 }
 
 fn compact(config: &Config) -> anyhow::Result<ExitCode> {
-    let Rewritten {
-        rows,
-        bytes_before,
-        bytes_after,
-    } = ostler_store::compact(&config.stored(), &Env::system())?;
-    println!("{rows} rows rewritten; {bytes_before} bytes became {bytes_after}");
+    let rewritten = ostler_store::compact(&config.stored(), &Env::system())?;
+    println!("{rewritten}");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn compact_running(node: Port, token_file: PathBuf) -> anyhow::Result<ExitCode> {
+    print!("{}", node.command("/compact", &token_file).await?);
     Ok(ExitCode::SUCCESS)
 }
 

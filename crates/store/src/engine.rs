@@ -9,7 +9,7 @@ pub(crate) mod files;
 mod seal;
 mod swap;
 
-use std::{collections::BTreeMap, ops::Bound, time::Duration};
+use std::{collections::BTreeMap, fmt, ops::Bound, time::Duration};
 
 use bytes::Bytes;
 
@@ -80,6 +80,20 @@ pub struct Rewritten {
     pub bytes_before: u64,
     /// What they take now.
     pub bytes_after: u64,
+}
+
+impl fmt::Display for Rewritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rewritten {
+            rows,
+            bytes_before,
+            bytes_after,
+        } = self;
+        write!(
+            f,
+            "{rows} rows rewritten; {bytes_before} bytes became {bytes_after}"
+        )
+    }
 }
 
 impl EngineError {

@@ -207,6 +207,26 @@ async fn drain(node: &Node, token: &Path) -> std::process::Output {
     ran.expect("the binary runs")
 }
 
+/// What an operator frees without a stop.
+#[tokio::test]
+async fn the_store_of_a_running_node_is_rewritten_for_who_has_its_token() {
+    let data = TempDir::new().expect("a place for temporary files");
+    let node = Node::start(data.path()).await;
+    let forged = data.path().join("forged");
+    std::fs::write(&forged, "oat_AAAA").expect("the directory is ours");
+    for (token, code) in [(forged, 1), (data.path().join("admin-token"), 0)] {
+        let mut command = Command::new(BINARY);
+        let admin = format!("http://{}", node.admin);
+        command.args(["store", "compact", "--admin", &admin, "--token-file"]);
+        command.arg(token).stdin(Stdio::null()).kill_on_drop(true);
+        let ran = soon("the end of a rewrite", command.output()).await;
+        let ran = ran.expect("the binary runs");
+        assert_eq!(ran.status.code(), Some(code), "{ran:?}");
+        let said = String::from_utf8_lossy(&ran.stdout).contains("rows rewritten");
+        assert_eq!(said, code == 0, "{ran:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_node_is_drained_from_outside_by_who_has_its_token() {
     let data = TempDir::new().expect("a place for temporary files");
