@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ostler_testkit::{Event, Live, Request, Session};
 use serde_json::{Value, json};
 
-use super::world::{PastStream, World, remember};
+use super::world::{PastStream, World, is_busy, remember, said};
 use crate::oracle::fact::{Fact, Handle, ReadEnd, Tool};
 
 /// An open session.
@@ -16,7 +16,9 @@ pub struct Line {
 
 /// What became of a request.
 pub enum Heard {
+    /// Its outcome, also a refusal that helps nobody.
     Response(Value),
+    /// It was not taken for the moment, or its stream is gone.
     Refused(String),
     /// The connection broke, and there is nothing to come back with.
     Broken,
@@ -145,12 +147,10 @@ impl Line {
         let Some(response) = live.finish_whole().await else {
             return Heard::Broken;
         };
-        match response.status {
-            200 => Heard::Response(response.json()),
-            status => {
-                self.mark(status).await;
-                Heard::Refused(format!("{status} {}", response.text()))
-            }
+        self.mark(response.status).await;
+        match is_busy(response.status) {
+            true => Heard::Refused(format!("{} {}", response.status, response.text())),
+            false => Heard::Response(said(&response)),
         }
     }
 
@@ -253,10 +253,7 @@ impl Line {
         let request = self.session.request(self.world.name(), method, params);
         let response = self.world.patiently(&request).await;
         self.mark(response.status).await;
-        match response.status {
-            200 => response.json(),
-            status => json!({"status": status}),
-        }
+        said(&response)
     }
 
     /// The rest of a stream after an event, which the node must know.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler_testkit::{Live, Modern};
+use ostler_testkit::{Event, Live, Modern};
 use serde_json::{Value, json};
 
 use super::{
@@ -27,14 +27,18 @@ pub async fn subscribed(line: &Line) {
     let mut news = Standalone {
         line,
         name: format!("{}/{}", line.session.id, world.name()),
+        first: None,
         last: None,
         live: None,
     };
     news.open().await;
     touch_on(line, &uri).await;
-    let until = world.env().now() + NEWS_MAX;
-    if world.env().until(until, news.hear(&uri)).await.is_none() {
+    let until = || world.env().now() + NEWS_MAX;
+    if world.env().until(until(), news.hear(&uri)).await.is_none() {
         world.missing(format!("news of {uri}")).await;
+    }
+    if world.env().until(until(), news.again()).await.is_none() {
+        world.missing(format!("news of {uri}, told again")).await;
     }
     let left = line.ask("resources/unsubscribe", json!({"uri": uri})).await;
     if !left["result"].is_object() {
@@ -69,6 +73,8 @@ async fn touch_on(line: &Line, uri: &str) {
 struct Standalone<'a> {
     line: &'a Line,
     name: String,
+    /// The ids of the first and the last event that were read.
+    first: Option<String>,
     last: Option<String>,
     live: Option<(u64, Live)>,
 }
@@ -98,6 +104,21 @@ impl Standalone<'_> {
 
     /// Reads until it is told that `uri` changed.
     async fn hear(&mut self, uri: &str) {
+        self.read(|event| !event.data.is_empty() && is_updated(&event.json(), uri))
+            .await;
+    }
+
+    /// Reads once more what it has read, from the first event up to the last.
+    async fn again(&mut self) {
+        if self.first == self.last {
+            return;
+        }
+        let last = std::mem::replace(&mut self.last, self.first.clone());
+        self.read(|event| event.id == last).await;
+    }
+
+    /// Reads until the event that is looked for, however often the stream breaks.
+    async fn read(&mut self, is_it: impl Fn(&Event) -> bool) {
         let world = self.line.world.clone();
         loop {
             let Some((read, live)) = &mut self.live else {
@@ -107,11 +128,10 @@ impl Standalone<'_> {
             };
             let read = *read;
             let event = live.next_event().await;
-            let is_it = event
-                .as_ref()
-                .is_some_and(|event| !event.data.is_empty() && is_updated(&event.json(), uri));
+            let is_it = event.as_ref().is_some_and(&is_it);
             if let Some(event) = event {
                 if let Some(id) = event.id {
+                    self.first.get_or_insert_with(|| id.clone());
                     self.last = Some(id.clone());
                     let text = event.data;
                     world.write(Fact::Event { read, id, text }).await;

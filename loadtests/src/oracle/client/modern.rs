@@ -5,7 +5,7 @@ use std::time::Duration;
 use ostler_testkit::{Modern, Response};
 use serde_json::{Map, Value, json};
 
-use super::world::{PastParked, PastTask, World, remember};
+use super::world::{PastParked, PastTask, World, is_busy, remember, said};
 use crate::oracle::fact::{Fact, Handle, Tool};
 
 /// A `requestState` expires; this is well before, as `cargo xtask kill` has it.
@@ -27,7 +27,7 @@ async fn begin(world: &World, call: &str, request: &Modern) -> Option<Value> {
     let call = call.to_owned();
     match whole(world, request).await {
         None => world.write(Fact::Broken { call }).await,
-        Some(response) if response.status == 200 => return Some(response.json()),
+        Some(response) if !is_busy(response.status) => return Some(said(&response)),
         Some(response) => {
             let why = format!("{} {}", response.status, response.text());
             world.write(Fact::Refused { call, why }).await;
@@ -91,11 +91,7 @@ pub async fn parked(world: &World, arguments: Value) {
 
 /// The last message of a request that may be repeated.
 pub async fn repeat(world: &World, request: &Modern) -> Value {
-    let response = world.patiently(&request.to(world.door())).await;
-    match response.status {
-        200 => response.json(),
-        status => json!({"status": status, "body": response.text()}),
-    }
+    said(&world.patiently(&request.to(world.door())).await)
 }
 
 fn answers(asked: &Value) -> Value {

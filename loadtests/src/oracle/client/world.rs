@@ -13,7 +13,7 @@ use ostler_env::Env;
 use ostler_testkit::{Door, Live, Modern, Request, Response, Session};
 use ostler_types::Instant;
 use parking_lot::Mutex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::oracle::{
     fact::{Fact, Outcome, Tool},
@@ -178,14 +178,26 @@ impl World {
     }
 }
 
-/// It says that trying again helps.
-fn is_busy(status: u16) -> bool {
+/// It says that trying again helps; any other refusal breaks a promise.
+pub fn is_busy(status: u16) -> bool {
     matches!(status, 429 | 503)
 }
 
-/// What a response says of its call.
+/// The message of a whole response. One that has another status than a message is no outcome.
+pub fn said(response: &Response) -> Value {
+    match response.status {
+        200 => response.json(),
+        status => json!({"status": status, "body": response.text()}),
+    }
+}
+
+/// What a response says of its call. No tool of the oracle's workers fails unless it was told
+/// what is not for it.
 pub fn outcome(message: &Value) -> Outcome {
     const WORKER_LOST: i64 = -31003;
+    if message["result"]["isError"] == true {
+        return Outcome::Other(message.to_string());
+    }
     if let Some(text) = message["result"]["content"][0]["text"].as_str() {
         return Outcome::Text(text.to_owned());
     }
@@ -199,5 +211,38 @@ pub fn outcome(message: &Value) -> Outcome {
             executed: executed.to_owned(),
         },
         _ => Outcome::Other(message.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome_of(status: u16, body: &Value) -> Outcome {
+        outcome(&said(&Response {
+            status,
+            headers: Vec::new(),
+            body: body.to_string().into_bytes(),
+        }))
+    }
+
+    fn text(is_error: bool) -> Value {
+        let content = json!([{"type": "text", "text": "x"}]);
+        json!({"result": {"content": content, "isError": is_error}})
+    }
+
+    #[test]
+    fn only_what_a_tool_said_that_did_not_fail_is_its_text() {
+        assert_eq!(outcome_of(200, &text(false)), Outcome::Text("x".to_owned()));
+        for (status, body) in [(200, text(true)), (404, text(false)), (500, json!({}))] {
+            let found = outcome_of(status, &body);
+            assert!(matches!(found, Outcome::Other(_)), "{status}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn only_who_says_that_trying_again_helps_refuses() {
+        let refused: Vec<u16> = (100..600).filter(|status| is_busy(*status)).collect();
+        assert_eq!(refused, [429, 503]);
     }
 }

@@ -14,11 +14,16 @@ const ASKING_MAX_MS: u64 = 45_000;
 /// How long the outcome of a run may be on its way to where it is stored, a node that dies in
 /// between included: a worker that dies later takes nothing with it.
 const DELIVERY_MAX_MS: u64 = 15_000;
+/// A process that died is known by the next one of its worker, which takes a moment to start.
+const DEATH_MARGIN_MS: u64 = 5_000;
 
 /// A call as its client saw it.
 #[derive(Default)]
 struct Call<'a> {
     tool: Option<Tool>,
+    sent_at: u64,
+    /// When its outcome was told for the first time.
+    told_at: u64,
     held: Vec<Handle>,
     told: Vec<&'a Outcome>,
     refused: bool,
@@ -33,8 +38,8 @@ struct Call<'a> {
 struct Work<'a> {
     runs: HashMap<&'a str, Run<'a>>,
     by_call: HashMap<&'a str, Vec<&'a str>>,
-    /// Whether any process died.
-    has_deaths: bool,
+    /// When the next process of a worker began whose process had died.
+    deaths: Vec<u64>,
 }
 
 /// One execution.
@@ -61,7 +66,7 @@ pub fn judge(history: &History, verdict: &mut Verdict) {
     for (name, call) in read(&history.clients) {
         let runs = work.runs_of(name);
         ends(name, &call, history.is_over, verdict);
-        tells_the_truth(name, &call, &runs, work.has_deaths, verdict);
+        tells_the_truth(name, &call, &runs, work.died_during(&call), verdict);
         ran(name, &call, &runs, verdict);
         stopped(
             name,
@@ -83,10 +88,16 @@ fn read(clients: &[Entry]) -> BTreeMap<&str, Call<'_>> {
     let mut calls: BTreeMap<&str, Call> = BTreeMap::new();
     for Entry { at_ms, fact } in clients {
         match fact {
-            Fact::Sent { call, tool } => calls.entry(call).or_default().tool = Some(*tool),
+            Fact::Sent { call, tool } => {
+                let call = calls.entry(call).or_default();
+                (call.tool, call.sent_at) = (Some(*tool), *at_ms);
+            }
             Fact::Held { call, handle } => calls.entry(call).or_default().held.push(*handle),
             Fact::Told { call, outcome } => {
                 let call = calls.entry(call).or_default();
+                if call.told.is_empty() {
+                    call.told_at = *at_ms;
+                }
                 call.told.push(outcome);
                 if *outcome == Outcome::Cancelled {
                     call.gone_at.get_or_insert(*at_ms);
@@ -157,12 +168,19 @@ impl<'a> Work<'a> {
     }
 
     fn bury(&mut self, runs: &[&str], at: u64) {
-        self.has_deaths = true;
+        self.deaths.push(at);
         for run in runs {
             if let Some(run) = self.runs.get_mut(*run) {
                 run.died_at = Some(at);
             }
         }
+    }
+
+    /// Whether a process died while somebody waited for this call.
+    fn died_during(&self, call: &Call<'_>) -> bool {
+        let from = call.sent_at.saturating_sub(DEATH_MARGIN_MS);
+        let span = from..=call.told_at + DEATH_MARGIN_MS;
+        self.deaths.iter().any(|at| span.contains(at))
     }
 
     fn runs_of(&self, call: &str) -> Vec<&Run<'a>> {
@@ -205,7 +223,7 @@ fn tells_the_truth(
     name: &str,
     call: &Call<'_>,
     runs: &[&Run<'_>],
-    has_deaths: bool,
+    has_died: bool,
     verdict: &mut Verdict,
 ) {
     let Some((first, again)) = call.told.split_first() else {
@@ -224,8 +242,8 @@ fn tells_the_truth(
             runs.iter().any(said)
         }
         Outcome::WorkerLost { executed } => match executed.as_str() {
-            "no" => has_deaths && runs.is_empty(),
-            _ => has_deaths && (runs.is_empty() || runs.iter().any(|run| run.may_be_lost())),
+            "no" => has_died && runs.is_empty(),
+            _ => has_died && (runs.is_empty() || runs.iter().any(|run| run.may_be_lost())),
         },
         Outcome::Cancelled => call.is_unwanted,
         Outcome::Other(_) => false,
@@ -238,11 +256,15 @@ fn tells_the_truth(
     }
 }
 
-/// Not twice, and not at all when it was refused.
+/// No more often than its tool allows, and not at all when it was refused.
 fn ran(name: &str, call: &Call<'_>, runs: &[&Run<'_>], verdict: &mut Verdict) {
-    let may_repeat = call.tool.is_some_and(Tool::is_idempotent);
-    if runs.len() > 1 && !may_repeat {
-        verdict.fault(Kind::RanTwice, format!("{name}: {} runs", runs.len()));
+    // A call that may have run is tried again only if that is harmless, and once.
+    let runs_max = match call.tool.is_some_and(Tool::is_idempotent) {
+        true => 2,
+        false => 1,
+    };
+    if runs.len() > runs_max {
+        verdict.fault(Kind::RanTooOften, format!("{name}: {} runs", runs.len()));
     }
     if call.refused && !runs.is_empty() {
         verdict.fault(Kind::Untrue, format!("{name} was refused, and ran"));

@@ -53,12 +53,14 @@ pub enum Kind {
     Session,
     /// What was told did not happen.
     Untrue,
-    /// A tool that may run once ran twice.
-    RanTwice,
+    /// A tool ran more often than it may.
+    RanTooOften,
     /// Nobody said how it ended.
     Open,
     /// A worker still works for nobody.
     Leaked,
+    /// A promise was not put to the test.
+    Unseen,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -92,8 +94,32 @@ impl Verdict {
     }
 }
 
-/// Judges a history.
+/// What a run must have seen, or its verdict says nothing.
+const MUST_BE_SEEN: [&str; 7] = [
+    "calls held by an event",
+    "calls held by a task",
+    "rounds held by a requestState",
+    "streams resumed",
+    "events seen again",
+    "sessions found again",
+    "outcomes told again",
+];
+
+/// Judges a history, which must be of everything.
 pub fn judge(history: &History) -> Verdict {
+    let mut verdict = faults(history);
+    if history.is_over {
+        for what in MUST_BE_SEEN {
+            if !verdict.checked.contains_key(what) {
+                verdict.fault(Kind::Unseen, format!("there were no {what}"));
+            }
+        }
+    }
+    verdict
+}
+
+/// What is wrong in a history, however little there is of it.
+fn faults(history: &History) -> Verdict {
     let mut verdict = Verdict::default();
     for entry in &history.clients {
         if let Fact::Missing { what } = &entry.fact {

@@ -19,7 +19,7 @@ fn check(clients: Vec<Fact>, worker: Vec<Fact>, expected: &[Kind]) {
         workers: vec![entries(worker)],
         is_over: true,
     };
-    let verdict = judge(&history);
+    let verdict = faults(&history);
     let found: Vec<Kind> = verdict.faults.iter().map(|fault| fault.kind).collect();
     assert_eq!(found, expected, "{verdict}");
 }
@@ -213,14 +213,31 @@ fn a_lost_worker_must_be_one_that_died() {
     let long_ended = [up(), began("r"), ended("r", "x")].into_iter();
     let long_ended = long_ended.chain(idle).chain([up()]).collect();
     check(clients("unknown"), long_ended, &[Kind::Untrue]);
+    // A death long after the call was told explains nothing.
+    let later = (0..20).map(|_| Fact::Answers { session: text("v") });
+    let later = || [up()].into_iter().chain(later.clone()).chain([up()]);
+    for executed in ["no", "unknown"] {
+        check(clients(executed), later().collect(), &[Kind::Untrue]);
+    }
 }
 
 #[test]
 fn a_second_run_is_found_unless_the_tool_allows_it() {
     let worker = || vec![up(), began("r"), up(), began("q"), ended("q", "x")];
     let once = vec![sent(Tool::Work), said("x")];
-    check(once, worker(), &[Kind::RanTwice]);
-    check(vec![sent(Tool::WorkAgain), said("x")], worker(), &[]);
+    check(once, worker(), &[Kind::RanTooOften]);
+    let again = || vec![sent(Tool::WorkAgain), said("x")];
+    check(again(), worker(), &[]);
+    let third = worker().into_iter().chain([up(), began("p")]);
+    let third = third.chain([ended("p", "x")]).collect();
+    check(again(), third, &[Kind::RanTooOften]);
+}
+
+#[test]
+fn a_tool_that_failed_and_a_refusal_for_good_are_found() {
+    let worker = vec![up(), began("r"), ended("r", "x")];
+    let other = told(Outcome::Other(text("x")));
+    check(vec![sent(Tool::Work), other], worker, &[Kind::Untrue]);
 }
 
 #[test]
@@ -277,4 +294,16 @@ fn a_call_is_stopped_only_if_its_client_wished_so_and_then_for_good() {
 fn what_a_client_missed_is_lost() {
     let missing = Fact::Missing { what: text("news") };
     check(vec![missing], vec![], &[Kind::Lost]);
+}
+
+#[test]
+fn a_history_of_nothing_is_no_proof() {
+    let of = |is_over| History {
+        clients: Vec::new(),
+        workers: Vec::new(),
+        is_over,
+    };
+    let verdict = judge(&of(true));
+    assert_eq!(verdict.faults_of(Kind::Unseen), MUST_BE_SEEN.len());
+    assert!(judge(&of(false)).faults.is_empty());
 }
