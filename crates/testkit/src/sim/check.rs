@@ -13,8 +13,8 @@ pub fn calls(record: &mut Record) {
         if call.runs.len() > runs_max(call) {
             fault("ran too often");
         }
-        if call.runs.iter().any(|run| !run.ended) {
-            fault("runs for ever");
+        if let Some(what) = call.refused.and_then(|code| refusal_fault(call, code)) {
+            fault(what);
         }
         for told in &call.told {
             if let Some(what) = fault_of(record, call, told) {
@@ -33,6 +33,16 @@ fn runs_max(call: &Call) -> usize {
     match call.tool.as_str() {
         "again" => 2,
         _ => 1,
+    }
+}
+
+fn refusal_fault(call: &Call, code: i64) -> Option<&'static str> {
+    match code {
+        // What has begun is refused like this when it must be kept, and there is no room for it or
+        // no disk: that it does not say so is known.
+        -31002 | -31011 => None,
+        _ if call.runs.is_empty() => None,
+        _ => Some("was refused, and ran"),
     }
 }
 
@@ -69,9 +79,20 @@ fn error_fault(
         },
         // Cancelled.
         -32603 if call.given_up => None,
-        // No room, no worker, no disk, no node.
-        -31002 | -31007 | -31008 | -31011 => None,
+        // No worker, no room.
+        -31002 | -31008 if !call.runs.is_empty() => Some("was not taken, and ran"),
+        -31002 | -31008 => None,
+        // No node, no disk: whoever has something to come back with comes back.
+        -31007 | -31011 if call.kept => Some("is kept, and ended for want of means"),
+        -31007 | -31011 => None,
         _ => Some("ended in an error that nothing explains"),
+    }
+}
+
+/// What must hold of workers that nobody waits for any more.
+pub fn workers_at_rest(history: &History) {
+    for token in history.running() {
+        history.violation("workers", format_args!("at rest, and {token} runs"));
     }
 }
 
@@ -105,33 +126,40 @@ fn check(history: &History, what: &str, open: f64) {
 mod tests {
     use super::*;
 
-    /// What is found wrong with a call that is said to be lost with its worker, which lives.
-    fn lost(kept: impl FnOnce(&History)) -> usize {
+    /// The violations of a history with one call of `work`.
+    fn found(forge: impl FnOnce(&History)) -> usize {
         let history = History::new(&Env::seeded(1));
-        history.sent("call", "work");
-        kept(&history);
-        let (code, executed) = (-31003, Some("unknown".to_owned()));
-        history.told("client", "call", &Told::Error { code, executed });
+        history.sent("t", "work");
+        forge(&history);
+        workers_at_rest(&history);
         let mut record = history.take();
         calls(&mut record);
         record.violations.len()
     }
 
+    /// Those of one whose call is said to be lost with its worker, which lives.
+    fn lost(forge: impl FnOnce(&History)) -> usize {
+        found(|history| {
+            forge(history);
+            let (code, executed) = (-31003, Some("unknown".to_owned()));
+            history.told("c", "t", &Told::Error { code, executed });
+        })
+    }
+
     fn run(history: &History) -> usize {
-        history.run("call", &("w1".to_owned(), 1))
+        history.run("t", &("w1".to_owned(), 1))
     }
 
     #[test]
     fn a_call_is_not_lost_that_its_client_could_come_back_to_while_it_ran() {
         let streamed = |history: &History| {
             let run = run(history);
-            history.streamed("call");
-            history.run_ended("call", run, "done");
+            history.streamed("t");
+            history.run_ended("t", run, "done");
         };
         let with_handle = |history: &History| {
-            let run = run(history);
-            history.run_ended("call", run, "done");
-            history.kept("call");
+            runs(history);
+            history.kept("t");
         };
         assert_eq!((lost(streamed), lost(with_handle)), (1, 1));
     }
@@ -139,10 +167,66 @@ mod tests {
     #[test]
     fn a_call_may_be_lost_with_its_link_that_was_over_before_it_was_kept() {
         let plain = |history: &History| {
-            let run = run(history);
-            history.run_ended("call", run, "done");
-            history.streamed("call");
+            runs(history);
+            history.streamed("t");
         };
         assert_eq!(lost(plain), 0);
+    }
+
+    fn runs(history: &History) {
+        let run = run(history);
+        history.run_ended("t", run, "done");
+    }
+
+    fn error(history: &History, code: i64) {
+        let executed = None;
+        history.told("c", "t", &Told::Error { code, executed });
+    }
+
+    #[test]
+    fn a_run_without_an_end_is_found() {
+        assert_eq!(found(runs), 0);
+        let endless = found(|history| {
+            run(history);
+        });
+        assert_eq!(endless, 1);
+    }
+
+    #[test]
+    fn what_was_not_taken_must_not_run() {
+        let refused = |code, has_run| {
+            found(|history| {
+                history.refused("t", code);
+                if has_run {
+                    runs(history);
+                }
+            })
+        };
+        for code in [-31002, -31007, -31008, -31011] {
+            assert_eq!(refused(code, false), 0, "{code}");
+        }
+        for (code, faults) in [(-31002, 0), (-31007, 1), (-31008, 1), (-31011, 0)] {
+            assert_eq!(refused(code, true), faults, "{code}");
+        }
+        for code in [-31002, -31008] {
+            assert_eq!(found(|history| error(history, code)), 0, "{code}");
+            let ran = found(|history| {
+                runs(history);
+                error(history, code);
+            });
+            assert_eq!(ran, 1, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_does_not_end_for_want_of_means() {
+        for code in [-31007, -31011] {
+            assert_eq!(found(|history| error(history, code)), 0, "{code}");
+            let kept = found(|history| {
+                history.kept("t");
+                error(history, code);
+            });
+            assert_eq!(kept, 1, "{code}");
+        }
     }
 }

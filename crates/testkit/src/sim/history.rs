@@ -38,6 +38,8 @@ pub struct Call {
     pub told: Vec<Told>,
     /// Its client wanted it to stop, or hung up on it.
     pub given_up: bool,
+    /// It was refused for the moment, with this code.
+    pub refused: Option<i64>,
     /// While it ran its client got what it can come back with: an event's id, a handle, a
     /// `requestState`.
     pub kept: bool,
@@ -102,6 +104,10 @@ impl History {
         });
     }
 
+    pub fn refused(&self, token: &str, code: i64) {
+        self.call(token, |call| call.refused = Some(code));
+    }
+
     pub fn given_up(&self, token: &str) {
         self.call(token, |call| call.given_up = true);
     }
@@ -124,6 +130,16 @@ impl History {
             call.runs[run].process.0.clone()
         });
         self.note(&worker, format_args!("ended {token}: {how}"));
+    }
+
+    /// Calls that workers work on.
+    pub fn running(&self) -> Vec<Token> {
+        let record = self.record.lock();
+        let running = record
+            .calls
+            .iter()
+            .filter(|(_, call)| call.runs.iter().any(|run| !run.ended));
+        running.map(|(token, _)| token.clone()).collect()
     }
 
     /// A client is told how a call ended.

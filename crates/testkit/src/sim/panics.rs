@@ -7,7 +7,7 @@ thread_local! {
     static CAUGHT: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Writes panics down instead of printing them, for threads with a simulated world in them.
+/// Writes panics down, besides printing them, for threads with a simulated world in them.
 pub fn watch() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

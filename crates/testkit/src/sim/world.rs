@@ -100,6 +100,7 @@ async fn end(stage: &mut Stage) {
     if let Some(node) = stage.node.env() {
         check::at_rest(node, &stage.history);
     }
+    check::workers_at_rest(&stage.history);
     expire(stage).await;
     let exit = stage.node.stop(&env).await;
     if exit != Some(Exit::Drained) {

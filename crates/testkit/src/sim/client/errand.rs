@@ -95,6 +95,10 @@ impl Client {
     pub fn refused(&self, errand: &Errand, status: u16, body: &Value) {
         let token = &errand.token;
         self.note(format_args!("{token} is refused: {status} {body}"));
+        if is_passing(status) {
+            let code = body["error"]["code"].as_i64();
+            self.history.refused(token, code.unwrap_or_default());
+        }
         if errand.calm || !is_passing(status) {
             self.violation(format_args!(
                 "{token} is refused for no reason: {status} {body}"

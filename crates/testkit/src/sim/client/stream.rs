@@ -1,7 +1,5 @@
 //! A call of a legacy client, whose stream is resumed until its one final event was read.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::{
@@ -26,12 +24,11 @@ pub struct Followed<'a> {
     errand: &'a Errand,
     /// The id of the request whose response ends it.
     request: u64,
-    seen: BTreeSet<String>,
-    first: Option<String>,
-    cursor: Option<String>,
+    /// The ids of its events, in their order.
+    seen: Vec<String>,
     progress: f64,
     end: Option<Value>,
-    /// Its client gave it up on purpose: nothing more must come.
+    /// Nothing more is read: its client gave it up on purpose, or it cannot be resumed.
     stopped: bool,
     /// It waits for a task, which has its outcome whatever becomes of this request.
     waits: bool,
@@ -54,9 +51,7 @@ impl<'a> Followed<'a> {
             session,
             errand,
             request,
-            seen: BTreeSet::new(),
-            first: None,
-            cursor: None,
+            seen: Vec::new(),
             progress: 0.0,
             end: None,
             stopped: false,
@@ -79,7 +74,7 @@ impl<'a> Followed<'a> {
             Answer::Whole(whole) => return self.whole(&whole),
             Answer::Stream(stream) => self.read(stream).await,
         }
-        if self.cursor.is_some() {
+        if !self.seen.is_empty() {
             self.resume().await;
         }
         if self.stopped {
@@ -120,8 +115,8 @@ impl<'a> Followed<'a> {
                 if self.end.is_some() || self.stopped {
                     return Some(());
                 }
-                let cursor = self.cursor.clone().unwrap_or_default();
-                let request = self.session.get().also("Last-Event-ID", &cursor);
+                let cursor = self.seen.last().map_or("", String::as_str);
+                let request = self.session.get().also("Last-Event-ID", cursor);
                 match client.exchange(&request).await {
                     Answer::Broken => return None,
                     Answer::Whole(whole) if is_passing(whole.status) => return None,
@@ -160,19 +155,18 @@ impl<'a> Followed<'a> {
     async fn event(&mut self, event: Event) {
         self.client.saw(&event.data);
         if let Some(id) = event.id.clone() {
-            if !self.seen.insert(id.clone()) {
+            if self.seen.contains(&id) {
                 let token = &self.errand.token;
                 self.client
                     .violation(format_args!("an event of {token} came twice"));
             }
-            self.first.get_or_insert_with(|| id.clone());
-            self.cursor = Some(id);
+            self.seen.push(id);
         }
         if event.data.is_empty() {
             return;
         }
         let message = event.json();
-        if message["method"].is_string() && self.cursor.is_some() && !self.waits {
+        if message["method"].is_string() && !self.seen.is_empty() && !self.waits {
             // It has a stream to come back to.
             self.client.history.streamed(&self.errand.token);
         }
@@ -235,32 +229,37 @@ impl<'a> Followed<'a> {
         self.stopped = true;
     }
 
-    /// A final event that was told is told again to whoever comes back.
-    async fn replay(&mut self, end: &Value) {
-        let Some(first) = self.first.clone() else {
+    /// Whoever comes back to the first event is told the others again, up to the final one.
+    async fn replay(&self, end: &Value) {
+        let Some((first, others)) = self.seen.split_first() else {
             return;
         };
-        let client = self.client;
-        let request = self.session.get().also("Last-Event-ID", &first);
+        let (client, token) = (self.client, &self.errand.token);
+        let request = self.session.get().also("Last-Event-ID", first);
         client
             .insist("a replay", async || {
                 let Answer::Stream(mut stream) = client.exchange(&request).await else {
                     return None;
                 };
-                let mut last = None;
+                let mut others = others.iter();
                 while let Some(event) = stream.next().await {
-                    if !event.data.is_empty() {
-                        last = Some(event.json());
-                    }
-                    if last.as_ref() == Some(end) {
+                    if event.id.is_some() && others.next() != event.id.as_ref() {
+                        let what = "leaves out or mixes up an event";
+                        client.violation(format_args!("a replay of {token} {what}: {event:?}"));
                         return Some(());
                     }
-                }
-                if last.as_ref().is_some_and(|last| last["method"].is_null()) {
-                    client.violation(format_args!(
-                        "a replay tells otherwise: {last:?}, not {end}"
-                    ));
-                    return Some(());
+                    let last = match event.data.is_empty() {
+                        true => continue,
+                        false => event.json(),
+                    };
+                    if last["method"].is_null() {
+                        if last != *end || others.len() > 0 {
+                            client.violation(format_args!(
+                                "a replay of {token} tells otherwise: {last}, not {end}"
+                            ));
+                        }
+                        return Some(());
+                    }
                 }
                 None
             })
