@@ -19,7 +19,7 @@ use tokio::{runtime::Runtime, sync::oneshot};
 use crate::{
     accounts::{self, Down},
     http::Door,
-    wait::{soon, until},
+    wait::{LOOK, soon, until},
     worker::{Script, TestWorker},
 };
 
@@ -276,12 +276,13 @@ impl TestNode {
         let mut admin = self.door();
         admin.address = self.admin;
         admin.path = "/readyz".to_owned();
-        while !admin
-            .send(&admin.request("GET"))
-            .await
-            .text()
-            .contains("draining")
-        {}
+        let draining = async {
+            let ask = admin.request("GET");
+            while !admin.send(&ask).await.text().contains("draining") {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        soon("the begin of a drain", draining).await;
     }
 
     fn tell_to_stop(&mut self) {

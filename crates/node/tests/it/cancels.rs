@@ -1,7 +1,7 @@
-//! Clients that go away in the middle leave nothing behind, and their workers hear of it in time
-//! (promises.md G15).
+//! Clients that go away in the middle leave nothing behind, and their workers hear of it
+//! (promises.md G15). How soon, `loadtests cancels` measures.
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use futures_util::{StreamExt, stream};
 use ostler_env::Env;
@@ -11,7 +11,6 @@ use crate::world::World;
 
 const CLIENTS: u32 = 120;
 const AT_ONCE: usize = 12;
-const CANCEL_MAX: Duration = Duration::from_secs(1);
 
 async fn check(seed: u64, leave: impl AsyncFn(Leaver, String, u64) -> Option<Duration>) {
     let world = World::with(|config| {
@@ -31,16 +30,9 @@ async fn check(seed: u64, leave: impl AsyncFn(Leaver, String, u64) -> Option<Dur
         let draw = random.random_u64();
         leave(leaver.clone(), format!("c{number}"), draw)
     });
-    let took: Vec<_> = stream::iter(clients)
-        .buffer_unordered(AT_ONCE)
-        .collect()
-        .await;
-    let slowest = took
-        .into_iter()
-        .flatten()
-        .max()
-        .expect("some were cancelled");
-    assert!(slowest <= CANCEL_MAX, "seed {seed}: {slowest:?}");
+    let heard = stream::iter(clients).buffer_unordered(AT_ONCE);
+    let heard: Vec<Duration> = heard.filter_map(ready).collect().await;
+    assert!(!heard.is_empty(), "seed {seed}: nothing was cancelled");
     back_to(&before, PATIENCE, async || levels()).await;
     world.stop().await;
 }
