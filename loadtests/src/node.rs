@@ -43,11 +43,7 @@ impl Node {
         config: &str,
     ) -> anyhow::Result<Node> {
         std::fs::write(folder.join("ostler.toml"), config)?;
-        let ports = Ports {
-            edge: free_port()?,
-            workers: free_port()?,
-            admin: free_port()?,
-        };
+        let ports = free_ports()?;
         let mut node = Node {
             env: env.clone(),
             binary: binary.to_owned(),
@@ -197,9 +193,20 @@ fn spawn(binary: &Path, folder: &Path, ports: Ports) -> anyhow::Result<Child> {
         .with_context(|| format!("starting {}", binary.display()))
 }
 
-/// A port that was free a moment ago.
-fn free_port() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+/// Three free ports below the range from which systems take those of outgoing connections: here
+/// are many, and none may take a port of the node while it is down.
+fn free_ports() -> anyhow::Result<Ports> {
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000)?;
+    let mut free = (first..32_000).filter_map(|port| {
+        let listener = TcpListener::bind(("127.0.0.1", port)).ok()?;
+        listener.local_addr().ok()
+    });
+    let mut next = || free.next().context("no free port");
+    Ok(Ports {
+        edge: next()?,
+        workers: next()?,
+        admin: next()?,
+    })
 }
 
 fn size_of_folder(folder: &Path) -> anyhow::Result<u64> {

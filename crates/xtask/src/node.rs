@@ -118,9 +118,14 @@ impl Node {
 
 /// Starts a program whose output is added to a log.
 pub fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Guarded> {
+    spawn_with(command, Stdio::null(), log)
+}
+
+/// The same, with this as its input.
+pub fn spawn_with(command: &mut Command, input: Stdio, log: &Path) -> anyhow::Result<Guarded> {
     let log = File::options().create(true).append(true).open(log)?;
     let child = command
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()

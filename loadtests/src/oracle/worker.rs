@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use anyhow::bail;
 use clap::Args;
 use ostler_env::Env;
 use ostler_worker::{
@@ -10,6 +11,7 @@ use ostler_worker::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
+use tokio::io::AsyncReadExt;
 
 use super::{
     fact::{Fact, Tool},
@@ -32,7 +34,8 @@ pub struct Arguments {
 /// How long a call may go on after the worker was told to end.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
-/// Serves until it is told to end, through any number of lives of the node.
+/// Serves until it is told to end, through any number of lives of the node. The end of its input
+/// says that whoever started it is gone.
 pub async fn run(env: &Env, arguments: Arguments) -> anyhow::Result<()> {
     ostler_env::log::init(ostler_env::log::Format::Text, "info")?;
     let Arguments { hub, id, facts } = arguments;
@@ -44,9 +47,18 @@ pub async fn run(env: &Env, arguments: Arguments) -> anyhow::Result<()> {
         .env(env.clone())
         .drain_max(DRAIN_MAX)
         .serve("default", "default", server(env, &ledger));
-    serving.run().await?;
+    tokio::select! {
+        ended = serving.run() => ended?,
+        () = alone() => bail!("whoever started this worker is gone"),
+    }
     ledger.write(Fact::Down { worker: worker() }).await;
     Ok(())
+}
+
+async fn alone() {
+    let mut input = tokio::io::stdin();
+    // Nobody writes to it: whatever comes is its end.
+    drop(input.read(&mut [0]).await);
 }
 
 #[derive(Deserialize, JsonSchema)]

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -126,7 +126,12 @@ impl Run {
         let (id, hub) = (WORKERS[number], self.node.hub());
         let mut command = self.oracle("worker", &["--hub", &hub, "--id", id]);
         command.arg("--facts").arg(self.facts_of(id));
-        node::spawn(&mut command, &self.file(&format!("{id}.log")))
+        // The other end is ours: a worker that hears its end is alone, and ends too.
+        node::spawn_with(
+            &mut command,
+            Stdio::piped(),
+            &self.file(&format!("{id}.log")),
+        )
     }
 
     fn oracle(&self, part: &str, arguments: &[&str]) -> Command {
