@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ostler_auth::{Serves, WorkerAccess, WorkerTokens};
+use ostler_auth::{Serves, WorkerAccess, WorkerGrant, WorkerTokens};
 use ostler_catalog::Catalogs;
 use ostler_env::Env;
 use ostler_hub::{Config, Hub, Orphans, Placement};
@@ -25,7 +25,7 @@ pub struct Hosted {
 struct NoOwners;
 
 impl Orphans for NoOwners {
-    fn newcomer(&self, _worker: &WorkerId, _instance: InstanceEpoch) {}
+    fn newcomer(&self, _worker: &WorkerId, _instance: InstanceEpoch, _grant: &Arc<WorkerGrant>) {}
 
     fn orphan(&self, _call: CallId, _placement: Placement) {}
 }

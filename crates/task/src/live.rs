@@ -72,9 +72,9 @@ struct Open {
 impl Open {
     /// Whose row was found, and no more.
     fn of(row: call::OpenCall) -> Self {
-        let call::OpenCall { tenant, task, .. } = row;
+        let call::OpenCall { server, task, .. } = row;
         Self {
-            tenant,
+            server,
             task,
             left_at: None,
         }
@@ -443,12 +443,12 @@ impl Inner {
                 return Ok(false);
             }
         };
-        match self.wake(&open.tenant, open.task, None).await {
+        match self.wake(&open.server.tenant, open.task, None).await {
             Ok(_) => Ok(true),
             Err(TaskError::Unknown) => {
                 self.close(open.call);
                 let mut batch = Batch::new();
-                batch.delete(call::key(&open.tenant, open.call));
+                batch.delete(call::key(&open.server.tenant, open.call));
                 self.store.commit(batch).await.map(|_| false)
             }
             Err(error) => {

@@ -4,7 +4,7 @@
 use minicbor::{Decode, Encode};
 use ostler_hub::Placement;
 use ostler_store::{Key, Record, Table};
-use ostler_types::{CallId, TaskId, TenantId};
+use ostler_types::{CallId, ServerId, ServerName, TaskId, TenantId};
 
 use super::{
     BadRecord,
@@ -37,7 +37,7 @@ struct Row {
 /// An open call, as found at a start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OpenCall {
-    pub tenant: TenantId,
+    pub server: ServerId,
     pub task: TaskId,
     pub call: CallId,
 }
@@ -70,7 +70,10 @@ fn decode_ours(record: &Record) -> Result<OpenCall, BadRecord> {
     }
     let row: Row = minicbor::decode(&record.payload)?;
     Ok(OpenCall {
-        tenant: record.owner.tenant.clone(),
+        server: ServerId {
+            tenant: record.owner.tenant.clone(),
+            name: ServerName::parse(&row.server).map_err(|_| unreadable("the Server"))?,
+        },
         task: TaskId(row.task),
         call: CallId(u128::from_be_bytes(row.call)),
     })

@@ -211,7 +211,7 @@ proptest! {
     fn any_open_call_comes_back_from_its_row(facts in facts(), place in option::of(place())) {
         let record = call::encode(&facts, place.as_ref());
         let open = call::OpenCall {
-            tenant: facts.owner.tenant.clone(),
+            server: facts.owner.server_id(),
             task: facts.id,
             call: facts.call,
         };
