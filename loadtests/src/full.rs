@@ -33,13 +33,34 @@ pub async fn run(env: &Env, _: Arguments) -> anyhow::Result<()> {
     let node =
         TestNode::stored_with(|config| config.store.path = mounted.path().join("data")).await;
     let _worker = node.worker(&Script::new()).await;
+    let acknowledged = fill_and_free(env, &node, &mounted.path().join("ballast")).await;
+    // Whatever came of it: a node that is dropped as it runs panics, and hides why.
+    let killed = node.kill().await;
+    let acknowledged = acknowledged?;
+    let node = killed.restart().await;
+    let checked = are_there(&acknowledged).await;
+    node.end().await;
+    checked
+}
+
+async fn are_there(acknowledged: &[Session]) -> anyhow::Result<()> {
+    for session in acknowledged {
+        let told = session.ask(2, "ping", json!({})).await;
+        ensure!(told.status == 200, "a session is lost: {told:?}");
+    }
+    let count = acknowledged.len();
+    println!("all {count} sessions are there after a kill");
+    Ok(())
+}
+
+/// What is promised while the disk is full and after; gives the sessions that were acknowledged.
+async fn fill_and_free(env: &Env, node: &TestNode, ballast: &Path) -> anyhow::Result<Vec<Session>> {
     let before = Session::open(&node.door(), json!({})).await;
     // One that sleeps needs the disk to wake; this one has somebody who listens.
-    let live = before.listen().await;
+    let _live = before.listen().await;
     let ready = node.readiness();
 
-    let ballast = mounted.path().join("ballast");
-    fill(&ballast)?;
+    fill(ballast)?;
     let mut sessions = open_until_full(&node.door()).await?;
     println!("full; {} sessions were opened on the way", sessions.len());
     let told = ready.send(&ready.request("GET")).await;
@@ -50,7 +71,7 @@ pub async fn run(env: &Env, _: Arguments) -> anyhow::Result<()> {
     println!("a modern call took {:?}", env.now().since(started));
     before.result(1, "ping", json!({})).await;
 
-    fs::remove_file(&ballast)?;
+    fs::remove_file(ballast)?;
     let freed = env.now();
     // Nobody sends work to a node that is not ready: it must find out by itself.
     while ready.send(&ready.request("GET")).await.status != 200 {
@@ -65,20 +86,11 @@ pub async fn run(env: &Env, _: Arguments) -> anyhow::Result<()> {
     sessions.push(before.id.clone());
     sessions.push(Session::open(&node.door(), json!({})).await.id);
 
-    drop(live);
-    let node = node.kill().await.restart().await;
-    let acknowledged = sessions.len();
-    for id in sessions {
-        let session = Session {
-            id,
-            ..before.clone()
-        };
-        let told = session.ask(2, "ping", json!({})).await;
-        ensure!(told.status == 200, "a session is lost: {told:?}");
-    }
-    println!("all {acknowledged} sessions are there after a kill");
-    node.end().await;
-    Ok(())
+    let session = |id| Session {
+        id,
+        ..before.clone()
+    };
+    Ok(sessions.into_iter().map(session).collect())
 }
 
 /// Fills the disk but for a little more than the store wants to be free.

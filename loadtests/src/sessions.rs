@@ -2,6 +2,7 @@
 //! wake, and whether those that nobody comes back to go away.
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     path::PathBuf,
     sync::atomic::{AtomicUsize, Ordering},
@@ -112,6 +113,13 @@ fn config(idle_ttl_s: u64) -> String {
     )
 }
 
+/// Promised: ready so soon after a kill.
+const READY_MAX: Duration = Duration::from_secs(2);
+/// Promised: a session that sleeps answers within this, in 99 of 100 cases.
+const WAKE_P99_MAX: Duration = Duration::from_millis(50);
+/// Promised: what a session that sleeps keeps in memory.
+const SLEEPING_BYTES_MAX: f64 = 64.0;
+
 struct Load {
     env: Env,
     connections: usize,
@@ -133,6 +141,7 @@ impl Load {
         self.show(&format!("{count} asleep"), &node).await?;
         let took = node.kill_and_restart().await?;
         println!("ready after {took:?}");
+        ensure!(took <= READY_MAX, "ready only after {took:?}");
         self.show("after the restart", &node).await?;
         node.linked().await?;
         // All there are may have to be counted for it.
@@ -145,6 +154,8 @@ impl Load {
         }
         let waking = self.wake(node.edge(), &some, wakers).await?;
         println!("woke {wakes}, {wakers} at once: {waking}");
+        let p99 = waking.at(0.99);
+        ensure!(p99 <= WAKE_P99_MAX, "to wake takes {p99:?}");
         let waking = self.wake(node.edge(), &ids, self.connections).await?;
         println!("woke all {count}, {} at once: {waking}", self.connections);
         self.show("all awake", &node).await?;
@@ -167,6 +178,7 @@ impl Load {
         }
         let slope = (last as f64 - first as f64) / (to - from) as f64;
         println!("{slope:.1} bytes of memory per sleeping session between {from} and {to}");
+        ensure!(slope <= SLEEPING_BYTES_MAX, "a sleeping session is large");
         Ok(())
     }
 
@@ -216,7 +228,14 @@ impl Load {
     async fn open(&self, node: &Node, count: usize) -> anyhow::Result<Vec<String>> {
         let (edge, left) = (node.edge(), AtomicUsize::new(count));
         let ids = (0..self.connections).map(|_| open_some(edge, &left));
-        Ok(try_join_all(ids).await?.concat())
+        let ids = try_join_all(ids).await?.concat();
+        let different: HashSet<&String> = ids.iter().collect();
+        ensure!(
+            different.len() == count,
+            "{} of {count} ids",
+            different.len()
+        );
+        Ok(ids)
     }
 
     async fn wake(
@@ -246,7 +265,10 @@ async fn open_some(edge: SocketAddr, left: &AtomicUsize) -> anyhow::Result<Vec<S
         let answer = connection.post(None, INITIALIZE).await?;
         let text = String::from_utf8_lossy(&answer.body);
         ensure!(answer.status == 200, "{} {text}", answer.status);
-        ids.push(answer.session.context("initialize gives a session id")?);
+        let id = answer.session.context("initialize gives a session id")?;
+        let is_valid = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_graphic());
+        ensure!(is_valid, "no id of a session: {id:?}");
+        ids.push(id);
     }
     Ok(ids)
 }

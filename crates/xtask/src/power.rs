@@ -18,7 +18,9 @@ const SLOW_SYNC: &str = "inject=fdatasync:delay_enter=300000";
 pub fn run(arguments: &[&str]) -> anyhow::Result<()> {
     check_means()?;
     shell::run("cargo", &["build", "--locked", "--package", "loadtests"])?;
-    loadtest(&["power", "--lying-disk", "--cycles", PROOF_CYCLES])
+    // What comes last counts, of the options that are given twice.
+    let proof = ["--lying-disk", "--cycles", PROOF_CYCLES];
+    loadtest(&[&["power"], arguments, &proof].concat())
         .context("the harness could not be shown to see a loss")?;
     loadtest(&[&["power"], arguments].concat())?;
     loadtest(&["full-disk"])?;

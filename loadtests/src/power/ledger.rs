@@ -13,6 +13,8 @@ use ostler_env::Env;
 use ostler_store::{Batch, Key, Owner, Record, Store, Table};
 use ostler_types::{Shard, TenantId};
 
+use super::writer::HANDS;
+
 pub const KEYS: u64 = 64;
 
 /// The version of every key that is known to be stored; 0: never written.
@@ -27,6 +29,13 @@ pub struct Compared {
     pub lost: Vec<String>,
     /// Keys one version ahead: their commit was under way.
     pub kept_unasked: u64,
+}
+
+impl Compared {
+    /// Of the keys that are ahead, those that no hand can have had under way: each has one commit.
+    pub fn unmade(&self) -> u64 {
+        self.kept_unasked.saturating_sub(HANDS)
+    }
 }
 
 impl Ledger {
@@ -188,9 +197,20 @@ mod tests {
         half.delete(place(Table::Events, 5));
         store.commit(half).await.unwrap();
         let compared = ledger.compare(&store).await.unwrap();
-        assert_eq!(compared.kept_unasked, 2);
+        assert_eq!((compared.kept_unasked, compared.unmade()), (2, 0));
         let lost: Vec<_> = compared.lost.iter().map(|lost| &lost[..6]).collect();
         assert_eq!(lost, ["key 3:", "key 5:"]);
         assert_eq!(ledger.stored[..6], [0, 2, 3, 2, 8, 2]);
+    }
+    #[tokio::test]
+    async fn more_commits_than_were_under_way_are_found() {
+        let env = Env::seeded(1);
+        let store = Store::open(&ostler_store::Config::memory(), &env).unwrap();
+        let mut ledger = Ledger::new(7);
+        for key in 0..=HANDS {
+            bring(&store, &env, &ledger, key, 1).await;
+        }
+        let compared = ledger.compare(&store).await.unwrap();
+        assert_eq!(compared.unmade(), 1);
     }
 }

@@ -64,7 +64,7 @@ impl Engine {
 }
 
 /// Commits under way at once: they share group commits.
-const HANDS: u64 = 4;
+pub const HANDS: u64 = 4;
 const REWRITE_EVERY: Duration = Duration::from_millis(500);
 
 pub async fn run(env: &Env, arguments: Arguments) -> anyhow::Result<()> {
