@@ -59,7 +59,7 @@ impl Books<'_> {
         assert_eq!(self.all(opened), self.all(ended), "{opened} = {ended}");
     }
 
-    /// Over all labels.
+    /// Over all labels. A node shows from its start what is counted here.
     fn all(&self, name: &str) -> f64 {
         let text = self.0.metrics().render();
         let value = |line: &str| {
@@ -68,6 +68,8 @@ impl Books<'_> {
             let is_of = labels.is_empty() || labels.starts_with('{');
             is_of.then(|| value.parse::<f64>().ok()).flatten()
         };
-        text.lines().filter_map(value).sum()
+        let values: Vec<f64> = text.lines().filter_map(value).collect();
+        assert!(!values.is_empty(), "the node has no metric {name}");
+        values.into_iter().sum()
     }
 }
