@@ -1,6 +1,6 @@
 //! `oracle worker`: tools that write down that they ran, and how it ended.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io::Read, path::PathBuf, time::Duration};
 
 use anyhow::bail;
 use clap::Args;
@@ -11,7 +11,7 @@ use ostler_worker::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
-use tokio::io::AsyncReadExt;
+use tokio::sync::oneshot;
 
 use super::{
     fact::{Fact, Tool},
@@ -49,16 +49,22 @@ pub async fn run(env: &Env, arguments: Arguments) -> anyhow::Result<()> {
         .serve("default", "default", server(env, &ledger));
     tokio::select! {
         ended = serving.run() => ended?,
-        () = alone() => bail!("whoever started this worker is gone"),
+        () = alone(env) => bail!("whoever started this worker is gone"),
     }
     ledger.write(Fact::Down { worker: worker() }).await;
     Ok(())
 }
 
-async fn alone() {
-    let mut input = tokio::io::stdin();
-    // Nobody writes to it: whatever comes is its end.
-    drop(input.read(&mut [0]).await);
+/// Waits in a thread of its own: tokio's reader would keep a worker from ending that is told to.
+async fn alone(env: &Env) {
+    let (ended, end) = oneshot::channel();
+    drop(env.spawn_thread("oracle.input", move || {
+        // Nobody writes to it: whatever comes is its end.
+        drop(std::io::stdin().read(&mut [0]));
+        // The worker may have ended already.
+        let _ = ended.send(());
+    }));
+    drop(end.await);
 }
 
 #[derive(Deserialize, JsonSchema)]
