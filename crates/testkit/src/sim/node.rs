@@ -122,13 +122,13 @@ impl SimNode {
         self.history.note(NODE, format_args!("is told to stop"));
         // It may have failed already.
         let _ = process.stop.send(());
-        let limit = world.now() + Duration::from_secs(120);
+        let limit = world.now() + self.config.drain_timeout + Duration::from_secs(5);
         let exit = world.until(limit, process.exit).await;
         let exit = exit.and_then(Result::ok);
         self.history.note(NODE, format_args!("stops: {exit:?}"));
         if exit.is_none() {
             self.history
-                .violation(NODE, format_args!("does not stop in two minutes"));
+                .violation(NODE, format_args!("does not stop in the time it may take"));
         }
         self.network.down();
         gone(world, &process.env, &self.history, NODE).await;
