@@ -21,7 +21,8 @@ const LAYERS: &[&[&str]] = &[
     &["ostler-dispatch"],
     &["ostler-session", "ostler-task"],
     &["ostler-edge"],
-    &["ostler-node"],
+    // So does the bridge, on top of both.
+    &["ostler-node", "ostler-bridge"],
     &["ostler"],
 ];
 
@@ -40,6 +41,16 @@ const BESIDE: &[(&str, &[&str])] = &[
     (
         "ostler-client",
         &["ostler-types", "ostler-env", "ostler-protocol"],
+    ),
+    (
+        "ostler-bridge",
+        &[
+            "ostler-types",
+            "ostler-env",
+            "ostler-protocol",
+            "ostler-worker",
+            "ostler-client",
+        ],
     ),
     (
         "ostler-hub",

@@ -1,0 +1,11 @@
+//! Hosts what exists: MCP servers of any revision over stdio and HTTP, and OpenAPI services, each
+//! as a [`Member`] of a Server that a worker serves.
+//!
+//! Invariant: one member's failure is never another's; what a member is asked for one caller is
+//! shown to no other.
+//! Must not know: nodes, sessions, stores. It is a worker like any other.
+//! Start with [`Member`].
+
+pub mod member;
+
+pub use member::{Member, Offer, Presence};
