@@ -287,7 +287,7 @@ fn status(fault: &Fault, era: Era) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Fault::WorkerLost { .. }
-        | Fault::Drained
+        | Fault::Begun(_)
         | Fault::Deadline
         | Fault::TooLarge
         | Fault::BadResult(_)
@@ -316,7 +316,7 @@ pub fn reason(fault: &Fault) -> Reason {
         Fault::NoWorker
         | Fault::Storage
         | Fault::WorkerLost { .. }
-        | Fault::Drained
+        | Fault::Begun(_)
         | Fault::Deadline
         | Fault::TooLarge
         | Fault::BadResult(_)
@@ -362,10 +362,12 @@ mod tests {
             (Fault::RateLimited { retry_after: wait }, 429, 429),
             (Fault::Overloaded { retry_after: wait }, 503, 503),
             (Fault::Draining, 503, 503),
-            (Fault::Drained, 200, 200),
+            (Fault::Draining.begun(), 200, 200),
             (Fault::NoWorker, 503, 503),
             (Fault::Storage, 503, 503),
+            (Fault::Storage.begun(), 200, 200),
             (Fault::Quota("sessions"), 429, 429),
+            (Fault::Quota("sessions").begun(), 200, 200),
             (Fault::Forbidden { scopes: Vec::new() }, 403, 403),
             (Fault::Deadline, 200, 200),
             (Fault::Internal("x".into()), 500, 500),

@@ -62,9 +62,9 @@ pub enum Fault {
     /// The node takes nothing new: this did not run.
     #[error("draining")]
     Draining,
-    /// The node ended a call that a worker was running.
-    #[error("cut by a drain")]
-    Drained,
+    /// A call that a worker may have run already ended for want of this ([`Fault::begun`]).
+    #[error("{0}, and the call had begun")]
+    Begun(Box<Fault>),
     #[error("no worker")]
     NoWorker,
     #[error("storage unavailable")]
@@ -115,7 +115,8 @@ impl Fault {
             Self::Deadline => -31004,
             Self::TooLarge => -31005,
             Self::BadResult(_) => -31006,
-            Self::Draining | Self::Drained => -31007,
+            Self::Draining => -31007,
+            Self::Begun(want) => want.code(revision),
             Self::NoWorker => -31008,
             Self::Forbidden { .. } => -31009,
             Self::ResumeGap { .. } => -31010,
@@ -150,6 +151,7 @@ impl Fault {
             Self::WorkerLost {
                 executed: Executed::No,
             } => "the worker was lost before the call ran; try again".to_owned(),
+            Self::Begun(want) => format!("{}; it may have run", want.during_call()),
             Self::Protocol { message, .. } => message.clone(),
             plain => plain.fixed_message().to_owned(),
         }
@@ -166,7 +168,6 @@ impl Fault {
             Self::RateLimited { .. } => "rate limited; try again later",
             Self::Overloaded { .. } => "overloaded; try again later",
             Self::Draining => "this node is shutting down; try again",
-            Self::Drained => "the node shut down during the call; it may have run",
             Self::NoWorker => "no worker serves this at the moment; try again later",
             Self::Storage => "storage is unavailable; try again later",
             Self::WorkerLost { .. } => "the worker was lost during the call; it may have run",
@@ -176,6 +177,16 @@ impl Fault {
             Self::Forbidden { .. } => "forbidden",
             Self::Cancelled => "the call was cancelled",
             _ => "internal error",
+        }
+    }
+
+    /// What a call that had begun ended for.
+    fn during_call(&self) -> String {
+        match self {
+            Self::Draining => "the node shut down during the call".to_owned(),
+            Self::Storage => "the call could not be stored".to_owned(),
+            Self::Quota(what) => format!("the call was one of too many {what}"),
+            _ => "there was no room to keep the call".to_owned(),
         }
     }
 
@@ -199,7 +210,7 @@ impl Fault {
                 oldest: Some(oldest),
             } => json!({ "oldest": oldest }),
             Self::WorkerLost { executed } => json!({ "executed": executed.as_str() }),
-            Self::Drained => json!({ "executed": Executed::Unknown.as_str() }),
+            Self::Begun(_) => json!({ "executed": Executed::Unknown.as_str() }),
             Self::RateLimited { retry_after } | Self::Overloaded { retry_after } => {
                 json!({ "retryAfterMs": u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX) })
             }
@@ -208,6 +219,17 @@ impl Fault {
             _ => return None,
         };
         Some(Raw::from_value(&data))
+    }
+
+    /// The same of a call that a worker may have run already: nothing in it invites to send the
+    /// call again. What is no want of means says enough as it is.
+    pub fn begun(self) -> Self {
+        match self {
+            Self::Overloaded { .. } | Self::Draining | Self::Storage | Self::Quota(_) => {
+                Self::Begun(Box::new(self))
+            }
+            told => told,
+        }
     }
 
     /// The same as the end of a call that a legacy client follows.
@@ -303,7 +325,7 @@ impl From<Failure> for Fault {
             },
             Failure::Cancelled => Fault::Cancelled,
             Failure::TimedOut | Failure::Deadline => Fault::Deadline,
-            Failure::Drained => Fault::Drained,
+            Failure::Drained => Fault::Draining.begun(),
             Failure::WorkerLost { executed } => Fault::WorkerLost { executed },
             Failure::TooLarge => Fault::TooLarge,
             Failure::BadResult(reason) => Fault::BadResult(reason),

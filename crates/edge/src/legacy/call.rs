@@ -61,6 +61,15 @@ impl Work {
             related: None,
         }
     }
+
+    /// What its request is told when its session does not take the call that runs for it. A task goes
+    /// on without those who wait for it.
+    pub fn not_taken(&self, fault: &Fault) -> Fault {
+        match &self.related {
+            Some(_) => fault.clone(),
+            None => fault.clone().begun(),
+        }
+    }
 }
 
 /// A request for a call.

@@ -19,12 +19,17 @@ use ostler_protocol::{
     reply::{self, Shape},
     sse,
 };
-use ostler_session::{Frame, HeldSession, Reader, SessionError, StreamReader};
+use ostler_session::{Frame, HeldSession, Reader, StreamReader};
 use ostler_types::{Principal, ServerId};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::{Performed, call::Begun, id_of, perform, request_id, stream::events};
+use super::{
+    Performed,
+    call::{Begun, Call},
+    id_of, perform, request_id,
+    stream::events,
+};
 use crate::{
     fields, lists,
     metrics::StreamKind,
@@ -297,7 +302,7 @@ async fn deliver(
         let id = id_of(&message).cloned();
         match deliver_one(exchange, headers, held, message).await {
             Ok(()) => taken += 1,
-            Err(error) => failed.push((id, Fault::from(error))),
+            Err(fault) => failed.push((id, fault)),
         }
     }
     match (taken, failed.pop()) {
@@ -326,18 +331,21 @@ async fn deliver_one(
     headers: &HeaderMap,
     held: &HeldSession,
     message: LegacyMessage,
-) -> Result<(), SessionError> {
+) -> Result<(), Fault> {
     match perform(exchange, headers, held, message).await {
-        Performed::Begun(Begun::Answered(body)) => held.say(body).await,
+        Performed::Begun(Begun::Answered(body)) => Ok(held.say(body).await?),
         Performed::Begun(Begun::Refused(id, fault)) => {
             let revision = held.facts().revision;
-            held.say(reply::error(revision, Some(&id), &fault)).await
+            Ok(held.say(reply::error(revision, Some(&id), &fault)).await?)
         }
         Performed::Begun(Begun::Running(call)) => {
-            let running = vec![call.running];
-            held.adopt(running, Vec::new(), Reader::None).map(drop)
+            let Call { work, running, .. } = *call;
+            let adopted = held.adopt(vec![running], Vec::new(), Reader::None);
+            adopted
+                .map(drop)
+                .map_err(|error| work.not_taken(&error.into()))
         }
-        Performed::Taken(taken) => taken,
+        Performed::Taken(taken) => Ok(taken?),
     }
 }
 

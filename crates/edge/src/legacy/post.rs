@@ -20,7 +20,7 @@ use ostler_protocol::{
     reply::{self, Shape},
     task::legacy,
 };
-use ostler_session::{HeldSession, Reader, SessionError, StreamReader};
+use ostler_session::{HeldSession, Reader, StreamReader};
 
 use super::{
     call::{Call, Work},
@@ -181,11 +181,19 @@ impl Post {
         self.refused.len() == self.answered.len() && self.ended.is_empty()
     }
 
-    fn adopt(&mut self, reader: Reader) -> Result<Option<StreamReader>, SessionError> {
-        let calls = std::mem::take(&mut self.running);
-        let calls = calls.into_iter().map(|call| call.running).collect();
-        let answered = self.take_answers().collect();
-        self.held.adopt(calls, answered, reader)
+    /// Calls that nobody takes are cancelled: each request has an error then, and the answers stay.
+    fn adopt(&mut self, reader: Reader) -> Result<Option<StreamReader>, Vec<(RequestId, Fault)>> {
+        let calls = std::mem::take(&mut self.running).into_iter();
+        let calls = calls.map(|call| (call.running, (call.id, call.work)));
+        let (calls, requests): (_, Vec<_>) = calls.unzip();
+        self.answered = self.take_answers().collect();
+        let adopted = self.held.adopt(calls, self.answered.clone(), reader);
+        adopted.map_err(|error| {
+            let fault = Fault::from(error);
+            let requests = requests.into_iter();
+            let refused = requests.map(|(id, work)| (id, work.not_taken(&fault)));
+            refused.collect()
+        })
     }
 }
 
@@ -211,13 +219,27 @@ pub async fn respond(exchange: &Exchange, mut post: Post, form: Form) -> Respons
             Form::Array => array(&mut post),
         };
     }
-    let first = post.running.first().map(|call| call.id.clone());
-    let id = first.filter(|_| form == Form::Single);
     match post.adopt(Reader::Attached) {
         Ok(Some(reader)) => stream::respond(exchange, post.held.clone(), reader),
-        Ok(None) => failed(exchange, id.as_ref(), Fault::Internal("no reader".into())),
-        Err(error) => failed(exchange, id.as_ref(), error.into()),
+        Ok(None) => failed(exchange, None, Fault::Internal("no reader".into())),
+        Err(refused) => not_taken(exchange, post, refused, form),
     }
+}
+
+fn not_taken(
+    exchange: &Exchange,
+    mut post: Post,
+    refused: Vec<(RequestId, Fault)>,
+    form: Form,
+) -> Response {
+    if let (Form::Single, [(id, fault)]) = (form, &refused[..]) {
+        return failed(exchange, Some(id), fault.clone());
+    }
+    for (id, fault) in refused {
+        exchange.edge.metrics.refused(rejection::reason(&fault));
+        post.refuse(&id, fault);
+    }
+    array(&mut post)
 }
 
 fn single(post: &mut Post) -> Response {

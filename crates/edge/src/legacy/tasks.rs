@@ -134,7 +134,8 @@ async fn start(
     let call = edge.dispatcher.start(caller, admitted, call, control);
     let known = KnownAnswers::default();
     let created = edge.tasks.create(reserved, call, facts, known, Vec::new());
-    match created.await? {
+    // Its worker is at it already.
+    match created.await.map_err(|error| Fault::from(error).begun())? {
         End::Task(view) => Ok(view),
         End::Outcome(_) | End::InputRequired(_) | End::Rerun(_) => {
             let reason = "a call that is to be a task became none";

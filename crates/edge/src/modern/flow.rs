@@ -207,7 +207,7 @@ impl Flow {
             Some(Ok(RoundEvent::Log(log))) => self.log(&log),
             Some(Ok(RoundEvent::End(end))) => Some(Step::Done(self.end(end))),
             Some(Err(error)) => Some(Step::Done(Done::Fault(error.into()))),
-            None => Some(Step::Done(Done::Fault(Fault::Draining))),
+            None => Some(internal("nothing is followed")),
         }
     }
 
@@ -236,9 +236,8 @@ impl Flow {
         self.source = Source::Over;
         match end {
             Ok(end) => self.end(end),
-            // Its worker was at it already.
-            Err(TaskError::Draining) => Done::Fault(Fault::Drained),
-            Err(error) => Done::Fault(error.into()),
+            // Its worker is at it already.
+            Err(error) => Done::Fault(Fault::from(error).begun()),
         }
     }
 

@@ -22,5 +22,6 @@ mod hostile;
 mod restart;
 mod fleet;
 mod drain;
+mod unkept;
 mod cancels;
 mod reload;

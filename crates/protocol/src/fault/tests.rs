@@ -74,7 +74,7 @@ fn of_the_platform() -> Vec<(Fault, i32, i32)> {
         (Fault::TooLarge, -31005, -31005),
         (Fault::BadResult(text("secret")), -31006, -31006),
         (Fault::Draining, -31007, -31007),
-        (Fault::Drained, -31007, -31007),
+        (Fault::Draining.begun(), -31007, -31007),
         (Fault::NoWorker, -31008, -31008),
         (
             Fault::Forbidden {
@@ -197,4 +197,29 @@ fn a_failed_call_becomes_a_fault() {
     let fault = Fault::of_call(lost, CallKind::Tool, "t");
     assert_eq!(fault.data().unwrap().as_str(), r#"{"executed":"no"}"#);
     assert_eq!(Fault::from(Failure::TimedOut), Fault::Deadline);
+}
+
+/// What may have run already is never called a refusal that a retry gets around.
+#[test]
+fn a_call_that_had_begun_is_not_to_be_sent_again() {
+    let overloaded = Fault::Overloaded {
+        retry_after: SECOND,
+    };
+    for want in [
+        overloaded,
+        Fault::Draining,
+        Fault::Storage,
+        Fault::Quota("calls"),
+    ] {
+        let begun = want.clone().begun();
+        let revision = Revision::LATEST_LEGACY;
+        assert_eq!(begun.code(revision), want.code(revision));
+        let message = begun.message(Era::Modern);
+        assert!(message.contains("may have run"), "{message}");
+        assert!(!message.contains("again"), "{message}");
+        let data = begun.data().map(|data| data.to_string());
+        assert_eq!(data.as_deref(), Some(r#"{"executed":"unknown"}"#));
+    }
+    let own = Fault::InvalidParams(text("no"));
+    assert_eq!(own.clone().begun(), own);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ostler_dispatch::workers::Workers;
-use ostler_protocol::{RequestId, call::Answer, fault::Fault, reply};
+use ostler_protocol::{call::Answer, fault::Fault, reply};
 use ostler_types::CallId;
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         Actor, Facts,
         persist::Stored,
         rows,
-        turn::{Arrival, Turn},
+        turn::{Arrival, Turn, Waiting},
     },
     event_id,
     lifetime::Lifetime,
@@ -130,10 +130,12 @@ impl<W: Workers> Actor<W> {
         &self,
         writer: &Writer,
         answered: Vec<Bytes>,
-        requests: &[RequestId],
+        requests: &[Waiting],
         fault: &Fault,
     ) {
-        let error = |request| reply::error(self.facts.revision, Some(request), fault);
+        let revision = self.facts.revision;
+        let error =
+            |waiting: &Waiting| reply::error(revision, Some(&waiting.id), &waiting.refused(fault));
         for data in answered.into_iter().chain(requests.iter().map(error)) {
             writer.plain(Frame {
                 id: None,

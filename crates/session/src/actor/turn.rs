@@ -33,9 +33,26 @@ pub(super) struct Arrival<W: Workers> {
     pub updates: Option<Updates>,
     pub port: Option<Port>,
     /// The requests of the calls.
-    pub requests: Vec<RequestId>,
+    pub requests: Vec<Waiting>,
     /// What the port will be told, unless the turn cannot be stored.
     pub verdict: Result<(), SessionError>,
+}
+
+/// A request whose call came along.
+pub(super) struct Waiting {
+    pub id: RequestId,
+    /// Its call is that of a task, which goes on without it.
+    pub follows: bool,
+}
+
+impl Waiting {
+    /// Its call has begun, so no error may invite to send it again: that would run it twice.
+    pub fn refused(&self, fault: &Fault) -> Fault {
+        match self.follows {
+            true => fault.clone(),
+            false => fault.clone().begun(),
+        }
+    }
 }
 
 impl<W: Workers> Turn<W> {
@@ -256,7 +273,10 @@ impl<W: Workers> Actor<W> {
         for call in calls {
             let (call, facts) = self.arrived(call);
             arrival.calls.push(call);
-            arrival.requests.push(facts.facts.request.clone());
+            arrival.requests.push(Waiting {
+                id: facts.facts.request.clone(),
+                follows: facts.facts.task.is_some(),
+            });
             adopted.push(facts);
         }
         let adoption = Adoption {
@@ -358,12 +378,8 @@ impl<W: Workers> Actor<W> {
                 port.send(Err(SessionError::Storage));
             }
             if let Some(writer) = arrival.writer.filter(|_| !arrival.requests.is_empty()) {
-                self.refuse(
-                    &writer,
-                    arrival.answered,
-                    &arrival.requests,
-                    &Fault::Storage,
-                );
+                let (answered, requests) = (arrival.answered, &arrival.requests);
+                self.refuse(&writer, answered, requests, &Fault::Storage);
             }
         }
     }

@@ -91,7 +91,9 @@ async fn a_full_disk_refuses_what_must_be_stored_and_nothing_else() {
     drop(call);
 
     let (reader, attempt) = world.adopt(&held, 2);
-    assert_eq!(all_shown(&rest(reader).await), ["error -31011"]);
+    let told = rest(reader).await;
+    assert_eq!(all_shown(&told), ["error -31011"]);
+    assert!(may_have_run(&told[0]));
     assert_eq!(attempt.heard(), ["cancel: the client is gone"]);
 
     drop(held);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ostler_dispatch::{CallControl, CallStream};
 use ostler_protocol::{RequestId, call::CallEvent, json::Raw};
+use ostler_store::faults::Fault;
 use ostler_types::{CallId, CallKind};
 
 use super::{script::Script, tasks::Followed, world::*};
@@ -222,6 +223,19 @@ async fn a_wait_that_nobody_reads_ends_by_itself() {
     assert_eq!(shown(&next(&mut stays).await), "done");
     assert_eq!(world.tasks.last().heard(), Vec::<String>::new());
     drop(back);
+}
+
+/// Unlike a call of the session's own, which is cancelled then: the task goes on.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_cannot_be_stored_may_be_tried_again() {
+    let world = World::new();
+    let held = world.hold(&world.open().await).await;
+    let (running, _task) = world.book_task(&held, 1);
+    world.faults.set(Fault::Full);
+    let reader = held.adopt(vec![running], Vec::new(), Reader::Attached);
+    let told = rest(reader.expect("adopted").expect("it is read")).await;
+    assert_eq!(all_shown(&told), ["error -31011"]);
+    assert!(!may_have_run(&told[0]));
 }
 
 fn news(method: &'static str) -> Bytes {

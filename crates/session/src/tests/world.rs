@@ -398,6 +398,12 @@ pub(super) fn all_shown(frames: &[Frame]) -> Vec<String> {
     frames.iter().map(shown).collect()
 }
 
+/// Whether an error says so of its call.
+pub(super) fn may_have_run(frame: &Frame) -> bool {
+    let message = String::from_utf8_lossy(&frame.data);
+    message.contains(r#""executed":"unknown""#)
+}
+
 pub(super) fn text(text: &str) -> Outcome {
     let content = serde_json::json!({ "content": [{ "type": "text", "text": text }] });
     Ok(Raw::from_value(&content))

@@ -13,8 +13,8 @@ pub fn calls(record: &mut Record) {
         if call.runs.len() > runs_max(call) {
             fault("ran too often");
         }
-        if let Some(what) = call.refused.and_then(|code| refusal_fault(call, code)) {
-            fault(what);
+        if call.refused.is_some() && !call.runs.is_empty() {
+            fault("was refused, and ran");
         }
         for told in &call.told {
             if let Some(what) = fault_of(record, call, told) {
@@ -33,16 +33,6 @@ fn runs_max(call: &Call) -> usize {
     match call.tool.as_str() {
         "again" => 2,
         _ => 1,
-    }
-}
-
-fn refusal_fault(call: &Call, code: i64) -> Option<&'static str> {
-    match code {
-        // What has begun is refused like this when it must be kept, and there is no room for it or
-        // no disk: that it does not say so is known.
-        -31002 | -31011 => None,
-        _ if call.runs.is_empty() => None,
-        _ => Some("was refused, and ran"),
     }
 }
 
@@ -79,12 +69,13 @@ fn error_fault(
         },
         // Cancelled.
         -32603 if call.given_up => None,
-        // No worker, no room.
-        -31002 | -31008 if !call.runs.is_empty() => Some("was not taken, and ran"),
-        -31002 | -31008 => None,
-        // No node, no disk: whoever has something to come back with comes back.
-        -31007 | -31011 if call.kept => Some("is kept, and ended for want of means"),
-        -31007 | -31011 => None,
+        // No room, no node, no worker, no disk: whoever has something to come back with comes back.
+        -31002 | -31007 | -31008 | -31011 => match executed {
+            _ if call.kept => Some("is kept, and ended for want of means"),
+            Some("unknown") => None,
+            _ if call.runs.is_empty() => None,
+            _ => Some("was not taken, and ran"),
+        },
         _ => Some("ended in an error that nothing explains"),
     }
 }
@@ -205,23 +196,23 @@ mod tests {
         for code in [-31002, -31007, -31008, -31011] {
             assert_eq!(refused(code, false), 0, "{code}");
         }
-        for (code, faults) in [(-31002, 0), (-31007, 1), (-31008, 1), (-31011, 0)] {
-            assert_eq!(refused(code, true), faults, "{code}");
-        }
-        for code in [-31002, -31008] {
+        for code in [-31002, -31007, -31008, -31011] {
+            assert_eq!(refused(code, true), 1, "{code}");
             assert_eq!(found(|history| error(history, code)), 0, "{code}");
-            let ran = found(|history| {
-                runs(history);
-                error(history, code);
-            });
-            assert_eq!(ran, 1, "{code}");
+            let told = |executed: Option<&str>| {
+                found(|history| {
+                    runs(history);
+                    let executed = executed.map(str::to_owned);
+                    history.told("c", "t", &Told::Error { code, executed });
+                })
+            };
+            assert_eq!((told(None), told(Some("unknown"))), (1, 0), "{code}");
         }
     }
 
     #[test]
     fn what_is_kept_does_not_end_for_want_of_means() {
-        for code in [-31007, -31011] {
-            assert_eq!(found(|history| error(history, code)), 0, "{code}");
+        for code in [-31002, -31007, -31011] {
             let kept = found(|history| {
                 history.kept("t");
                 error(history, code);
