@@ -50,6 +50,7 @@ pub fn caller(env: &Env) -> Caller {
     };
     Caller {
         identity: Arc::new(identity),
+        session: None,
         trace: None,
         deadline: env.now() + Duration::from_secs(24 * 3600),
     }

@@ -141,6 +141,7 @@ mod tests {
         };
         Caller {
             identity: Arc::new(identity),
+            session: None,
             trace: None,
             deadline: Instant(u64::MAX),
         }

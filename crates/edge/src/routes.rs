@@ -269,6 +269,7 @@ fn authenticate(edge: &Inner, tenant: &TenantId, headers: &HeaderMap) -> Result<
         })?;
     Ok(Caller {
         identity,
+        session: None,
         trace: None,
         deadline: edge.env.now() + edge.config.limits.call_timeout,
     })

@@ -14,7 +14,9 @@ use ostler_protocol::{
     inbound::ClientError,
     json::Raw,
 };
-use ostler_types::{CallKind, Caller, Instant, ServerId, SessionId, Shard, Timestamp};
+use ostler_types::{
+    CallKind, Caller, Instant, ServerId, SessionAlias, SessionId, Shard, Timestamp,
+};
 
 use crate::{
     SessionError, StreamReader,
@@ -32,6 +34,7 @@ pub struct SessionFacts {
     pub revision: Revision,
     pub facet: ClientFacet,
     pub server: ServerId,
+    pub alias: SessionAlias,
 }
 
 /// A request that will become a call.

@@ -1,6 +1,6 @@
 //! Who is calling, for one request.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{Instant, TenantId, Timestamp};
 
@@ -33,11 +33,24 @@ pub struct TraceContext {
     pub tracestate: Box<str>,
 }
 
+/// What workers know a session by. It says nothing of the session's id, which is a secret.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SessionAlias(pub [u8; 16]);
+
+/// Whom a log could follow by it is nobody's business there.
+impl fmt::Debug for SessionAlias {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionAlias")
+    }
+}
+
 /// An identity, plus what is special to this request. The first argument of everything that
 /// acts for a client; nothing between the edge and the worker looks inside without need.
 #[derive(Debug, Clone)]
 pub struct Caller {
     pub identity: Arc<Identity>,
+    /// The session that the request belongs to; a modern one belongs to none.
+    pub session: Option<SessionAlias>,
     pub trace: Option<Arc<TraceContext>>,
     /// When the request must have ended.
     pub deadline: Instant,

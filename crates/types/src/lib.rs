@@ -11,7 +11,7 @@ pub mod time;
 pub mod limits;
 pub mod secret;
 
-pub use caller::{Caller, Identity, Principal, TraceContext};
+pub use caller::{Caller, Identity, Principal, SessionAlias, TraceContext};
 pub use ids::{
     BadName, CallId, InstanceEpoch, ServerId, ServerName, SessionId, Shard, TaskId, TenantId,
     WorkerId,

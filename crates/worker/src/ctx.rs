@@ -1,6 +1,6 @@
 //! What a handler sees of its call.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use ostler_protocol::{
@@ -30,13 +30,29 @@ pub struct Ctx {
 }
 
 /// Who calls, as the platform says; the client's own token never gets here.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct CallerAssertion {
     pub tenant: String,
     pub issuer: String,
     pub subject: String,
     pub client: String,
     pub scopes: Vec<String>,
+    /// The same for all calls of one session, and of no other. Empty for a call of no session, as all
+    /// calls of 2026-07-28 are.
+    pub session: String,
+}
+
+/// Without the session: a log shows who called, and does not follow what they do.
+impl fmt::Debug for CallerAssertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallerAssertion")
+            .field("tenant", &self.tenant)
+            .field("issuer", &self.issuer)
+            .field("subject", &self.subject)
+            .field("client", &self.client)
+            .field("scopes", &self.scopes)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Ctx {

@@ -19,6 +19,7 @@ fn caller(tenant: &str, scopes: &[&str]) -> Caller {
     };
     Caller {
         identity: Arc::new(identity),
+        session: None,
         trace: None,
         deadline: Instant::default(),
     }

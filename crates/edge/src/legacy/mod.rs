@@ -90,11 +90,16 @@ fn capabilities(snapshot: &Snapshot, initialize: &Initialize) -> ServerCapabilit
 }
 
 /// A message of a session.
-pub async fn deliver(exchange: Exchange, in_session: InSession, headers: &HeaderMap) -> Response {
+pub async fn deliver(
+    mut exchange: Exchange,
+    in_session: InSession,
+    headers: &HeaderMap,
+) -> Response {
     let held = match hold(&exchange, &in_session.session).await {
         Ok(held) => held,
         Err(error) => return failed(&exchange, request_id(&in_session.posted), error.into()),
     };
+    exchange.caller.session = Some(held.facts().alias);
     match in_session.posted {
         Posted::Message(message) => single(exchange, held, message, headers).await,
         Posted::Batch(messages) => batch::deliver(exchange, held, messages, headers).await,

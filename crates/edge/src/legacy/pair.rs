@@ -297,6 +297,7 @@ async fn deliver(
         }
     };
     super::count(exchange, &messages).map_err(|fault| (None, fault))?;
+    exchange.caller.session = Some(held.facts().alias);
     let (mut taken, mut failed) = (0, Vec::new());
     for message in messages {
         let id = id_of(&message).cloned();

@@ -92,6 +92,7 @@ fn start(env: &Env, hub: &Hub, name: &str) -> Attempt {
     let deadline = env.now() + Duration::from_secs(60);
     let caller = Caller {
         identity: Arc::new(identity),
+        session: None,
         trace: None,
         deadline,
     };

@@ -50,6 +50,7 @@ async fn a_worker_gets_all_it_may_know_and_its_outcome_comes_back() {
         ("acme", "ann")
     );
     assert_eq!(caller.scopes, ["read"]);
+    assert_eq!(caller.session, "ab".repeat(16));
     assert_eq!(call.time_left_ms, 3_600_000);
     assert!(call.wants_progress);
     assert_eq!(call.answers[0].key, "k");

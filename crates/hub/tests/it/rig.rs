@@ -29,7 +29,7 @@ use ostler_rpc::{
 };
 use ostler_types::{
     CallId, CallKind, Caller, Identity, InstanceEpoch, Instant, Principal, ServerId, ServerName,
-    TenantId, WorkerId,
+    SessionAlias, TenantId, WorkerId,
 };
 use parking_lot::Mutex;
 use prost::Message;
@@ -350,6 +350,7 @@ pub fn caller(deadline: Instant) -> Caller {
     };
     Caller {
         identity: Arc::new(identity),
+        session: Some(SessionAlias([0xab; 16])),
         trace: None,
         deadline,
     }

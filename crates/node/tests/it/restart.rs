@@ -1,10 +1,10 @@
 //! A node that crashes and comes back on the same data: what was acknowledged is still true
 //! (promises.md 4.2, design.md 4.2).
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ostler_node::config::Engine;
-use ostler_testkit::{Modern, Script, Session, TestNode, TestWorker};
+use ostler_testkit::{Modern, Pair, Script, Session, TestNode, TestWorker};
 use serde_json::{Value, json};
 
 use crate::world::text;
@@ -31,6 +31,37 @@ async fn crash(node: TestNode) -> TestNode {
     node.reaches("ostler_hub_links_opened_total", &[], 1.0)
         .await;
     node
+}
+
+/// What a session is called by its worker, which keeps things for it.
+fn name(whoami: &Value) -> String {
+    let name = text(whoami).split(' ').next_back();
+    name.expect("a word").to_owned()
+}
+
+#[tokio::test]
+async fn a_worker_knows_a_session_by_one_name_through_a_crash() {
+    let (node, _script, _worker) = world().await;
+    let who = json!({"name": "whoami", "arguments": {}});
+    let (one, other) = (
+        Session::open(&node.door(), json!({})).await,
+        Session::open(&node.door(), json!({})).await,
+    );
+    let mut pair = Pair::open("2025-03-26", &node.door(), json!({})).await;
+    let ones = name(&one.result(1, "tools/call", who.clone()).await);
+    let others = name(&other.result(1, "tools/call", who.clone()).await);
+    let pairs = name(&pair.result(1, "tools/call", who.clone()).await);
+    let names = BTreeSet::from([&ones, &others, &pairs]);
+    assert_eq!(names.len(), 3, "each has its own: {names:?}");
+    assert!(names.iter().all(|name| name.len() == 32), "{names:?}");
+    assert!(!one.id.contains(&ones));
+    drop(pair);
+    let node = crash(node).await;
+    let again = name(&one.result(2, "tools/call", who.clone()).await);
+    assert_eq!(again, ones);
+    let modern = Modern::call("whoami", json!({})).result(&node.door()).await;
+    assert_eq!(name(&modern), "", "it belongs to none");
+    node.stop().await;
 }
 
 #[tokio::test]

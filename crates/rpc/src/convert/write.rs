@@ -5,7 +5,7 @@ use ostler_protocol::{
     Raw,
     call::{Answer, AnswerFailure, Failure, Log, Outcome, Progress, Question, QuestionKind},
 };
-use ostler_types::{CallId, Caller};
+use ostler_types::{CallId, Caller, SessionAlias};
 
 use super::names::{capabilities_to_wire, log_level_to_wire};
 use crate::{
@@ -177,5 +177,10 @@ pub fn caller_assertion(caller: &Caller) -> wire::CallerAssertion {
         subject: principal.subject.to_string(),
         client: principal.client.to_string(),
         scopes: scopes.map(|scope| scope.to_string()).collect(),
+        session: caller.session.map(session_name).unwrap_or_default(),
     }
+}
+
+fn session_name(alias: SessionAlias) -> String {
+    format!("{:032x}", u128::from_be_bytes(alias.0))
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use ostler_actor::{Alarm, Slot, mailbox};
 use ostler_dispatch::workers::Workers;
 use ostler_store::{Batch, Durable, Owner};
-use ostler_types::{Caller, Identity, Instant, ServerId, SessionId};
+use ostler_types::{Caller, Identity, Instant, ServerId, SessionAlias, SessionId};
 
 use crate::{
     SessionError, SessionFacts,
@@ -301,6 +301,7 @@ fn handle<W: Workers>(
             revision: row.revision()?,
             facet: row.facet()?,
             server,
+            alias: alias(key.id),
         },
         principal,
         age_ends: row.created() + shared.config.age_max,
@@ -314,6 +315,16 @@ fn handle<W: Workers>(
         bounds: shared.config.reader_bounds(),
         resume_gaps: shared.metrics.resume_gaps.clone(),
     })
+}
+
+/// The same in every life of the node, also under other keys: what its workers keep for a session
+/// must stay that session's. The id is too random to be found from it.
+fn alias(id: SessionId) -> SessionAlias {
+    let digest = blake3::derive_key("ostler session alias v1", &id.0);
+    let (alias, _) = digest
+        .split_first_chunk()
+        .expect("32 bytes are more than 16");
+    SessionAlias(*alias)
 }
 
 fn facts<W: Workers>(
@@ -354,6 +365,7 @@ fn anonymous<W: Workers>(shared: &Shared<W>, key: &SessionKey, row: &SessionRow)
     };
     Caller {
         identity: Arc::new(identity),
+        session: None,
         trace: None,
         deadline: shared.env.now() + CLAIM_WAIT,
     }

@@ -122,6 +122,7 @@ pub(super) fn caller(tenant: &str, subject: &str, client: &str) -> Caller {
     };
     Caller {
         identity: Arc::new(identity),
+        session: None,
         trace: None,
         deadline: Instant(u64::MAX),
     }

@@ -82,6 +82,7 @@ impl Node {
         };
         Caller {
             identity: Arc::new(identity),
+            session: None,
             trace: None,
             deadline: self.env.now() + Duration::from_secs(3600),
         }

@@ -61,7 +61,7 @@ fn answering(server: Server, script: &Script) -> Server {
         .with(Tool::new("delete_all", "Is never called.", delete_all))
         .tool("whoami", "Says who calls.", |ctx: Ctx| async move {
             let caller = ctx.caller();
-            format!("{}/{}", caller.tenant, caller.subject)
+            format!("{}/{} {}", caller.tenant, caller.subject, caller.session)
         })
         .tool(
             "change",

@@ -73,12 +73,14 @@ async fn mixed(_ctx: Ctx) -> ToolResult {
 async fn who(ctx: Ctx) -> String {
     let caller = ctx.caller();
     let left = ctx.time_left().map(|left| left.as_millis());
+    let can_sample = ctx.client().sample;
+    let session = &caller.session;
+    let logged = format!("{caller:?}");
     format!(
-        "{}/{} {:?} {}",
+        "{}/{} {left:?} {can_sample} {session} {}",
         caller.tenant,
         caller.subject,
-        left,
-        ctx.client().sample
+        logged.contains(session)
     )
 }
 
@@ -285,11 +287,16 @@ async fn a_handler_knows_who_calls_and_how_long_it_may_take() {
         call.caller = Some(ostler_rpc::worker_v1::CallerAssertion {
             tenant: "acme".into(),
             subject: "ann".into(),
+            session: "s1".into(),
             ..Default::default()
         });
     })
     .await;
-    assert!(link.said().await.contains("acme/ann Some(500) true"));
+    assert!(
+        link.said()
+            .await
+            .contains("acme/ann Some(500) true s1 false")
+    );
 }
 
 #[tokio::test(start_paused = true)]

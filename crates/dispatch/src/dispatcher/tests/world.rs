@@ -125,6 +125,7 @@ impl World {
         };
         Caller {
             identity: Arc::new(identity),
+            session: None,
             trace: None,
             deadline: self.env.now() + Duration::from_secs(60),
         }

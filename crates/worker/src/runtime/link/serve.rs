@@ -327,6 +327,7 @@ fn caller(caller: wire::CallerAssertion) -> CallerAssertion {
         subject: caller.subject,
         client: caller.client,
         scopes: caller.scopes,
+        session: caller.session,
     }
 }
 
