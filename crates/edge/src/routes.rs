@@ -42,7 +42,10 @@ impl Service<Request<Incoming>> for Door {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let edge = self.0.clone();
-        Box::pin(async move {
+        // There is room before there is a future: one that is made first, with its 10 KiB of states that
+        // it is not in yet, is copied there.
+        let room = Box::new_uninit();
+        let answered = Box::write(room, async move {
             let is_head = request.method() == Method::HEAD;
             let response = caught(answer(edge.clone(), request)).await;
             // Over HTTP/2 hyper leaves this to its service (RFC 9110 9.3.2).
@@ -50,7 +53,8 @@ impl Service<Request<Incoming>> for Door {
                 true => Body::empty(),
                 false => edge.streams.pace(body),
             }))
-        })
+        });
+        Box::into_pin(answered)
     }
 }
 
