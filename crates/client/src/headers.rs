@@ -20,7 +20,7 @@ fn named_by(method: &str) -> Option<&'static str> {
 }
 
 /// `Mcp-Method` and `Mcp-Name`.
-pub(crate) fn mirrors(method: &str, params: &Raw) -> Vec<(String, String)> {
+pub fn mirrors(method: &str, params: &Raw) -> Vec<(String, String)> {
     let name = named_by(method).and_then(|member| json::text_member(params, member));
     let name = name.map(|name| ("mcp-name".to_owned(), encoded(&name)));
     let method = ("mcp-method".to_owned(), method.to_owned());
@@ -28,7 +28,7 @@ pub(crate) fn mirrors(method: &str, params: &Raw) -> Vec<(String, String)> {
 }
 
 /// `Mcp-Param-*` for the arguments that are there ([HDR-5]).
-pub(crate) fn param_mirrors(rules: &[ParamRule], arguments: &Raw) -> Vec<(String, String)> {
+pub fn param_mirrors(rules: &[ParamRule], arguments: &Raw) -> Vec<(String, String)> {
     let mirror = |rule: &ParamRule| {
         let value = shown(rule, arguments)?;
         Some((format!("mcp-param-{}", rule.header), encoded(&value)))

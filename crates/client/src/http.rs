@@ -79,7 +79,7 @@ impl Http {
     }
 
     /// The same pool for another URL of the same origin: a credential goes nowhere else.
-    pub(crate) fn at(&self, reference: &str) -> Result<Http, Error> {
+    pub fn at(&self, reference: &str) -> Result<Http, Error> {
         let bad = |reason| Error::Url {
             url: reference.to_owned(),
             reason,
@@ -274,7 +274,7 @@ impl Reply {
     }
 
     /// What an answer that is no success means. A JSON-RPC error in it goes before the status.
-    pub(crate) async fn refusal(self) -> Error {
+    pub async fn refusal(self) -> Error {
         let status = self.status();
         let challenge = self.header("www-authenticate").map(str::to_owned);
         let location = self.header("location").map(str::to_owned);

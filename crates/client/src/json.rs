@@ -31,7 +31,8 @@ pub fn object<N: AsRef<str>>(members: impl IntoIterator<Item = (N, Raw)>) -> Raw
     built(text)
 }
 
-pub(crate) fn array(values: impl IntoIterator<Item = Raw>) -> Raw {
+/// An array of these values.
+pub fn array(values: impl IntoIterator<Item = Raw>) -> Raw {
     let values: Vec<_> = values.into_iter().collect();
     let texts: Vec<_> = values.iter().map(Raw::as_str).collect();
     built(format!("[{}]", texts.join(",")))

@@ -74,7 +74,7 @@ impl Default for Limits {
 impl Limits {
     /// How long to wait before trying again: as the server wishes the first time, twice as long
     /// each time after that. What a server asks for is kept; only our own doubling ends early.
-    pub(crate) fn pause(&self, wished: Option<Duration>, attempts: u32) -> Duration {
+    pub fn pause(&self, wished: Option<Duration>, attempts: u32) -> Duration {
         let first = wished.unwrap_or(self.retry);
         let first = first.clamp(self.retry_min, self.wish_max);
         let doubled = first.saturating_mul(1 << attempts.min(16));

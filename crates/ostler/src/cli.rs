@@ -30,6 +30,9 @@ pub enum Command {
     Fixture(crate::fixture::FixtureArgs),
     #[command(flatten)]
     Client(crate::client::args::ClientCommand),
+    /// Be a remote server on standard input and output, for hosts that only start commands.
+    #[command(after_help = crate::connect::HELP)]
+    Connect(crate::connect::Connect),
     /// Write what a shell needs to complete these commands.
     Completions(Completions),
 }

@@ -47,6 +47,9 @@ async fn demo(_hub: String, _arguments: Dev) {
 /// What a new user needs: where it is, and what to paste into their client.
 fn welcome(edge: SocketAddr, admin: SocketAddr) -> String {
     let url = format!("http://{edge}/mcp");
+    // Such hosts look nowhere for a command.
+    let program = std::env::current_exe().unwrap_or_else(|_| "ostler".into());
+    let program = serde_json::Value::from(program.to_string_lossy());
     format!(
         r#"
   Ostler serves a demo database at  {url}
@@ -58,8 +61,8 @@ fn welcome(edge: SocketAddr, admin: SocketAddr) -> String {
                    {{"servers": {{"ostler": {{"type": "http", "url": "{url}"}}}}}}
   Cursor           ~/.cursor/mcp.json
                    {{"mcpServers": {{"ostler": {{"url": "{url}"}}}}}}
-  Claude Desktop   claude_desktop_config.json (through mcp-remote, as it starts commands only)
-                   {{"mcpServers": {{"ostler": {{"command": "npx", "args": ["-y", "mcp-remote", "{url}"]}}}}}}
+  Claude Desktop   claude_desktop_config.json (it starts commands only)
+                   {{"mcpServers": {{"ostler": {{"command": {program}, "args": ["connect", "{url}"]}}}}}}
 
   Ctrl-C drains and ends it.
 "#

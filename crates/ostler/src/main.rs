@@ -12,6 +12,7 @@ mod check;
 mod store;
 mod fixture;
 mod client;
+mod connect;
 #[cfg(feature = "demo")]
 mod demo;
 
@@ -40,7 +41,8 @@ fn main() -> ExitCode {
             fixture::run(arguments).await?;
             Ok(ExitCode::SUCCESS)
         }),
-        Command::Client(command) => run_client(command),
+        Command::Client(command) => run_alone(async { Ok(client::run(command).await) }),
+        Command::Connect(arguments) => run_alone(connect::run(arguments)),
         Command::Completions(arguments) => completions(&arguments),
     };
     result.unwrap_or_else(|error| {
@@ -62,14 +64,15 @@ fn block_on(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Res
 /// For jobs that are under way on other threads.
 const LEFTOVERS: Duration = Duration::from_millis(500);
 
-fn run_client(command: client::args::ClientCommand) -> anyhow::Result<ExitCode> {
+/// On this thread; what is left of it ends with the process.
+fn run_alone(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let exit = runtime.block_on(client::run(command));
+    let exit = runtime.block_on(work);
     // A thread may wait for a line of a person who has gone.
     runtime.shutdown_background();
-    Ok(exit)
+    exit
 }
 
 fn completions(arguments: &cli::Completions) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,6 @@
 """The official Python SDK in either era.
 
-Usage: python client.py URL legacy|modern|restart
+Usage: python client.py [OSTLER] URL legacy|modern|restart; with a program through `ostler connect`
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import sys
 import httpx2
 import mcp_types as types
 from mcp.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.message import ClientMessageMetadata
 
@@ -90,14 +91,17 @@ async def outlive(client, observed):
 
 
 async def main():
-    url, mode = sys.argv[1:]
+    *program, url, mode = sys.argv[1:]
     era = "auto" if mode == "modern" else "legacy"
     observed = Observed()
     # A stream is silent while its call runs, apart from heartbeats.
     http = httpx2.AsyncClient(event_hooks={"request": [observed]}, timeout=httpx2.Timeout(30))
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(http)
-        transport = streamable_http_client(url, http_client=http)
+        if program:
+            transport = stdio_client(StdioServerParameters(command=program[0], args=["connect", url]))
+        else:
+            transport = streamable_http_client(url, http_client=http)
         client = Client(transport, mode=era, elicitation_callback=elicit, sampling_callback=sample)
         await stack.enter_async_context(client)
         await (outlive(client, observed) if mode == "restart" else check(client, mode))

@@ -1,10 +1,12 @@
 // The official TypeScript SDK 2.x in either era.
-// Usage: node typescript-2.mjs URL legacy|modern|restart
+// Usage: node typescript-2.mjs [OSTLER] URL legacy|modern|restart; with a program through `ostler connect`
 import assert from 'node:assert/strict';
 import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 import { checkOneSessionResumed, observedFetch } from './observed.mjs';
 
-const [url, mode] = process.argv.slice(2);
+const [url, mode] = process.argv.slice(-2);
+const program = process.argv.length > 4 ? process.argv[2] : undefined;
 const era = mode === 'modern' ? { versionNegotiation: { mode: 'auto' } } : {};
 const client = new Client({ name: 'interop', version: '2' }, { capabilities: { elicitation: {}, sampling: {} }, ...era });
 client.setRequestHandler('elicitation/create', async () => ({
@@ -13,7 +15,8 @@ client.setRequestHandler('elicitation/create', async () => ({
 client.setRequestHandler('sampling/createMessage', async () => ({
   role: 'assistant', model: 'none', content: { type: 'text', text: 'forty-two' },
 }));
-const transport = new StreamableHTTPClientTransport(new URL(url), {
+const transport = program ? new StdioClientTransport({ command: program, args: ['connect', url] })
+  : new StreamableHTTPClientTransport(new URL(url), {
   fetch: observedFetch,
   reconnectionOptions: { initialReconnectionDelay: 200, maxReconnectionDelay: 1000, reconnectionDelayGrowFactor: 1.5, maxRetries: 30 },
 });

@@ -55,12 +55,8 @@ pub struct Remote {
     /// Ask for one revision, for instance 2025-06-18.
     #[arg(long, value_name = "DATE", value_parser = revision, conflicts_with = "era")]
     pub revision: Option<Revision>,
-    /// Send a header with every request; may be repeated. Not for credentials.
-    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
-    pub headers: Vec<(String, String)>,
-    /// A file that holds the bearer token.
-    #[arg(long, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub credentials: Credentials,
     /// Write one JSON value per line, for scripts.
     #[arg(long)]
     pub json: bool,
@@ -68,6 +64,20 @@ pub struct Remote {
     /// the terminal may be asked.
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<u64>,
+}
+
+/// What goes along with every request to a server.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Credentials {
+    /// Send a header with every request; may be repeated. Not for credentials.
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    pub headers: Vec<(String, String)>,
+    /// A file with more of them, one a line; credentials may be among them.
+    #[arg(long, value_name = "FILE")]
+    pub header_file: Option<PathBuf>,
+    /// A file that holds the bearer token.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -280,8 +290,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 /// What is typed here ends in shell histories and process lists, so no secret may be.
 fn header(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once(':').ok_or("it must be NAME: VALUE")?;
-    let (name, value) = (name.trim(), value.trim());
+    let (name, value) = header_line(text)?;
     let secret = ["authorization", "proxy-authorization", "cookie"];
     if secret
         .iter()
@@ -292,7 +301,13 @@ fn header(text: &str) -> Result<(String, String), String> {
              file for --token-file instead of {name}"
         ));
     }
-    Ok((name.to_owned(), value.to_owned()))
+    Ok((name, value))
+}
+
+/// A header as it stands in a line.
+pub fn header_line(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once(':').ok_or("it must be NAME: VALUE")?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! one JSON value per line on standard output. Must not know: the wire; that is `ostler_client`.
 
 pub mod args;
-mod exit;
+pub mod exit;
 mod output;
 mod address;
 mod typed;
@@ -26,7 +26,7 @@ use ostler_env::Env;
 use ostler_types::Secret;
 
 use self::{
-    args::{Asks, ClientCommand, Remote},
+    args::{Asks, ClientCommand, Credentials, header_line},
     commands::Bench,
     desk::Desk,
     exit::{Exit, Failure},
@@ -61,14 +61,16 @@ async fn perform(command: ClientCommand, output: Output) -> Result<Exit, Failure
     let server = command.server();
     let level = command.asks().and_then(|asks| asks.log.name());
     let options = Options {
-        endpoint: endpoint(server)?,
+        endpoint: endpoint(&server.url, &server.credentials)?,
         choice: server.choice(),
         abilities: desk.abilities(),
         log_level: level.map(str::to_owned),
         limits: Limits::default(),
         stop,
     };
-    warn_of_open_token(&options.endpoint, output)?;
+    if is_token_open(&options.endpoint)? {
+        output.tell(OPEN_TOKEN);
+    }
     let bench = Bench {
         env: env.clone(),
         output,
@@ -82,33 +84,43 @@ async fn perform(command: ClientCommand, output: Output) -> Result<Exit, Failure
     watch::watched(env, work, stopper, timeout).await
 }
 
-fn endpoint(server: &Remote) -> Result<Endpoint, Failure> {
+/// A server with the token and the headers that go along with every request.
+pub fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failure> {
+    let mut headers = credentials.headers.clone();
+    if let Some(path) = &credentials.header_file {
+        let text = read_file(path)?;
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            // The line itself may be a secret.
+            let bad = |why| Failure::wrong_use(format!("{}: {why}", path.display()));
+            headers.push(header_line(line).map_err(bad)?);
+        }
+    }
     Ok(Endpoint {
-        url: server.url.clone(),
-        token: token(server.token_file.as_deref())?,
-        headers: server.headers.clone(),
+        url: url.to_owned(),
+        token: token(credentials.token_file.as_deref())?,
+        headers,
     })
 }
 
-/// A token in the clear can be read on the way.
-fn warn_of_open_token(endpoint: &Endpoint, output: Output) -> Result<(), Failure> {
-    let target = Target::parse(&endpoint.url)?;
-    if endpoint.token.is_some() && !target.is_tls && !target.is_local() {
-        output.tell("careful: the token travels in the clear; use https");
-    }
-    Ok(())
+fn read_file(path: &Path) -> Result<String, Failure> {
+    let read = std::fs::read_to_string(path);
+    read.map_err(|why| Failure::wrong_use(format!("{}: {why}", path.display())))
 }
+
+/// Whether the token can be read on the way.
+pub fn is_token_open(endpoint: &Endpoint) -> Result<bool, Failure> {
+    let target = Target::parse(&endpoint.url)?;
+    Ok(endpoint.token.is_some() && !target.is_tls && !target.is_local())
+}
+
+/// Said to whoever lets it travel so.
+pub const OPEN_TOKEN: &str = "careful: the token travels in the clear; use https";
 
 /// A token from a file or the environment: never from the command line, which others can read.
 /// The one variable that is read outside the configuration, because there is none here.
 fn token(file: Option<&Path>) -> Result<Option<Secret>, Failure> {
     let text = match file {
-        Some(path) => {
-            let read = std::fs::read_to_string(path);
-            let text =
-                read.map_err(|why| Failure::wrong_use(format!("{}: {why}", path.display())))?;
-            Some(text)
-        }
+        Some(path) => Some(read_file(path)?),
         None => std::env::var(TOKEN_VARIABLE).ok(),
     };
     let text = text

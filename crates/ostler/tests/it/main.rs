@@ -11,3 +11,4 @@ mod terminal;
 mod killed;
 mod store;
 mod drain;
+mod connect;

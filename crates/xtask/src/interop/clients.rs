@@ -66,7 +66,19 @@ fn clients() -> anyhow::Result<Vec<Client>> {
     let typescript_1 = npm("typescript-1", &["@modelcontextprotocol/sdk@1.32.2"])?;
     let typescript_2 = npm("typescript-2", &["@modelcontextprotocol/client@2.4.0"])?;
     let python = python("python", &["mcp==2.3.0"])?;
+    let ostler = shell::root().join("target/debug/ostler");
+    let ostler = ostler.display().to_string();
+    let connect = |name: &str, program: &PathBuf, script: &str| Client {
+        name: format!("{name} through ostler connect"),
+        program: program.clone(),
+        script: vec![script.to_owned(), ostler.clone()],
+        modes: &["legacy", "modern"],
+    };
+    let client_py = source("client.py").display().to_string();
+    let client_mjs = script(&typescript_2, "typescript-2.mjs")?;
     let newest = [
+        connect("TypeScript SDK 2.x", &node, &client_mjs),
+        connect("Python SDK", &python, &client_py),
         Client {
             name: "TypeScript SDK 1.x".to_owned(),
             program: node.clone(),
@@ -76,7 +88,7 @@ fn clients() -> anyhow::Result<Vec<Client>> {
         Client {
             name: "TypeScript SDK 2.x".to_owned(),
             program: node.clone(),
-            script: vec![script(&typescript_2, "typescript-2.mjs")?],
+            script: vec![client_mjs],
             modes: &["legacy", "modern", "restart"],
         },
         Client {
@@ -88,7 +100,7 @@ fn clients() -> anyhow::Result<Vec<Client>> {
         Client {
             name: "Python SDK".to_owned(),
             program: python,
-            script: vec![source("client.py").display().to_string()],
+            script: vec![client_py],
             modes: &["legacy", "modern", "restart"],
         },
         Client {

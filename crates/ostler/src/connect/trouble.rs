@@ -1,0 +1,155 @@
+//! What the host is told of a request that the remote did not answer: whose fault it is, what to
+//! do, and whether it may have run.
+
+use ostler_client::{Error, RpcError};
+use ostler_protocol::{Raw, RequestId};
+
+use super::message;
+use crate::client::exit::Failure;
+
+// The codes with which Ostler itself says the same.
+const BUSY: i64 = -31002;
+const LOST: i64 = -31003;
+const UNREACHABLE: i64 = -31008;
+const FORBIDDEN: i64 = -31009;
+const METHOD_NOT_FOUND: i64 = -32601;
+const INTERNAL: i64 = -32603;
+pub const INVALID_REQUEST: i64 = -32600;
+
+/// The error response for it.
+pub fn answer(id: &RequestId, error: &Error) -> Raw {
+    let Error::Rpc(RpcError {
+        code,
+        message,
+        data,
+    }) = error
+    else {
+        let (code, data) = code(error);
+        return message::error(Some(id), code, &text(error), data.map(Raw::from_static));
+    };
+    message::error(Some(id), *code, message, data.clone())
+}
+
+/// What went wrong and what to do about it, on one line.
+pub fn text(error: &Error) -> String {
+    let failure = Failure::from(error.clone());
+    match failure.advice {
+        Some(advice) => format!("{}; {advice}", failure.message),
+        None => failure.message,
+    }
+}
+
+/// A request that cannot be taken now, and did not run.
+pub fn too_many(id: &RequestId) -> Raw {
+    let data = Raw::from_static(r#"{"retryAfterMs":1000}"#);
+    let text = "too many requests at once; wait for answers";
+    message::error(Some(id), BUSY, text, Some(data))
+}
+
+fn code(error: &Error) -> (i64, Option<&'static str>) {
+    match error {
+        Error::Refused { .. } => (FORBIDDEN, None),
+        Error::Busy { .. } => (BUSY, Some(r#"{"retryAfterMs":1000}"#)),
+        Error::Connect { .. } => (UNREACHABLE, None),
+        Error::Broken { .. } | Error::SessionGone => (LOST, Some(r#"{"executed":"unknown"}"#)),
+        // A host that tries the modern era first goes on with `initialize` then.
+        Error::NoEndpoint { .. } => (METHOD_NOT_FOUND, None),
+        Error::Url { .. }
+        | Error::Header { .. }
+        | Error::Status { .. }
+        | Error::Rpc(_)
+        | Error::Protocol(_)
+        | Error::NoRevision { .. }
+        | Error::NotOffered(_)
+        | Error::Unanswered(_)
+        | Error::TaskCancelled
+        | Error::Stopped => (INTERNAL, None),
+    }
+}
+
+/// Whether sending a request again does no harm. `is_harmless`: even if it ran before.
+pub fn may_repeat(error: &Error, is_harmless: bool) -> bool {
+    match error {
+        Error::Connect { .. } | Error::Busy { .. } => true,
+        // A proxy says so while the server behind it starts anew.
+        Error::Broken { .. }
+        | Error::Status {
+            status: 500 | 502 | 504,
+            ..
+        } => is_harmless,
+        _ => false,
+    }
+}
+
+/// Whether a request of this method changes nothing, or the same however often it runs.
+pub fn is_harmless(method: &str) -> bool {
+    matches!(
+        method,
+        "initialize"
+            | "ping"
+            | "server/discover"
+            | "tools/list"
+            | "prompts/list"
+            | "prompts/get"
+            | "resources/list"
+            | "resources/templates/list"
+            | "resources/read"
+            | "resources/subscribe"
+            | "resources/unsubscribe"
+            | "completion/complete"
+            | "logging/setLevel"
+            | "subscriptions/listen"
+            | "tasks/get"
+            | "tasks/list"
+            | "tasks/result"
+            | "tasks/cancel"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_never_began_or_does_no_harm_is_sent_again() {
+        let broken = Error::Broken {
+            reason: String::new(),
+        };
+        let busy = Error::Busy {
+            status: 503,
+            message: String::new(),
+        };
+        let proxy = Error::Status {
+            status: 502,
+            message: String::new(),
+        };
+        let wrong = Error::Status {
+            status: 400,
+            message: String::new(),
+        };
+        for (error, method, expected) in [
+            (&broken, "tools/call", false),
+            (&broken, "tools/list", true),
+            (&busy, "tools/call", true),
+            (&proxy, "tools/call", false),
+            (&proxy, "resources/read", true),
+            (&wrong, "tools/list", false),
+        ] {
+            let repeats = may_repeat(error, is_harmless(method));
+            assert_eq!(repeats, expected, "{error:?} {method}");
+        }
+    }
+
+    #[test]
+    fn an_error_says_what_to_do() {
+        let refused = Error::Refused {
+            status: 401,
+            challenge: None,
+            message: String::new(),
+        };
+        let answer = answer(&RequestId::number(1), &refused);
+        assert!(answer.as_str().contains("OSTLER_TOKEN"), "{answer}");
+        let lost = super::answer(&RequestId::number(1), &Error::SessionGone);
+        assert!(lost.as_str().contains(r#""executed":"unknown""#), "{lost}");
+    }
+}
