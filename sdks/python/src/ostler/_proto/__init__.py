@@ -1,0 +1,1 @@
+"""Generated from `proto/ostler/worker/v1/worker.proto` by `generate.py`."""
