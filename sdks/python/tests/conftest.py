@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pathlib
+import sys
+from typing import AsyncIterator
+
+import pytest_asyncio
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from hub import Hub, started  # noqa: E402
+
+
+@pytest_asyncio.fixture
+async def hub() -> AsyncIterator[Hub]:
+    async with started() as hub:
+        yield hub
