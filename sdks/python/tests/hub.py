@@ -34,6 +34,7 @@ class Link:
             async for data in requests:
                 self._frames.put_nowait(wire.FromWorker.FromString(data))
             self._frames.put_nowait(None)
+            self.cut()
 
         reading = asyncio.create_task(read())
         try:

@@ -13,6 +13,7 @@ from ._runtime import link
 from ._runtime.calls import Calls
 from ._runtime.shared import Offer, Shared
 from ._runtime.threads import Threads
+from ._runtime.timing import within
 from .errors import WorkerError
 from .server import Server
 
@@ -21,6 +22,8 @@ log = logging.getLogger("ostler")
 CAPACITY_MAX = 100_000
 HELD_BYTES_MAX = 64 << 20
 THREADS_MAX = 32
+GOODBYE_MAX = 1.0
+"""Seconds that the last frames may take to leave."""
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -84,7 +87,7 @@ class Worker:
             # Refused links first: they are why the worker ends, whoever else asks for it.
             _raise_first(links)
             await self._drain(shared)
-            await asyncio.wait(links, timeout=2 * link.GOODBYE_MAX)
+            await asyncio.wait(links, timeout=GOODBYE_MAX)
             _raise_first(links)
         finally:
             shared.close()
@@ -95,7 +98,7 @@ class Worker:
     async def _drain(self, shared: Shared) -> None:
         shared.drain()
         try:
-            await asyncio.wait_for(shared.calls.idle(), self._drain_max)
+            await within(self._drain_max, shared.calls.idle())
         except asyncio.TimeoutError:
             log.warning("calls still ran at the end")
         shared.close()

@@ -17,6 +17,7 @@ from ..errors import WorkerRefused
 from .outbox import Outbox
 from .serve import Link, LinkEnd, warn_refusals
 from .shared import PROTOCOL_MAX, PROTOCOL_MIN, Phase, Shared
+from .timing import within
 from .transfer import BadLink
 
 log = logging.getLogger("ostler")
@@ -27,8 +28,6 @@ WELCOME_MAX = 10.0
 """Seconds in which a node answers the `Hello`, the connection included."""
 RETRY_MIN, RETRY_MAX = 0.1, 5.0
 """Seconds between two attempts."""
-GOODBYE_MAX = 1.0
-"""Seconds that the last frames may take to leave."""
 FINAL = {
     grpc.StatusCode.UNAUTHENTICATED,
     grpc.StatusCode.PERMISSION_DENIED,
@@ -105,17 +104,10 @@ async def _greeted(shared: Shared, hub: str) -> AsyncIterator[Link]:
             finally:
                 link.end()
         finally:
-            await _hang_up(shared, outbox, writer)
+            outbox.abandon()
+            writer.cancel()
+            await asyncio.wait([writer])
             stream.cancel()
-
-
-async def _hang_up(shared: Shared, outbox: Outbox, writer: asyncio.Task[None]) -> None:
-    """A worker that ends lets its last frames leave; a lost link has no use for them."""
-    if shared.phase is Phase.CLOSING and not writer.done():
-        await asyncio.wait([writer], timeout=GOODBYE_MAX)
-    outbox.abandon()
-    writer.cancel()
-    await asyncio.wait([writer])
 
 
 async def _greet(shared: Shared, hub: str, outbox: Outbox, stream: Any) -> Link:
@@ -125,7 +117,7 @@ async def _greet(shared: Shared, hub: str, outbox: Outbox, stream: Any) -> Link:
     packer = outbox.packer()
     outbox.hello(shared.hello(packer, known), packer)
     try:
-        first = await asyncio.wait_for(stream.read(), WELCOME_MAX)
+        first = await within(WELCOME_MAX, stream.read())
     except asyncio.TimeoutError:
         raise LinkEnd("the node fell silent") from None
     if first is grpc.aio.EOF:

@@ -14,6 +14,7 @@ from .._proto import worker_pb2 as wire
 from .calls import Calls, Known
 from .outbox import Outbox
 from .threads import Threads
+from .timing import within
 from .transfer import Packer
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Shared:
     async def pause(self, seconds: float) -> None:
         """Before the next attempt; shorter when the worker is about to end."""
         try:
-            await asyncio.wait_for(self._closing.wait(), seconds)
+            await within(seconds, self._closing.wait())
         except asyncio.TimeoutError:
             pass
 
