@@ -29,7 +29,9 @@ class Docstring:
                 doc.parameters[name] = sphinx[2]
             elif _SECTION.match(line):
                 inside, name = True, None if not _ARGUMENTS.match(line) else ""
-            elif not inside and not line.startswith((":return", ":raise")):
+            elif line.startswith((":return", ":raise")):
+                inside, name = True, None
+            elif not inside:
                 before.append(line)
             elif inside and name is not None:
                 name = doc._parameter(line, name)
