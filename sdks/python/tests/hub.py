@@ -112,12 +112,12 @@ class Hub:
     def __init__(self) -> None:
         self.address = ""
         self.refusal: tuple[grpc.StatusCode, str] | None = None
-        self.refused = 0
+        self.refused = asyncio.Event()
         self._links: asyncio.Queue[Link] = asyncio.Queue()
 
     async def _attach(self, requests: Any, context: Any) -> None:
         if self.refusal is not None:
-            self.refused += 1
+            self.refused.set()
             await context.abort(*self.refusal)
         link = Link(context)
         self._links.put_nowait(link)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import pathlib
 
@@ -13,6 +14,7 @@ from hub import Hub, Link, working
 from ostler import Ctx, Resource, Server, Tool, Worker, WorkerError, WorkerRefused
 from ostler._proto import worker_pb2 as wire
 from ostler._runtime import link as link_module
+from ostler._runtime import outbox as outbox_module
 from ostler._runtime import serve as serve_module
 
 PART = 64 << 10
@@ -90,8 +92,7 @@ async def test_a_node_that_refuses_the_worker_ends_it(hub: Hub, code: grpc.Statu
 async def test_a_node_that_is_busy_is_tried_again(hub: Hub) -> None:
     hub.refusal = (grpc.StatusCode.UNAVAILABLE, "later")
     async with working(hub, a_server()):
-        while hub.refused == 0:
-            await asyncio.sleep(0)
+        await asyncio.wait_for(hub.refused.wait(), 10)
         hub.refusal = None
         await alive(await hub.link())
 
@@ -102,6 +103,7 @@ async def test_a_node_that_is_busy_is_tried_again(hub: Hub) -> None:
         lambda: Worker(),
         lambda: Worker("h", capacity=0),
         lambda: Worker("h", token="a", token_file="b"),
+        lambda: Worker("h", token="\u00e4"),
     ],
 )
 def test_a_worker_that_cannot_run_says_so(build: object) -> None:
@@ -206,11 +208,37 @@ async def test_a_frame_against_the_rules_ends_the_link_and_nothing_else(
         await alive(await hub.link())
 
 
-@pytest.mark.parametrize("data", [b"\xff\xff\xff", b"x" * (300 << 10)], ids=["garbage", "huge"])
+BAD_TEXT = b"\x12\x09\x0a\x03\x09\x01\x00\x2a\x02\xc3\x28"
+"""A `Call` whose target is no UTF-8."""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\xff\xff\xff", BAD_TEXT, b"x" * (300 << 10)],
+    ids=["garbage", "no text", "huge"],
+)
 async def test_bytes_that_are_no_frame_end_the_link_and_nothing_else(hub: Hub, data: bytes) -> None:
     async with working(hub, a_server()):
         link = await hub.link()
         await link.send_bytes(data)
+        await asyncio.wait_for(link.ended.wait(), 10)
+        await alive(await hub.link())
+
+
+async def test_a_node_that_takes_nothing_in_is_left(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "FRAMES_MAX", 1000)
+    async with working(hub, a_server()):
+        link = await hub.link()
+        arguments = json.dumps({"message": "x" * 60_000}).encode()
+        # No grant: what it says waits there.
+        for _ in range(10):
+            await link.call("echo", arguments)
+        with contextlib.suppress(Exception):
+            # Until it hangs up, whatever grpc says to that.
+            while True:
+                await link.call("nothing")
         await asyncio.wait_for(link.ended.wait(), 10)
         await alive(await hub.link())
 

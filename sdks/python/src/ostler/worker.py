@@ -141,9 +141,16 @@ def _token_source(
     if token is not None and token_file is not None:
         raise WorkerError("a worker has one token: either `token` or `token_file`")
     if token_file is None:
-        return lambda: token
+        checked = token and _checked(token)
+        return lambda: checked
     path = pathlib.Path(token_file)
-    return lambda: path.read_text().strip()
+    return lambda: _checked(path.read_text().strip())
+
+
+def _checked(token: str) -> str:
+    if not (token and token.isascii() and token.isprintable()):
+        raise WorkerError("a worker token is printable ASCII text")
+    return token
 
 
 def _raise_first(links: Sequence["asyncio.Future[None]"]) -> None:

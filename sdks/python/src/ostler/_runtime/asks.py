@@ -57,7 +57,13 @@ class _Open:
         try:
             self.reply.set_result(read_answer(self.question, answer))
         except AskError as error:
+            self.fail(error)
+
+    def fail(self, error: AskError) -> None:
+        if not self.reply.done():
             self.reply.set_exception(error)
+            # Looked at, so that one nobody waits for any more is no complaint.
+            self.reply.exception()
 
 
 def read_answer(question: Question[T], answer: Answer) -> T:
@@ -147,8 +153,7 @@ class Asks:
     def fail_all(self) -> None:
         """Nobody will answer any more."""
         for it in list(self._open.values()):
-            if not it.reply.done():
-                it.reply.set_exception(CallCancelled())
+            it.fail(CallCancelled())
         self._open.clear()
 
 

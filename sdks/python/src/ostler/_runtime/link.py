@@ -47,6 +47,8 @@ OPTIONS: list[tuple[str, Any]] = [
     # A link that begins again makes a connection of its own, without the back-off of the last.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),
+    # Nothing is compressed, so that nothing can grow beyond its bound while it is unpacked.
+    ("grpc.compression_enabled_algorithms_bitset", 1),
 ]
 
 

@@ -18,6 +18,8 @@ CHATTER_BYTES_MAX = 64 << 10
 """Chatter is dropped while more than this waits: what comes later says more."""
 ROOM_MIN = 512 << 10
 """The room of a link before its node said how much there is; the smallest allowed."""
+FRAMES_MAX = 250_000
+"""Frames that may wait; more than all that the largest allowed worker has to say."""
 PART_ENVELOPE_BYTES = 64
 """More than a part's frame adds to its data."""
 
@@ -91,6 +93,12 @@ class Outbox:
     def is_busy(self) -> bool:
         """Whether chatter would have to wait, and so is dropped."""
         return self.waiting_bytes > CHATTER_BYTES_MAX
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether so much waits that the node can have taken nothing in for long: it asks for
+        answers and does not read them."""
+        return len(self._control) + len(self._small) > FRAMES_MAX
 
     # ---- what the node says ------------------------------------------------------------
 

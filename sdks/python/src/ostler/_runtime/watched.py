@@ -6,7 +6,9 @@ from .._proto import worker_pb2 as wire
 from .outbox import Outbox
 
 WATCHED_MAX = 65_536
-"""URIs watched on one link. More are not told of; each costs its length."""
+"""URIs watched on one link. More are not told of."""
+WATCHED_BYTES_MAX = 16 << 20
+"""What they may be long together, in characters."""
 
 
 class Watched:
@@ -15,20 +17,26 @@ class Watched:
         self._server = server
         """The Server's index on this link."""
         self._uris: set[str] = set()
+        self._length = 0
 
     def __contains__(self, uri: str) -> bool:
         return uri in self._uris
 
     def watch(self, uri: str) -> None:
-        if len(self._uris) < WATCHED_MAX:
-            self._uris.add(uri)
+        length = self._length + len(uri)
+        if uri in self._uris or len(self._uris) >= WATCHED_MAX or length > WATCHED_BYTES_MAX:
+            return
+        self._uris.add(uri)
+        self._length = length
 
     def unwatch(self, uri: str) -> None:
-        self._uris.discard(uri)
+        if uri in self._uris:
+            self._uris.remove(uri)
+            self._length -= len(uri)
 
     def clear(self) -> list[str]:
         """Unwatches all, and says what that was."""
-        uris, self._uris = list(self._uris), set()
+        uris, self._uris, self._length = list(self._uris), set(), 0
         return uris
 
     def updated(self, uri: str) -> None:
