@@ -1,7 +1,7 @@
 """Writes src/ostler/_proto from the worker protocol. Needs `pip install grpcio-tools==1.76.0`.
 
-    python generate.py            writes the files
-    python generate.py --check    exits 1 when they are not what the protocol gives
+python generate.py            writes the files
+python generate.py --check    exits 1 when they are not what the protocol gives
 """
 
 import pathlib

@@ -8,8 +8,8 @@ import pytest_asyncio
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from hub import Hub, started  # noqa: E402
-from node import Node, running  # noqa: E402
+from hub import Hub, started
+from node import Node, running
 
 
 @pytest_asyncio.fixture

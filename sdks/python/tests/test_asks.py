@@ -23,8 +23,8 @@ from ostler import (
     Stranger,
     Visit,
     Visitors,
+    schema,
 )
-from ostler import schema
 from ostler._proto import worker_pb2 as wire
 
 
@@ -114,7 +114,9 @@ async def test_a_form_may_go_unfilled(hub: Hub, action: str) -> None:
         link = await hub.link()
         id = await link.call("order")
         await link.expect("ask", but=("started",))
-        await link.send(answers=wire.Answers(call=id, answers=[answer("elicit", {"action": action})]))
+        await link.send(
+            answers=wire.Answers(call=id, answers=[answer("elicit", {"action": action})])
+        )
         assert await said(link) == f"{action} None"
 
 
@@ -134,7 +136,12 @@ async def test_every_kind_of_question_can_be_asked_at_once(hub: Hub) -> None:
         link = await hub.link()
         id = await link.call("all_kinds")
         ask = await link.expect("ask", but=("started",))
-        assert [question.key for question in ask.questions] == ["elicit", "visit", "sample", "roots"]
+        assert [question.key for question in ask.questions] == [
+            "elicit",
+            "visit",
+            "sample",
+            "roots",
+        ]
         sampled = {"role": "assistant", "model": "m", "content": {"type": "text", "text": "hi"}}
         answers = [
             accept("elicit", a=1),
@@ -187,7 +194,9 @@ async def test_an_ask_that_fails_says_why(hub: Hub, failure: Any, name: str) -> 
         assert await said(link) == name
 
 
-@pytest.mark.parametrize("value", [b"[]", b"{", b"{}", b'{"roots":[1]}', b'{"roots":[{}]}', b"\xff"])
+@pytest.mark.parametrize(
+    "value", [b"[]", b"{", b"{}", b'{"roots":[1]}', b'{"roots":[{}]}', b"\xff"]
+)
 async def test_an_answer_that_is_garbage_is_an_invalid_one(hub: Hub, value: bytes) -> None:
     async with working(hub, a_server()):
         link = await hub.link()
@@ -236,7 +245,9 @@ async def test_a_visit_ends_when_its_page_is_done(hub: Hub) -> None:
         link = await hub.link()
         id = await link.call("connect", caller=wire.CallerAssertion(subject="alice"))
         state = state_of(await link.expect("ask", but=("started",)))
-        await link.send(answers=wire.Answers(call=id, answers=[answer("visit", {"action": "accept"})]))
+        await link.send(
+            answers=wire.Answers(call=id, answers=[answer("visit", {"action": "accept"})])
+        )
         with pytest.raises(Stranger):
             visitors.admit(state, lambda caller: caller.subject == "mallory", "x")
         visitors.admit(state, lambda caller: caller.subject == "alice", "token")
@@ -252,7 +263,9 @@ async def test_a_visit_that_takes_long_is_asked_for_again(hub: Hub) -> None:
         link = await hub.link()
         id = await link.call("connect")
         await link.expect("ask", but=("started",))
-        await link.send(answers=wire.Answers(call=id, answers=[answer("visit", {"action": "accept"})]))
+        await link.send(
+            answers=wire.Answers(call=id, answers=[answer("visit", {"action": "accept"})])
+        )
         ask = await link.expect("ask")
         assert ask.questions[0].key == "visit-2"
         # Done while nobody answers whether they would go again.
@@ -267,7 +280,9 @@ async def test_a_visit_that_is_declined_expects_nobody(hub: Hub) -> None:
         link = await hub.link()
         id = await link.call("connect")
         state = state_of(await link.expect("ask", but=("started",)))
-        await link.send(answers=wire.Answers(call=id, answers=[answer("visit", {"action": "decline"})]))
+        await link.send(
+            answers=wire.Answers(call=id, answers=[answer("visit", {"action": "decline"})])
+        )
         assert await said(link) == "decline None"
         with pytest.raises(Stranger):
             visitors.admit(state, lambda caller: True, "late")

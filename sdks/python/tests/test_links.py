@@ -45,7 +45,9 @@ def a_server() -> Server:
 
 
 async def alive(link: Link) -> None:
-    assert json.loads(await link.result("length", b'{"message":"abc"}'))["content"][0]["text"] == "3"
+    assert (
+        json.loads(await link.result("length", b'{"message":"abc"}'))["content"][0]["text"] == "3"
+    )
 
 
 # ---- greeting ------------------------------------------------------------------------

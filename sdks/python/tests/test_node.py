@@ -180,7 +180,10 @@ async def test_tools_are_listed_and_called(node: Node, mode: str) -> None:
         assert row.structured_content == {"id": 1, "name": None}
         assert json.loads(text(await it.call_tool("rows", {"count": 2})))[1]["id"] == 1
         image, link = (await it.call_tool("picture")).content
-        assert isinstance(image, types.ImageContent) and image.data == base64.b64encode(b"abc").decode()
+        assert (
+            isinstance(image, types.ImageContent)
+            and image.data == base64.b64encode(b"abc").decode()
+        )
         assert isinstance(link, types.ResourceLink)
 
 
@@ -216,9 +219,10 @@ async def test_progress_and_logs_arrive(node: Node, mode: str) -> None:
         logs.append((params.level, params.logger, params.data))
 
     more = {"log_level": "info"} if mode == "auto" else {}
-    async with serving(node, Stage().server), client(
-        node, mode, logging_callback=on_log, **more
-    ) as it:
+    async with (
+        serving(node, Stage().server),
+        client(node, mode, logging_callback=on_log, **more) as it,
+    ):
         assert text(await it.call_tool("report", progress_callback=on_progress)) == "reported"
     assert steps == [(1, 2, "step 1"), (2, 2, "step 2")]
     assert logs == [("warning", "mine", {"a": 1})]
@@ -236,7 +240,10 @@ async def test_a_form_is_filled_in_or_not(node: Node, mode: str) -> None:
         return answers.pop(0)
 
     stage = Stage()
-    async with serving(node, stage.server), client(node, mode, elicitation_callback=on_elicit) as it:
+    async with (
+        serving(node, stage.server),
+        client(node, mode, elicitation_callback=on_elicit) as it,
+    ):
         assert text(await it.call_tool("order")) == "accept size=3 note='none'"
         assert text(await it.call_tool("order")) == "decline None"
 
@@ -263,7 +270,10 @@ async def test_a_user_is_sent_to_a_page_and_back(node: Node, mode: str) -> None:
         stage.visitors.admit(stage.state, lambda caller: caller.tenant == "default", "token")
         return types.ElicitResult(action="accept")
 
-    async with serving(node, stage.server), client(node, mode, elicitation_callback=on_elicit) as it:
+    async with (
+        serving(node, stage.server),
+        client(node, mode, elicitation_callback=on_elicit) as it,
+    ):
         assert text(await it.call_tool("visit")) == "accept token"
 
 
@@ -317,15 +327,18 @@ async def test_changes_are_heard_by_who_listens(node: Node) -> None:
     async def more() -> str:
         return "more"
 
-    async with serving(node, stage.server), client(node, "auto") as it:
-        async with it.listen(tools_list_changed=True, resource_subscriptions=["config://app"]) as events:
-            heard = aiter(events)
-            stage.server.add(Tool(more))
-            assert type(await asyncio.wait_for(anext(heard), WAIT)).__name__ == "ToolsListChanged"
-            assert text(await it.call_tool("more")) == "more"
-            stage.server.resource_updated("config://app")
-            updated = await asyncio.wait_for(anext(heard), WAIT)
-            assert getattr(updated, "uri") == "config://app"
+    async with (
+        serving(node, stage.server),
+        client(node, "auto") as it,
+        it.listen(tools_list_changed=True, resource_subscriptions=["config://app"]) as events,
+    ):
+        heard = aiter(events)
+        stage.server.add(Tool(more))
+        assert type(await asyncio.wait_for(anext(heard), WAIT)).__name__ == "ToolsListChanged"
+        assert text(await it.call_tool("more")) == "more"
+        stage.server.resource_updated("config://app")
+        updated = await asyncio.wait_for(anext(heard), WAIT)
+        assert updated.uri == "config://app"
 
 
 @pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
@@ -338,7 +351,10 @@ async def test_changes_are_told_to_legacy_clients(node: Node) -> None:
     async def more() -> str:
         return "more"
 
-    async with serving(node, stage.server), client(node, "legacy", message_handler=on_message) as it:
+    async with (
+        serving(node, stage.server),
+        client(node, "legacy", message_handler=on_message) as it,
+    ):
         await it.subscribe_resource("config://app")
         stage.server.add(Tool(more))
         stage.server.resource_updated("config://app")
@@ -388,10 +404,44 @@ async def test_an_outcome_of_a_dead_node_s_time_is_redelivered(node: Node) -> No
         assert said.decode().strip() == "done"
 
 
+HANGS = """
+import threading
+from ostler import Server, Worker
+server = Server("test", "1")
+
+@server.tool
+def hang():
+    print("hangs", flush=True)
+    threading.Event().wait()
+
+Worker("HUB").serve("default", "test", server).run()
+"""
+
+
+async def test_a_worker_that_is_told_twice_waits_for_nothing(node: Node) -> None:
+    program = HANGS.replace("HUB", node.hub)
+    pipe = asyncio.subprocess.PIPE
+    worker = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=pipe, stderr=pipe
+    )
+    assert worker.stdout is not None and worker.stderr is not None
+    await asyncio.wait_for(worker.stderr.readuntil(b"linked to"), WAIT)
+    async with client(node, "auto") as it:
+        call = asyncio.create_task(it.call_tool("hang"))
+        await asyncio.wait_for(worker.stdout.readuntil(b"hangs"), WAIT)
+        worker.send_signal(signal.SIGTERM)
+        worker.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(worker.wait(), WAIT) == 0
+        with pytest.raises(MCPError):
+            await call
+
+
 async def test_the_newcomer_s_worker_runs_and_drains(node: Node, tmp_path: pathlib.Path) -> None:
     """The program in the README, as it stands there, but for the address."""
     program = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)[0]
-    program = program.replace("http://127.0.0.1:7070", node.hub).replace('"calc", server', '"test", server')
+    program = program.replace("http://127.0.0.1:7070", node.hub).replace(
+        '"calc", server', '"test", server'
+    )
     path = tmp_path / "calc.py"
     path.write_text(program)
     worker = await asyncio.create_subprocess_exec(

@@ -10,8 +10,21 @@ import pytest
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
-from ostler import Content, Ctx, Prompt, PromptMessage, Resource, ResourceContents, Server, Skill
-from ostler import Template, Tool, ToolResult, reply
+from ostler import (
+    Content,
+    Ctx,
+    Prompt,
+    PromptMessage,
+    Resource,
+    ResourceContents,
+    Server,
+    Skill,
+    Template,
+    Tool,
+    ToolResult,
+    reply,
+)
+from ostler._proto import worker_pb2 as wire
 from ostler.docstring import Docstring
 from ostler.template import UriTemplate
 
@@ -169,6 +182,40 @@ def test_every_way_of_writing_a_docstring_is_read() -> None:
     google = "Does.\n\nReturns:\n    int: x\n\nArgs:\n    a: First."
     assert Docstring.parse(google) == Docstring("Does.", {"a": "First."})
     assert Docstring.parse("") == Docstring()
+
+
+def test_the_interface_of_a_tool_is_served_and_not_listed() -> None:
+    server = Server("s", "1")
+
+    @server.ui("ui://chart")
+    async def chart() -> str:
+        return "<html></html>"
+
+    catalog = wire.Catalog.FromString(server.catalog())
+    (resource,) = catalog.resources
+    assert json.loads(resource.definition)["mimeType"] == "text/html;profile=mcp-app"
+    assert resource.declarations.unlisted
+
+
+def test_entries_are_replaced_and_taken_away_by_name() -> None:
+    server = Server("s", "1")
+
+    @server.resource("a:{b}")
+    @server.resource("a:b", "first")
+    @server.prompt
+    @server.tool("renamed")
+    async def it(b: str = "") -> str:
+        return b
+
+    changes = server.changes
+    server.add(Tool(it, "renamed", title="T"))
+    assert server.changes > changes and server.has_tool("renamed")
+    assert json.loads(wire.Catalog.FromString(server.catalog()).tools[0].definition)["title"] == "T"
+    assert server.remove_tool("renamed") and server.remove_prompt("it")
+    assert server.remove_resource("a:b") and server.remove_resource("a:{b}")
+    assert not server.remove_resource("a:b")
+    empty = wire.Catalog.FromString(server.catalog())
+    assert not (empty.tools or empty.prompts or empty.resources or empty.templates)
 
 
 # ---- what comes out ------------------------------------------------------------------

@@ -46,9 +46,7 @@ class Ask:
 
     @overload
     @staticmethod
-    def form(
-        message: str, form: type[T], *, key: str = "elicit"
-    ) -> Question[Elicited[T]]: ...
+    def form(message: str, form: type[T], *, key: str = "elicit") -> Question[Elicited[T]]: ...
     @overload
     @staticmethod
     def form(

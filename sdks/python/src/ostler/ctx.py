@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Optional, Sequence, TypeVar, Union, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    Optional,
+    Sequence,
+    TypeVar,
+    Union,
+    overload,
+)
 
 from pydantic_core import to_json
 
@@ -75,9 +85,7 @@ class Ctx:
     # ---- asking ------------------------------------------------------------------------
 
     @overload
-    async def elicit(
-        self, message: str, form: type[T], *, key: str = "elicit"
-    ) -> Elicited[T]: ...
+    async def elicit(self, message: str, form: type[T], *, key: str = "elicit") -> Elicited[T]: ...
     @overload
     async def elicit(
         self, message: str, form: dict[str, Any], *, key: str = "elicit"

@@ -36,9 +36,7 @@ _BY_NUMBER: dict[int, Capability] = {capability.number: capability for capabilit
 CapabilityLike = Union[Capability, str]
 TaskSupport = Literal["optional", "required"]
 """Whether calls may become tasks: for clients that can follow them, or only for those."""
-LogLevel = Literal[
-    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"
-]
+LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
 _TASK_NUMBERS = {
     None: wire.TASK_SUPPORT_UNSPECIFIED,
     "optional": wire.TASK_SUPPORT_OPTIONAL,

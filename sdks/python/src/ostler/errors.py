@@ -165,5 +165,3 @@ class WorkerRefused(WorkerError):
     def __init__(self, hub: str, why: str) -> None:
         self.hub, self.why = hub, why
         super().__init__(f"the node {hub} refused this worker: {why}")
-
-

@@ -199,6 +199,7 @@ class Server:
 
     def add(self, *entries: Entry) -> "Server":
         """Adds entries at the end, or replaces those of the same name."""
+
         def edit() -> None:
             for entry in entries:
                 self._put(entry)
@@ -324,7 +325,9 @@ class Server:
                 tools=[wire.Tool(**it.to_wire()) for it in self._tools.values()],
                 prompts=[wire.Prompt(**it.to_wire()) for it in self._prompts.values()],
                 resources=[wire.Resource(**it.to_wire()) for it in self._resources.values()],
-                templates=[wire.ResourceTemplate(**it.to_wire()) for it in self._templates.values()],
+                templates=[
+                    wire.ResourceTemplate(**it.to_wire()) for it in self._templates.values()
+                ],
                 completions=self._completion is not None,
                 logging=True,
                 resource_watch=self._watchable,

@@ -128,7 +128,7 @@ class Worker:
         return Shared(
             id=self._id or f"{self._offers[0].name}-{random.getrandbits(32):08x}",
             token=self._token,
-            offers=self._offers,
+            offers=list(self._offers),
             calls=Calls(self._capacity, self._held_bytes_max),
             threads=Threads(self._threads),
             capacity=self._capacity,

@@ -63,7 +63,7 @@ class Link:
         self._changed = asyncio.Event()
         self._changed.set()
         self._watched = [Watched(outbox, index) for index in range(len(shared.offers))]
-        for offer, watched in zip(shared.offers, self._watched):
+        for offer, watched in zip(shared.offers, self._watched, strict=True):
             offer.server.attach(watched, self._loop, self._changed.set)
         self._handlers: dict[str, Callable[[Any], None]] = {
             "call": self._on_call,
@@ -99,7 +99,7 @@ class Link:
         """The link is gone: its calls are adrift."""
         self._shared.unlinked(self._outbox)
         self._shared.calls.lost(self._outbox)
-        for offer, watched in zip(self._shared.offers, self._watched):
+        for offer, watched in zip(self._shared.offers, self._watched, strict=True):
             offer.server.detach(watched)
 
     # ---- what goes on side by side -----------------------------------------------------
@@ -145,7 +145,8 @@ class Link:
             await self._changed.wait()
             self._changed.clear()
             for index, offer in enumerate(self._shared.offers):
-                while self._outbox.is_busy:
+                # A pause, not an event: it also gathers the changes of a busy Server into one.
+                while self._outbox.is_busy:  # noqa: ASYNC110
                     await asyncio.sleep(CHANGE_PAUSE)
                 if offer.server.changes != self._changes[index]:
                     self._tell_catalog(index)

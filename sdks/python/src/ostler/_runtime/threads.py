@@ -58,7 +58,7 @@ class Threads:
             loop, future, work = self._jobs.get()
             try:
                 told: tuple[Any, BaseException | None] = (work(), None)
-            except BaseException as error:
+            except BaseException as error:  # noqa: BLE001, whatever it is, a waiter hears it
                 told = (None, _portable(error))
             try:
                 loop.call_soon_threadsafe(_tell, future, *told)
