@@ -9,7 +9,7 @@ import threading
 import pytest
 from hub import Hub, working
 
-from ostler import Ctx, NeedsCapability, NotFound, ProtocolError, Server, ToolError
+from ostler import Ctx, NeedsCapability, NeedsScope, NotFound, ProtocolError, Server, ToolError
 from ostler._proto import worker_pb2 as wire
 from ostler._runtime import call as call_module
 from ostler._runtime import calls as calls_module
@@ -39,6 +39,9 @@ def a_server() -> Server:
             "missing": NotFound("nothing here"),
             "capability": NeedsCapability("sample"),
             "own": ProtocolError(-32055, "mine", {"a": 1}),
+            "not JSON": ProtocolError(1, "a", object()),
+            "too large": ProtocolError(1 << 40, "a"),
+            "half a character": NeedsScope("\ud83d"),
         }[how]
 
     return server
@@ -79,6 +82,30 @@ async def test_a_function_that_is_not_async_runs_in_a_thread(hub: Hub) -> None:
         progress = await link.expect("progress", but=("started",))
         assert (progress.progress, progress.total, progress.message) == (1, 2, "half")
         assert text_of((await link.expect("outcome")).result.inline) == "false"
+
+
+@pytest.mark.parametrize("how", ["not JSON", "too large", "half a character"])
+async def test_an_error_that_cannot_be_said_is_a_defect(hub: Hub, how: str) -> None:
+    async with working(hub, a_server()):
+        link = await hub.link()
+        failure = await link.failure("fail", json.dumps({"how": how}).encode())
+        assert (failure.kind, failure.message) == (
+            wire.FAILURE_KIND_INTERNAL,
+            "the handler failed",
+        )
+
+
+async def test_nothing_is_asked_from_another_thread(hub: Hub) -> None:
+    server = Server("test", "1")
+
+    @server.tool
+    def ask(ctx: Ctx) -> None:
+        ctx.log("info", {"odd": object})
+        asyncio.run(ctx.roots())  # type: ignore[arg-type]
+
+    async with working(hub, server):
+        link = await hub.link()
+        assert "ask in an async function" in text_of(await link.result("ask"))
 
 
 @pytest.mark.parametrize("how", ["defect", "exit"])

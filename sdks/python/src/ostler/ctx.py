@@ -177,7 +177,8 @@ class Ctx:
         self._call.progress(progress, total, message)
 
     def log(self, level: LogLevel, data: Any, *, logger: str = "") -> None:
-        """Logs to the client, as text or as any other JSON value. Dropped when the link is busy."""
+        """Logs to the client, as text or as any other JSON value; what is none is logged as text.
+        Dropped when the link is busy."""
         number: wire.LogLevel = getattr(wire, f"LOG_LEVEL_{level.upper()}")
         self._call.log(number, _log_data(data), logger)
 
@@ -205,7 +206,7 @@ class Ctx:
 def _log_data(data: Any) -> bytes:
     if isinstance(data, str):
         return json.dumps(data).encode()
-    return to_json(data, inf_nan_mode="null")
+    return to_json(data, inf_nan_mode="null", fallback=str)
 
 
 async def _first(futures: Sequence["asyncio.Future[Any]"]) -> None:

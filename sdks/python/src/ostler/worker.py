@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import pathlib
 import random
@@ -111,7 +112,9 @@ class Worker:
 
         loop = asyncio.get_running_loop()
         for number in SIGNALS:
-            loop.add_signal_handler(number, tell)
+            # Windows has none: there ctrl-c ends the worker at once.
+            with contextlib.suppress(NotImplementedError):
+                loop.add_signal_handler(number, tell)
         running = asyncio.ensure_future(self.run_until(first.wait()))
         ending = asyncio.ensure_future(second.wait())
         await asyncio.wait([running, ending], return_when=asyncio.FIRST_COMPLETED)

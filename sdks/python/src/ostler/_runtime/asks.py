@@ -109,7 +109,7 @@ class Asks:
         known = self._known.pop(key, None)
         if known is not None and self._try_known(question, known, reply):
             return key, reply
-        params = json.dumps(question.params).encode()
+        params = json.dumps(question.params, allow_nan=False).encode()
         self._open[key] = _Open(key, question, params, reply)
         # Whoever stops waiting gives the question up: nobody is asked it again.
         reply.add_done_callback(lambda _: self._open.pop(key, None))

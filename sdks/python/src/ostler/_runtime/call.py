@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, Optional, TypeVar
 
 from .._proto import worker_pb2 as wire
 from ..declare import Caller, Client, Trace
-from ..errors import CallCancelled
+from ..errors import BadQuestion, CallCancelled
 from .asks import Answer, Asks, Question, ask_frame
 from .outbox import Outbox
 from .outcome import clipped
@@ -76,6 +76,8 @@ class Call:
     def ask(self, question: Question[T]) -> tuple[str, Awaitable[T]]:
         """The key that the question goes under, and its answer. Questions of one step of the
         event loop reach the client together."""
+        if threading.get_ident() != self._thread:
+            raise BadQuestion("ask in an async function")
         if self.stop is not None or self.over:
             raise CallCancelled()
         opened = self._asks.open(question)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import Union
 
 from .._proto import worker_pb2 as wire
 from .outbox import Outbox
 from .transfer import Packer
+
+log = logging.getLogger("ostler")
 
 TEXT_BYTES_MAX = 16 << 10
 """Texts for people: longer ones are cut, so that they cannot fill a frame."""
@@ -52,6 +55,15 @@ def clipped(text: str) -> str:
 
 
 def send_outcome(outbox: Outbox, call: wire.CallId, attempt: int, ended: Ended) -> None:
+    try:
+        _send(outbox, call, attempt, ended)
+    except (ValueError, TypeError):
+        # An author's error may carry what no frame can: a code of 64 bits, half a character.
+        log.exception("an outcome cannot be said")
+        _send(outbox, call, attempt, DEFECT)
+
+
+def _send(outbox: Outbox, call: wire.CallId, attempt: int, ended: Ended) -> None:
     packer = outbox.packer()
     if isinstance(ended, bytes):
         outcome = wire.Outcome(call=call, attempt=attempt, result=packer.pack(ended))

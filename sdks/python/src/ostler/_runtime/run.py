@@ -34,9 +34,10 @@ async def _run(call: Call, calls: Calls, handler: Handler, ctx: "Ctx", arguments
 
 async def _outcome(call: Call, handler: Handler, ctx: "Ctx", arguments: bytes) -> Ended:
     try:
-        return await handler(ctx, arguments)
-    except OstlerError as error:
-        return error.failure()
+        try:
+            return await handler(ctx, arguments)
+        except OstlerError as error:
+            return error.failure()
     except asyncio.CancelledError:
         return CANCELLED
     except (Exception, SystemExit):
