@@ -54,6 +54,8 @@ class Stage:
         self.gate = asyncio.Event()
         self.waits = asyncio.Event()
         self.cancelled = asyncio.Event()
+        self.watched = asyncio.Event()
+        self.server.on_watch(lambda uri, is_watched: self.watched.set())
         self.visitors: Visitors[str] = Visitors()
         self.state = ""
         self._results()
@@ -334,6 +336,7 @@ async def test_changes_are_heard_by_who_listens(node: Node) -> None:
     ):
         heard = aiter(events)
         stage.server.add(Tool(more))
+        await asyncio.wait_for(stage.watched.wait(), WAIT)
         assert type(await asyncio.wait_for(anext(heard), WAIT)).__name__ == "ToolsListChanged"
         assert text(await it.call_tool("more")) == "more"
         stage.server.resource_updated("config://app")
@@ -356,6 +359,8 @@ async def test_changes_are_told_to_legacy_clients(node: Node) -> None:
         client(node, "legacy", message_handler=on_message) as it,
     ):
         await it.subscribe_resource("config://app")
+        # The worker hears of it a little later than the client.
+        await asyncio.wait_for(stage.watched.wait(), WAIT)
         stage.server.add(Tool(more))
         stage.server.resource_updated("config://app")
         seen = {await asyncio.wait_for(heard.get(), WAIT) for _ in range(2)}
