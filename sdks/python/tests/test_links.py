@@ -245,6 +245,28 @@ async def test_a_node_that_takes_nothing_in_is_left(
         await alive(await hub.link())
 
 
+async def test_absurd_numbers_do_no_harm(hub: Hub) -> None:
+    most, most_of_32 = 2**64 - 1, 2**32 - 1
+    server = a_server()
+
+    @server.tool
+    async def left(ctx: Ctx) -> bool:
+        return (ctx.time_left or 0) > 1
+
+    @server.tool
+    async def nowhere(ctx: Ctx) -> None:
+        ctx.progress(float("nan"))
+
+    async with working(hub, server):
+        link = await hub.link(byte_credit=most, heartbeat_ms=most_of_32, outcome_bytes_max=most)
+        await link.send(grant=wire.Grant(bytes=most))
+        result = await link.result("left", time_left_ms=most, attempt=most_of_32, traceparent="x")
+        assert json.loads(result)["content"][0]["text"] == "true"
+        failure = await link.failure("nowhere", wants_progress=True)
+        assert failure.kind == wire.FAILURE_KIND_INTERNAL
+        await alive(link)
+
+
 async def test_what_concerns_no_call_here_is_ignored(hub: Hub) -> None:
     stranger = wire.CallId(hi=99, lo=99)
     async with working(hub, a_server()):
