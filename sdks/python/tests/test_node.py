@@ -138,6 +138,12 @@ class Stage:
                 raise
             return "done"
 
+        @self.server.tool(task="optional")
+        async def follow(ctx: Ctx) -> str:
+            ctx.become_task()
+            await self.gate.wait()
+            return "done"
+
     def _others(self) -> None:
         @self.server.prompt
         async def greet(who: str) -> str:
@@ -407,6 +413,21 @@ async def test_an_outcome_of_a_dead_node_s_time_is_redelivered(node: Node) -> No
         await linked.wait()
         said, _ = await asyncio.wait_for(call.communicate(), WAIT)
         assert said.decode().strip() == "done"
+
+
+async def test_a_call_becomes_a_task(node: Node) -> None:
+    stage = Stage()
+    async with serving(node, stage.server):
+        # The terminal client follows tasks, and says so.
+        arguments = ("call", "follow", "--url", node.url, "--json")
+        call = await asyncio.create_subprocess_exec(
+            binary(), *arguments, stdout=asyncio.subprocess.PIPE
+        )
+        assert call.stdout is not None
+        await asyncio.wait_for(call.stdout.readuntil(b'"task"'), WAIT)
+        stage.gate.set()
+        said, _ = await asyncio.wait_for(call.communicate(), WAIT)
+        assert b'"done"' in said
 
 
 HANGS = """
