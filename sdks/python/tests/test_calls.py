@@ -230,6 +230,27 @@ async def test_call_and_cancel_in_one_breath_end_once(hub: Hub) -> None:
         assert text_of(await link.result("echo", b'{"message":"a"}')) == "a"
 
 
+async def test_a_function_knows_who_calls_and_how_long_it_may_take(hub: Hub) -> None:
+    server = Server("test", "1")
+
+    @server.tool
+    async def who(ctx: Ctx) -> str:
+        assert ctx.time_left is not None and ctx.trace is not None
+        assert ctx.client.can("sample") and not ctx.client.can("roots")
+        caller = ctx.caller
+        is_logged = caller.session in repr(caller)
+        return f"{caller.tenant} {caller.scopes} {caller.session} {is_logged} {ctx.call_id}"
+
+    caller = wire.CallerAssertion(tenant="acme", scopes=["a:b"], session="s1")
+    # A capability of a newer version is none.
+    client = wire.ClientFacet(capabilities=[wire.CAPABILITY_SAMPLE, 99])  # type: ignore[list-item]
+    more = {"caller": caller, "client": client, "time_left_ms": 500, "traceparent": "00-1"}
+    async with working(hub, server):
+        link = await hub.link()
+        said = text_of(await link.result("who", call=wire.CallId(hi=1, lo=2), **more))
+        assert said == "acme ('a:b',) s1 False 00000000000000010000000000000002"
+
+
 # ---- calls that survive --------------------------------------------------------------
 
 

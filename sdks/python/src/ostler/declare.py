@@ -103,7 +103,10 @@ class Caller:
     issuer: str = ""
     subject: str = ""
     client: str = ""
-    scopes: tuple[str, ...] = field(default=())
+    scopes: tuple[str, ...] = ()
+    session: str = field(default="", repr=False)
+    """The same for all calls of one session, and of no other. Empty for a call of no session, as
+    all calls of 2026-07-28 are. A log shows who called, and does not follow what they do."""
 
 
 @dataclass(frozen=True)

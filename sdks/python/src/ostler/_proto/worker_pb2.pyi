@@ -495,18 +495,20 @@ class ClientFacet(_message.Message):
     def __init__(self, capabilities: _Optional[_Iterable[_Union[Capability, str]]] = ...) -> None: ...
 
 class CallerAssertion(_message.Message):
-    __slots__ = ("tenant", "issuer", "subject", "client", "scopes")
+    __slots__ = ("tenant", "issuer", "subject", "client", "scopes", "session")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     ISSUER_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     SCOPES_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     issuer: str
     subject: str
     client: str
     scopes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, tenant: _Optional[str] = ..., issuer: _Optional[str] = ..., subject: _Optional[str] = ..., client: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ...) -> None: ...
+    session: str
+    def __init__(self, tenant: _Optional[str] = ..., issuer: _Optional[str] = ..., subject: _Optional[str] = ..., client: _Optional[str] = ..., scopes: _Optional[_Iterable[str]] = ..., session: _Optional[str] = ...) -> None: ...
 
 class Started(_message.Message):
     __slots__ = ("call", "attempt")

@@ -259,4 +259,4 @@ def _id(frame: Any) -> wire.CallId:
 
 
 def _caller(it: wire.CallerAssertion) -> Caller:
-    return Caller(it.tenant, it.issuer, it.subject, it.client, tuple(it.scopes))
+    return Caller(it.tenant, it.issuer, it.subject, it.client, tuple(it.scopes), it.session)
