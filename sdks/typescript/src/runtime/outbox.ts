@@ -1,0 +1,145 @@
+// What waits to leave on one link.
+
+import { encode, type Frame, Lanes } from "./lanes.js";
+import { Packer } from "./transfer.js";
+import type { Transport } from "./transport.js";
+
+/** Chatter is dropped while more than this waits: what comes later says more. */
+const CHATTER_BYTES_MAX = 64 << 10;
+/** The room of a link before its node said how much there is; the smallest allowed. */
+const ROOM_BYTES_MIN = 512 << 10;
+/** Written at once; control frames that come meanwhile wait behind no more than this. */
+const BATCH_BYTES = 256 << 10;
+
+/** What wants to say something when the turn of the event loop ends. */
+export interface TurnEnd {
+  turnEnded(): void;
+}
+
+/**
+ * The sending half of a link. Frames leave when the turn of the event loop ends, all in one
+ * write. Bounded: chatter is dropped when much waits, and outcomes count against what the worker
+ * holds.
+ */
+export class Outbox {
+  private lanes = new Lanes(ROOM_BYTES_MIN);
+  private transfers = 0n;
+  private turnEnds: TurnEnd[] = [];
+  private isScheduled = false;
+  private isBlocked = false;
+  private isClosed = false;
+  private isAbandoned = false;
+
+  constructor(private readonly transport: () => Transport) {}
+
+  /** The node said how many bytes may be out. Nothing but control has left before. */
+  welcomed(byteCredit: bigint): void {
+    this.lanes = new Lanes(Math.max(Number(byteCredit), ROOM_BYTES_MIN));
+  }
+
+  /** A frame that flow control does not count; it overtakes data. */
+  control(frame: Frame): void {
+    this.lanes.pushControl(encode(frame));
+    this.schedule();
+  }
+
+  /** `write` packs the payloads of one `Hello`, whose parts go ahead uncounted. */
+  hello(write: (packer: Packer) => Frame): void {
+    const packer = this.packer();
+    const frame = write(packer);
+    for (const transfer of packer.transfers) {
+      for (let value = transfer.nextPart(); value !== undefined; value = transfer.nextPart()) {
+        this.lanes.pushControl(encode({ $case: "part", value }));
+      }
+    }
+    this.control(frame);
+  }
+
+  /** `write` packs the payloads of one frame. */
+  send(write: (packer: Packer) => Frame): void {
+    if (this.isAbandoned) return;
+    const packer = this.packer();
+    const frame = write(packer);
+    this.lanes.pushData(encode(frame), packer.transfers);
+    this.schedule();
+  }
+
+  /** Tells `whom` once when this turn ends, before what waits leaves. */
+  atTurnEnd(whom: TurnEnd): void {
+    this.turnEnds.push(whom);
+    this.schedule();
+  }
+
+  /** Whether chatter would have to wait, and so is dropped. */
+  get isBusy(): boolean {
+    return this.lanes.waitingBytes > CHATTER_BYTES_MAX;
+  }
+
+  /** Bytes that wait for the node to take them. */
+  get waitingBytes(): number {
+    return this.lanes.waitingBytes;
+  }
+
+  grant(bytes: bigint): void {
+    this.lanes.allow(Number(bytes));
+    this.schedule();
+  }
+
+  /** The transport takes more. */
+  drained(): void {
+    this.isBlocked = false;
+    this.schedule();
+  }
+
+  /** Sends what waits, then ends the stream. */
+  close(): void {
+    this.isClosed = true;
+    this.schedule();
+  }
+
+  /** The link is lost: what waits cannot leave any more. */
+  abandon(): void {
+    this.isAbandoned = true;
+    this.lanes = new Lanes(ROOM_BYTES_MIN);
+    this.turnEnds = [];
+  }
+
+  private packer(): Packer {
+    return new Packer(() => (this.transfers += 1n));
+  }
+
+  private schedule(): void {
+    if (this.isScheduled || this.isAbandoned) return;
+    this.isScheduled = true;
+    setImmediate(() => {
+      this.isScheduled = false;
+      this.flush();
+    });
+  }
+
+  private flush(): void {
+    const ends = this.turnEnds;
+    this.turnEnds = [];
+    for (const end of ends) end.turnEnded();
+    while (!this.isBlocked && !this.isAbandoned) {
+      const batch = this.batch();
+      if (batch.length === 0) break;
+      this.isBlocked = !this.transport().write(batch);
+    }
+    if (this.isClosed && !this.isAbandoned && this.lanes.isEmpty) {
+      this.isClosed = false;
+      this.transport().end();
+    }
+  }
+
+  private batch(): Uint8Array[] {
+    const batch: Uint8Array[] = [];
+    for (let bytes = 0; bytes < BATCH_BYTES; ) {
+      const frame = this.lanes.pop();
+      if (frame === undefined) break;
+      batch.push(frame);
+      bytes += frame.length;
+    }
+    return batch;
+  }
+}
