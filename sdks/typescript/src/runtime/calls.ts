@@ -177,15 +177,19 @@ export class Calls {
 
   /** The link is gone; what it carried is adrift. */
   lost(outbox: Outbox): void {
+    let isAdrift = false;
     for (const live of this.books.calls.values()) {
       if (live instanceof Call) {
-        if (live.isOn(outbox)) live.detach();
-      } else if (live.outbox === outbox) {
+        if (!live.isOn(outbox)) continue;
+        live.detach();
+      } else {
+        if (live.outbox !== outbox) continue;
         live.outbox = undefined;
         live.since = this.clock.now();
       }
+      isAdrift = true;
     }
-    this.clock.after(PLAIN_GRACE_MS, () => this.cancelAdrift());
+    if (isAdrift) this.clock.after(PLAIN_GRACE_MS, () => this.cancelAdrift());
   }
 
   /** The grace of calls that are not kept is over: their client is told of a lost worker. */

@@ -1,0 +1,149 @@
+// A node that breaks the protocol: its link ends, nothing else does.
+
+import assert from "node:assert/strict";
+import { test, type TestContext } from "node:test";
+
+import { Server, z } from "../src/index.js";
+import { Deframer } from "../src/runtime/transport.js";
+import { CallKind, FailureKind, ToWorker } from "../src/wire/ostler/worker/v1/worker.js";
+import { callId, type HubLink, linked, start } from "./support/hub.js";
+
+function server(): Server {
+  return new Server("tools", "1")
+    .tool("quick", {}, () => "quick")
+    .tool("ask", {}, async (_, ctx) => (await ctx.elicit("k", "?", z.object({ a: z.string() }))).action);
+}
+
+/** The link ends for this reason, and a new one serves. */
+async function breaks(t: TestContext, why: RegExp, spoil: (link: HubLink) => void): Promise<void> {
+  const { hub, clock, link, logged } = await linked(t, server());
+  spoil(link);
+  await link.ended();
+  await clock.redial();
+  const next = await hub.welcome();
+  next.call(9, "quick");
+  assert.equal(await next.text(9), "quick");
+  assert.match(logged.join("\n"), why);
+}
+
+/** Nothing comes of it. */
+async function passes(t: TestContext, tell: (link: HubLink) => void): Promise<void> {
+  const { link } = await linked(t, server());
+  tell(link);
+  link.call(9, "quick");
+  assert.equal(await link.text(9), "quick");
+}
+
+test("a second welcome ends the link", (t) => breaks(t, /second welcome/, (link) => link.welcome()));
+
+test("a first frame that is no welcome ends the link", async (t) => {
+  const { hub, clock, logged } = await start(t, server());
+  const link = await hub.link();
+  link.send({ $case: "ping", value: { nonce: 1n } });
+  await link.ended();
+  assert.match(logged.join("\n"), /no welcome/);
+  await clock.redial();
+  await hub.welcome();
+});
+
+test("a version that nobody asked for ends the link", async (t) => {
+  const { hub, logged } = await start(t, server());
+  const link = await hub.welcome({ protocol: 7 });
+  await link.ended();
+  assert.match(logged.join("\n"), /no common version/);
+});
+
+test("bytes that are no frame end the link", (t) =>
+  breaks(t, /breaks the protocol/, (link) => link.sendBytes(Buffer.from([0x12, 0xff, 0xff]))));
+
+test("a frame larger than any ends the link", (t) =>
+  breaks(t, /a frame of/, (link) => link.sendBytes(Buffer.alloc((256 << 10) + 1))));
+
+test("parts that break the rules end the link", async (t) => {
+  const part = (transfer: bigint, bytes: number) => (link: HubLink) =>
+    link.send({ $case: "part", value: { transfer, data: Buffer.alloc(bytes) } });
+  await breaks(t, /number 0/, part(0n, 1));
+  await breaks(t, /a part has 0 bytes/, part(1n, 0));
+  await breaks(t, /a part has 65537 bytes/, part(1n, (64 << 10) + 1));
+});
+
+test("a payload of a transfer that is not open ends the link", (t) =>
+  breaks(t, /not open/, (link) => {
+    const args = { inline: Buffer.alloc(0), transfer: 5n };
+    link.call(1, "quick", {}, { arguments: args });
+  }));
+
+test("a frame about no call ends the link", (t) =>
+  breaks(t, /names no call/, (link) => link.send({ $case: "cancel", value: { call: undefined, reason: "" } })));
+
+test("a frame of a newer version changes nothing", (t) =>
+  passes(t, (link) => link.sendBytes(Buffer.from([0xfa, 0x3f, 0x01, 0x61]))));
+
+test("frames about calls that nobody knows change nothing", (t) =>
+  passes(t, (link) => {
+    const call = callId(77);
+    link.send({ $case: "keep", value: { call } });
+    link.send({ $case: "cancel", value: { call, reason: "" } });
+    link.send({ $case: "forget", value: { call, attempt: 1 } });
+    link.send({ $case: "recorded", value: { calls: [call] } });
+    link.answer(77, { k: { action: "accept" } });
+    link.send({ $case: "watch", value: { server: 99, uri: "a:b" } });
+    link.send({ $case: "unwatch", value: { server: 99, uri: "a:b" } });
+  }));
+
+test("an argument too large to take ends its call only", async (t) => {
+  const { link } = await linked(t, server());
+  link.call(1, "quick", { a: "x".repeat(17 << 20) });
+  assert.equal((await link.failure(1)).kind, FailureKind.INVALID_PARAMS);
+  link.call(2, "quick");
+  assert.equal(await link.text(2), "quick");
+});
+
+test("answers to keys that were not asked, and second answers, change nothing", async (t) => {
+  const { link } = await linked(t, server());
+  link.call(1, "ask");
+  await link.expect("started");
+  await link.expect("ask");
+  link.answer(1, { other: { action: "accept" } });
+  link.answer(1, { k: { action: "decline" } });
+  link.answer(1, { k: { action: "accept" } });
+  assert.equal(await link.text(1), "decline");
+});
+
+test("an answer that is no JSON, or no answer, is told to the handler", async (t) => {
+  const { link } = await linked(t, server());
+  for (const value of [Buffer.from("{"), Buffer.from("null"), Buffer.from('{"action":7}')]) {
+    link.call(1, "ask");
+    await link.expect("started");
+    await link.expect("ask");
+    const answer = { $case: "value", value: link.pack(value) } as const;
+    link.send({ $case: "answers", value: { call: callId(1), answers: [{ key: "k", answer }] } });
+    assert.match(await link.text(1), /does not fit/);
+  }
+});
+
+test("a reference that is no JSON is the caller's fault", async (t) => {
+  const { link } = await linked(t, server().completion(() => []));
+  link.call(1, "{", { argument: { name: "a", value: "" } }, { kind: CallKind.COMPLETION });
+  assert.equal((await link.failure(1)).kind, FailureKind.INVALID_PARAMS);
+  link.call(2, "{}", { argument: 1 }, { kind: CallKind.COMPLETION });
+  assert.equal((await link.failure(2)).kind, FailureKind.INVALID_PARAMS);
+});
+
+test("a compressed message is refused before it is inflated", () => {
+  assert.throws(() => new Deframer().take(Buffer.from([1, 0, 0, 0, 1, 0]), () => undefined), /compressed/);
+});
+
+test("messages come out whole however they were cut", () => {
+  const frames = [{ nonce: 1n }, { nonce: 1n << 60n }].map((value) =>
+    Buffer.from(ToWorker.encode({ frame: { $case: "ping", value } }).finish()),
+  );
+  const bytes = Buffer.concat(frames.flatMap((frame) => [Buffer.from([0, 0, 0, 0, frame.length]), frame]));
+  for (let size = 1; size <= bytes.length; size += 1) {
+    const [deframer, found] = [new Deframer(), [] as Buffer[]];
+    for (let at = 0; at < bytes.length; at += size) {
+      deframer.take(bytes.subarray(at, at + size), (message) => found.push(Buffer.from(message)));
+    }
+    assert.deepEqual(found, frames);
+  }
+});
