@@ -181,7 +181,8 @@ class Link implements Listener, LinkHandle {
   close(): void {
     if (!this.welcomed) return this.giveUp("not linked before the end");
     this.outbox.close();
-    this.shared.clock.after(GOODBYE_MS_MAX, () => this.giveUp("the node did not say goodbye"));
+    this.stopTimer();
+    this.stopTimer = this.shared.clock.after(GOODBYE_MS_MAX, () => this.giveUp("the node did not say goodbye"));
   }
 
   private handle(frame: NonNullable<ToWorker["frame"]>): void {

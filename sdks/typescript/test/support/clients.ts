@@ -85,12 +85,12 @@ async function version1(url: URL, t: TestContext): Promise<Peer> {
   client.setNotificationHandler(LoggingMessageNotificationSchema, ({ params }) => told.add(`log ${JSON.stringify(params)}`));
   client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) => told.add(`updated ${params.uri}`));
   client.setNotificationHandler(ToolListChangedNotificationSchema, () => told.add("tools changed"));
-  await client.connect(new Transport1(url, { reconnectionOptions: RECONNECT }) as never);
+  await client.connect(new Transport1(url, { reconnectionOptions: RECONNECT }));
   t.after(() => client.close());
   return {
     told: told.lines,
     until: (text) => told.until(text),
-    call: (name, args = {}, options = {}) => client.callTool({ name, arguments: args }, undefined, options as never) as Promise<Result>,
+    call: (name, args = {}, options = {}) => client.callTool({ name, arguments: args }, undefined, options) as Promise<Result>,
     tools: async () => (await client.listTools()).tools.map(({ name }) => name),
     read: async (uri) => (await client.readResource({ uri })).contents,
     prompt: async (name, args) => (await client.getPrompt({ name, arguments: args })).messages,
@@ -121,7 +121,7 @@ async function version2(url: URL, t: TestContext, era: "legacy" | "modern"): Pro
   return {
     told: told.lines,
     until: (text) => told.until(text),
-    call: (name, args = {}, options = {}) => client.callTool({ name, arguments: args, _meta }, options as never) as Promise<Result>,
+    call: (name, args = {}, options = {}) => client.callTool({ name, arguments: args, _meta }, options) as Promise<Result>,
     tools: async () => (await client.listTools({}, { cacheMode: "refresh" })).tools.map(({ name }) => name),
     read: async (uri) => (await client.readResource({ uri })).contents,
     prompt: async (name, args) => (await client.getPrompt({ name, arguments: args })).messages,
