@@ -124,7 +124,11 @@ export const CANCELLED: Failure = { kind: FailureKind.CANCELLED, message: "" };
 /** What the client hears of a defect: nothing that could be a secret. */
 export const DEFECT: Failure = { kind: FailureKind.INTERNAL, message: "the handler failed" };
 
+/** Longer ones would not fit into a frame. */
+const MESSAGE_LENGTH_MAX = 16_384;
+
 export function failureToWire(failure: Failure) {
-  const { kind, message, code = 0, capabilities = [], scopes = [] } = failure;
+  const { kind, code = 0, capabilities = [], scopes = [] } = failure;
+  const message = failure.message.slice(0, MESSAGE_LENGTH_MAX);
   return { kind, message, code, capabilities: capabilities.map(capabilityToWire), scopes };
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 
-import { Server, z } from "../src/index.js";
+import { Server, ToolError, z } from "../src/index.js";
 import { Deframer } from "../src/runtime/transport.js";
 import { CallKind, FailureKind, ToWorker } from "../src/wire/ostler/worker/v1/worker.js";
 import { callId, type HubLink, linked, start } from "./support/hub.js";
@@ -75,6 +75,48 @@ test("a payload of a transfer that is not open ends the link", (t) =>
 
 test("a frame about no call ends the link", (t) =>
   breaks(t, /names no call/, (link) => link.send({ $case: "cancel", value: { call: undefined, reason: "" } })));
+
+test("a node that pings and takes no answers is left", async (t) => {
+  const { hub, clock, logged } = await start(t, server());
+  const link = await hub.welcome();
+  link.pause();
+  for (let nonce = 1n; nonce <= 200_000n; nonce += 1n) link.send({ $case: "ping", value: { nonce } });
+  await clock.redial();
+  await hub.welcome();
+  assert.match(logged.join("\n"), /takes no answers/);
+});
+
+test("a node that goes on calling and takes no answers is left", async (t) => {
+  const { hub, clock, logged } = await start(t, server(), { heldBytesMax: 1 << 16 });
+  const link = await hub.welcome();
+  link.grants = false;
+  for (let id = 1; id <= 80_000; id += 1) link.call(id, "quick");
+  await clock.redial();
+  await hub.welcome();
+  assert.match(logged.join("\n"), /goes on calling/);
+});
+
+test("a node that watches everything is told of as much as there is room for", async (t) => {
+  const said = server();
+  const { link } = await linked(t, said);
+  const uri = (n: number) => `${n}:${"x".repeat(200_000)}`;
+  for (let n = 0; n < 100; n += 1) link.send({ $case: "watch", value: { server: 0, uri: uri(n) } });
+  await link.settled();
+  assert.deepEqual([said.isWatched(uri(0)), said.isWatched(uri(99))], [true, false]);
+});
+
+test("texts longer than a frame are cut", async (t) => {
+  const long = "x".repeat(1 << 20);
+  const said = server().tool("long", {}, (_, ctx) => {
+    ctx.progress(1, 2, long);
+    ctx.log("info", long, long);
+    throw ToolError.invalidParams(long);
+  });
+  const { link } = await linked(t, said);
+  link.call(1, "long", {}, { wantsProgress: true });
+  assert.equal((await link.expect("progress")).message.length, 4096);
+  assert.equal((await link.failure(1)).message.length, 16_384);
+});
 
 test("a frame of a newer version changes nothing", (t) =>
   passes(t, (link) => link.sendBytes(Buffer.from([0xfa, 0x3f, 0x01, 0x61]))));

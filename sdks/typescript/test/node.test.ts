@@ -1,6 +1,9 @@
 // A worker behind a real node, called by the official clients of both eras.
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
 import { test, type TestContext } from "node:test";
 
 import { Ask, type Ctx, Server, text, ToolError, Worker, z } from "../src/index.js";
@@ -194,4 +197,13 @@ test("a worker that is told to end finishes what runs", async (t) => {
   marks.go.resolve("finished");
   assert.equal((await call).content[0]?.text, "finished");
   await ended;
+});
+
+test("a worker process that is told to end exits with 0", async (t) => {
+  const node = await Node.start(t);
+  const child = spawn(process.execPath, ["build/examples/calc.js", node.hub], { stdio: ["ignore", "inherit", "pipe"] });
+  t.after(() => child.kill("SIGKILL"));
+  for await (const line of createInterface({ input: child.stderr })) if (line.includes("linked")) break;
+  child.kill("SIGTERM");
+  assert.deepEqual(await once(child, "exit"), [0, null]);
 });

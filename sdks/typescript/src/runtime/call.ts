@@ -50,6 +50,9 @@ export interface Over {
   stop: Stop | undefined;
 }
 
+/** Longer texts of progress and loggers would not fit into a frame. */
+const TEXT_LENGTH_MAX = 4_096;
+
 export class Call implements TurnEnd {
   readonly key: bigint;
   private lost = 0;
@@ -95,14 +98,16 @@ export class Call implements TurnEnd {
   }
 
   /** A task's progress becomes its status text, so that is sent unasked. */
-  progress(progress: number, total: number | undefined, message: string): void {
+  progress(progress: number, total: number | undefined, text: string): void {
+    const message = text.slice(0, TEXT_LENGTH_MAX);
     const isWanted = this.facts.wantsProgress || this.isTask || this.kept;
     const { id: call, attempt, outbox } = this;
     if (!isWanted || outbox === undefined || outbox.isBusy) return;
     outbox.send(() => ({ $case: "progress", value: { call, attempt, progress, total, message } }));
   }
 
-  log(level: LogLevel, logger: string, data: Buffer): void {
+  log(level: LogLevel, name: string, data: Buffer): void {
+    const logger = name.slice(0, TEXT_LENGTH_MAX);
     const { id: call, attempt, outbox } = this;
     if (outbox === undefined || outbox.isBusy) return;
     outbox.send((packer) => ({

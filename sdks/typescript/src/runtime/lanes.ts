@@ -74,6 +74,11 @@ export class Lanes {
     return this.waiting;
   }
 
+  /** Control frames that wait here. */
+  get controlLength(): number {
+    return this.control.length;
+  }
+
   get isEmpty(): boolean {
     return this.control.length + this.small.length + this.large.length === 0;
   }

@@ -1,7 +1,7 @@
 // What waits to leave on one link.
 
 import { encode, type Frame, Lanes } from "./lanes.js";
-import { Packer } from "./transfer.js";
+import { BadFrame, Packer } from "./transfer.js";
 import type { Transport } from "./transport.js";
 
 /** Chatter is dropped while more than this waits: what comes later says more. */
@@ -10,6 +10,8 @@ const CHATTER_BYTES_MAX = 64 << 10;
 const ROOM_BYTES_MIN = 512 << 10;
 /** Written at once; control frames that come meanwhile wait behind no more than this. */
 const BATCH_BYTES = 256 << 10;
+/** Control frames that wait: a node that follows the protocol never has as many to take. */
+const CONTROL_LENGTH_MAX = 4_096;
 
 /** What wants to say something when the turn of the event loop ends. */
 export interface TurnEnd {
@@ -39,6 +41,7 @@ export class Outbox {
 
   /** A frame that flow control does not count; it overtakes data. */
   control(frame: Frame): void {
+    if (this.lanes.controlLength >= CONTROL_LENGTH_MAX) throw new BadFrame("it takes no answers");
     this.lanes.pushControl(encode(frame));
     this.schedule();
   }
@@ -52,7 +55,8 @@ export class Outbox {
         this.lanes.pushControl(encode({ $case: "part", value }));
       }
     }
-    this.control(frame);
+    this.lanes.pushControl(encode(frame));
+    this.schedule();
   }
 
   /** `write` packs the payloads of one frame. */

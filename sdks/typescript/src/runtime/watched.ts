@@ -3,11 +3,13 @@
 import type { Server } from "../server.js";
 import type { Outbox } from "./outbox.js";
 
-/** URIs watched on one link. More are not told of; each costs its length. */
+/** URIs watched on one link, and their length together. More are not told of. */
 const WATCHED_MAX = 65_536;
+const WATCHED_LENGTH_MAX = 16 << 20;
 
 export class Watched {
   private readonly uris = new Set<string>();
+  private length = 0;
 
   constructor(
     private readonly server: Server,
@@ -18,12 +20,16 @@ export class Watched {
   }
 
   watch(uri: string): void {
-    if (this.uris.has(uri) || this.uris.size >= WATCHED_MAX) return;
+    const isFull = this.uris.size >= WATCHED_MAX || this.length + uri.length > WATCHED_LENGTH_MAX;
+    if (this.uris.has(uri) || isFull) return;
+    this.length += uri.length;
     this.server.watching(uri, () => this.uris.add(uri));
   }
 
   unwatch(uri: string): void {
-    if (this.uris.has(uri)) this.server.watching(uri, () => this.uris.delete(uri));
+    if (!this.uris.has(uri)) return;
+    this.length -= uri.length;
+    this.server.watching(uri, () => this.uris.delete(uri));
   }
 
   has(uri: string): boolean {

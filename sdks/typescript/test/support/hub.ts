@@ -159,6 +159,11 @@ export class HubLink {
     this.stream.write(bytes as unknown as ToWorker);
   }
 
+  /** Takes in nothing more. */
+  pause(): void {
+    this.stream.pause();
+  }
+
   /** Cuts the link without a word of the worker's. */
   cut(): void {
     this.stream.emit("error", { code: 14, details: "cut", metadata: new Metadata() });
