@@ -57,7 +57,7 @@ function handler(
     } catch (error) {
       return failed(ctx, error);
     }
-    return output.then((output) => finish(output, ctx)).catch((error: unknown) => failed(ctx, error));
+    return Promise.resolve(output).then((output) => finish(output, ctx)).catch((error: unknown) => failed(ctx, error));
   };
 }
 
@@ -82,6 +82,6 @@ function toToolError(ctx: Ctx, error: unknown): ToolError | undefined {
   return isAbort && ctx.isCancelled ? new ToolError("the call is cancelled", CANCELLED) : undefined;
 }
 
-function isPromise(value: unknown): value is Promise<unknown> {
+function isPromise(value: unknown): value is PromiseLike<unknown> {
   return value instanceof Promise || typeof (value as PromiseLike<unknown> | undefined)?.then === "function";
 }

@@ -258,6 +258,23 @@ test("at the bound of held outcomes no call is taken", async (t) => {
   assert.equal(await link.text(3), "quick");
 });
 
+test("ended calls that are too many to name are said to be", async (t) => {
+  const { hub, clock, link } = await linked(t, server());
+  for (let id = 1; id <= 16_400; id += 1) {
+    link.call(id, "quick");
+    await link.text(id);
+  }
+  link.cut();
+  await clock.redial();
+  const next = await hub.welcome();
+  assert.deepEqual([next.hello.callsTruncated, next.known().length], [true, 16_384]);
+  next.cut();
+  await clock.armed(50, 100);
+  clock.advance(60_000);
+  const last = await hub.welcome();
+  assert.deepEqual([last.hello.callsTruncated, last.known().length], [false, 0]);
+});
+
 test("taken-in bytes are acknowledged", async (t) => {
   const { link } = await linked(t, server());
   link.call(1, "quick", { a: "x".repeat(200_000) });
