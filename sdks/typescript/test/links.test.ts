@@ -93,6 +93,17 @@ test("a node that cannot be reached is dialled again, with growing pauses", asyn
   await ended;
 });
 
+test("why a node cannot be reached is logged", async () => {
+  const shutdown = new AbortController();
+  const why = await new Promise((resolve) => {
+    const log = (_level: string, _message: string, fields: Record<string, unknown>) => resolve(fields["why"]);
+    const worker = new Worker("http://127.0.0.1:1", { log }).serve("a", "b", server());
+    void worker.runUntil(shutdown.signal);
+  });
+  shutdown.abort();
+  assert.equal(why, "connect ECONNREFUSED 127.0.0.1:1");
+});
+
 test("a ping is answered, with its whole nonce", async (t) => {
   const { link } = await linked(t, server());
   link.send({ $case: "ping", value: { nonce: 0xffff_ffff_ffff_fffen } });

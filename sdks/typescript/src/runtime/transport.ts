@@ -178,7 +178,9 @@ function decode(message: string): string {
   }
 }
 
+/** A stream that never began only says so; why is said by its cause. */
 function text(error: unknown): string {
+  if (error instanceof Error && error.cause !== undefined) return text(error.cause);
   if (error instanceof AggregateError) return error.errors.map(text).join("; ");
   return error instanceof Error ? error.message : String(error);
 }
