@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { answered, Ask, AskError, Server, Stranger, toolFailed, toolOutput, VISIT_ROUNDS_MAX, Visitors, z } from "../src/index.js";
 import { AnswerFailure, FailureKind, QuestionKind } from "../src/wire/ostler/worker/v1/worker.js";
 import { deferred } from "./support/deferred.js";
-import { callId, type HubLink, linked } from "./support/hub.js";
+import { caller, callId, type HubLink, linked } from "./support/hub.js";
 
 const Name = z.object({ name: z.string().min(1) });
 
@@ -264,9 +264,9 @@ test("who does not want to go ends the visit, and nobody is sent for ever", asyn
 
 test("only who was invited is admitted, once, and while they are waited for", async (t) => {
   const { link } = await linked(t, server());
-  const caller = { tenant: "t", issuer: "i", subject: "s", client: "c", scopes: [] };
+  const invited = caller({ tenant: "t", issuer: "i", subject: "s" });
   const admit = (subject: string) => visitors.admit(shown.invitation ?? "", (who) => who.subject === subject, "welcome");
-  await begin(link, 1, "invite", { caller });
+  await begin(link, 1, "invite", { caller: invited });
   await asked(link);
   link.answer(1, { go: { action: "accept" } });
   await link.settled();
@@ -275,7 +275,7 @@ test("only who was invited is admitted, once, and while they are waited for", as
   assert.throws(() => admit("s"), Stranger);
   await link.expect("visited");
   assert.equal(await link.text(1), "welcome");
-  await begin(link, 2, "invite", { caller });
+  await begin(link, 2, "invite", { caller: invited });
   await asked(link);
   link.answer(2, { go: { action: "cancel" } });
   assert.equal(await link.text(2), "cancel");

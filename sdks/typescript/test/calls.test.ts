@@ -3,7 +3,7 @@ import { test, type TestContext } from "node:test";
 
 import { AskError, type Ctx, embedded, image, Server, text, ToolError, z } from "../src/index.js";
 import { CallKind, FailureKind, RefusedReason } from "../src/wire/ostler/worker/v1/worker.js";
-import { callId, linked } from "./support/hub.js";
+import { caller, callId, linked } from "./support/hub.js";
 
 const forever = () => new Promise<never>(() => undefined);
 
@@ -247,11 +247,11 @@ test("a small outcome overtakes a large one that waits for credit", async (t) =>
 
 test("a handler knows who calls and how long it may take", async (t) => {
   const { link } = await linked(t, server());
-  const caller = { tenant: "acme", issuer: "i", subject: "s", client: "c", scopes: ["x"] };
+  const said = { tenant: "acme", issuer: "i", subject: "s", client: "c", scopes: ["x"] };
   const [traceparent, tracestate] = ["00-1-2-01", "a=b"];
-  link.call(1, "who", {}, { caller, client: { capabilities: [1, 8, 99 as never] }, timeLeftMs: 5000n, traceparent, tracestate });
+  link.call(1, "who", {}, { caller: caller(said), client: { capabilities: [1, 8, 99 as never] }, timeLeftMs: 5000n, traceparent, tracestate });
   assert.deepEqual(JSON.parse(await link.text(1)), {
-    caller,
+    caller: said,
     client: ["elicitForm", "ui"],
     trace: { traceparent, tracestate },
     timeLeftMs: 5000,

@@ -8,12 +8,13 @@ import {
   type Answer as WireAnswer,
   type Answers,
   type Call as WireCall,
+  type CallerAssertion as WireAssertion,
   FailureKind,
   type Part,
   RefusedReason,
 } from "../wire/ostler/worker/v1/worker.js";
 import type { Answer } from "./asks.js";
-import { Call, type Facts } from "./call.js";
+import { Call, type CallerAssertion, type Facts } from "./call.js";
 import { type Attempt, type Ended, sendOutcome } from "./calls.js";
 import type { Outbox } from "./outbox.js";
 import type { Shared } from "./shared.js";
@@ -23,8 +24,6 @@ const LIMITS = { payloadBytesMax: 16 << 20, openBytesMax: 64 << 20, openLengthMa
 
 /** What may wait for a node beyond the bound at which it gets no more calls. */
 const REFUSALS_BYTES_MAX = 1 << 20;
-
-const NOBODY = { tenant: "", issuer: "", subject: "", client: "", scopes: [] };
 
 /** The payloads of a call, whole. */
 interface Payloads {
@@ -114,7 +113,7 @@ export class Intake {
     return {
       target,
       client: capabilitiesFromWire(wire.client?.capabilities ?? []),
-      caller: caller ?? NOBODY,
+      caller: assertion(caller),
       trace: traceparent === "" ? undefined : { traceparent, tracestate },
       deadline: timeLeftMs > 0 ? this.shared.clock.now() + timeLeftMs : undefined,
       wantsProgress,
@@ -150,6 +149,11 @@ export class Intake {
   }
 }
 
+
+function assertion(caller: WireAssertion | undefined): CallerAssertion {
+  const { tenant = "", issuer = "", subject = "", client = "", scopes = [] } = caller ?? {};
+  return { tenant, issuer, subject, client, scopes };
+}
 
 /** The id in a frame that must name a call. */
 export function named<T>(id: T | undefined): T {

@@ -10,6 +10,7 @@ import { Assembler, Packer } from "../../src/runtime/transfer.js";
 import {
   type Answer,
   type Call,
+  CallerAssertion,
   CallKind,
   FromWorker,
   type Hello,
@@ -280,6 +281,11 @@ export class HubLink {
 
 function bigints(_key: string, value: unknown): unknown {
   return typeof value === "bigint" ? value.toString() : value;
+}
+
+/** Who calls; what is not said is empty. */
+export function caller(said: Partial<CallerAssertion>): CallerAssertion {
+  return { ...CallerAssertion.decode(new Uint8Array()), ...said };
 }
 
 /** Both halves beyond what a double holds, so that a lossy one shows. */
