@@ -247,7 +247,7 @@ test("a small outcome overtakes a large one that waits for credit", async (t) =>
 
 test("a handler knows who calls and how long it may take", async (t) => {
   const { link } = await linked(t, server());
-  const said = { tenant: "acme", issuer: "i", subject: "s", client: "c", scopes: ["x"] };
+  const said = { tenant: "acme", issuer: "i", subject: "s", client: "c", scopes: ["x"], session: "1" };
   const [traceparent, tracestate] = ["00-1-2-01", "a=b"];
   link.call(1, "who", {}, { caller: caller(said), client: { capabilities: [1, 8, 99 as never] }, timeLeftMs: 5000n, traceparent, tracestate });
   assert.deepEqual(JSON.parse(await link.text(1)), {

@@ -67,7 +67,7 @@ function server(marks: Marks): Server {
       marks.begun.resolve(ctx);
       return marks.go.promise;
     })
-    .tool("who", {}, (_, ctx) => `${ctx.caller.tenant} ${ctx.client.has("elicitForm")} ${(ctx.timeLeftMs ?? 0) > 0}`)
+    .tool("who", {}, (_, ctx) => `${ctx.caller.tenant} ${ctx.caller.session !== ""} ${ctx.client.has("elicitForm")} ${(ctx.timeLeftMs ?? 0) > 0}`)
     .prompt("write", { args: { topic: z.string() } }, ({ topic }) => `about ${topic}`)
     .resource("note:a", { name: "a", mimeType: "text/plain" }, () => "a note")
     .template("item://{id}", { name: "item" }, ({ id }) => Buffer.from(String(id)))
@@ -126,7 +126,7 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
     assert.equal(await said(peer, "sample"), "forty-two");
     assert.equal(await said(peer, "both"), "fulfilled file:///work");
     assert.equal(await said(peer, "task"), "followed");
-    assert.equal(await said(peer, "who"), "default true true");
+    assert.equal(await said(peer, "who"), `default ${!name.includes("modern")} true true`);
     const messages = [{ role: "user", content: { type: "text", text: "about horses" } }];
     assert.deepEqual(await peer.prompt("write", { topic: "horses" }), messages);
     assert.deepEqual(await peer.complete("write", "topic", "ho"), ["horse"]);

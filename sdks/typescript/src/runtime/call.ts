@@ -15,6 +15,11 @@ export interface CallerAssertion {
   subject: string;
   client: string;
   scopes: string[];
+  /**
+   * The same for all calls of one session, and of no other. Empty for a call of no session, as all
+   * calls of 2026-07-28 are.
+   */
+  session: string;
 }
 
 /** W3C trace context. */

@@ -151,8 +151,8 @@ export class Intake {
 
 
 function assertion(caller: WireAssertion | undefined): CallerAssertion {
-  const { tenant = "", issuer = "", subject = "", client = "", scopes = [] } = caller ?? {};
-  return { tenant, issuer, subject, client, scopes };
+  const { tenant = "", issuer = "", subject = "", client = "", scopes = [], session = "" } = caller ?? {};
+  return { tenant, issuer, subject, client, scopes, session };
 }
 
 /** The id in a frame that must name a call. */

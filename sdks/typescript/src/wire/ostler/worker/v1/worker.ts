@@ -28,7 +28,10 @@ export const protobufFileName = "ostler/worker/v1/worker.proto";
  * `Welcome.byte_credit` plus every `Grant`.
  *
  * Versions: `Hello.protocol_min..=protocol_max` against the node's range; the highest
- * common one is answered in `Welcome.protocol`. Field numbers are never reused.
+ * common one is answered in `Welcome.protocol`. Field numbers are never reused. A field that is
+ * added to a frame that flow control counts comes with a new version and is sent to those that
+ * speak it: a receiver counts what it knows of a frame, so that what it does not know would never
+ * be given back.
  */
 
 export const KnownCallState = {
@@ -497,6 +500,11 @@ export interface CallerAssertion {
   subject: string;
   client: string;
   scopes: string[];
+  /**
+   * The same for all calls of one session, and of no other; it is not the session's id. Empty when
+   * the call belongs to no session.
+   */
+  session: string;
 }
 
 /** The handler has begun and did not end at once. */
@@ -3100,7 +3108,7 @@ export const ClientFacet: MessageFns<ClientFacet> = {
 };
 
 function createBaseCallerAssertion(): CallerAssertion {
-  return { tenant: "", issuer: "", subject: "", client: "", scopes: [] };
+  return { tenant: "", issuer: "", subject: "", client: "", scopes: [], session: "" };
 }
 
 export const CallerAssertion: MessageFns<CallerAssertion> = {
@@ -3119,6 +3127,9 @@ export const CallerAssertion: MessageFns<CallerAssertion> = {
     }
     for (const v of message.scopes) {
       writer.uint32(42).string(v!);
+    }
+    if (message.session !== "") {
+      writer.uint32(50).string(message.session);
     }
     return writer;
   },
@@ -3174,6 +3185,14 @@ export const CallerAssertion: MessageFns<CallerAssertion> = {
             }
 
             message.scopes.push(reader.string());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.session = reader.string();
             continue;
           }
         }
