@@ -4,12 +4,13 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { text as readAll } from "node:stream/consumers";
 import { test, type TestContext } from "node:test";
 
 import { Ask, type Ctx, Server, text, ToolError, Worker, z } from "../src/index.js";
 import { CLIENTS, type Peer } from "./support/clients.js";
 import { deferred } from "./support/deferred.js";
-import { Node } from "./support/node.js";
+import { binary, Node } from "./support/node.js";
 
 const Name = z.object({ name: z.string() });
 
@@ -65,6 +66,11 @@ function server(marks: Marks): Server {
       marks.runs += 1;
       ctx.progress(1);
       marks.begun.resolve(ctx);
+      return marks.go.promise;
+    })
+    .tool("followed", { task: "optional" }, async (_, ctx) => {
+      marks.runs += 1;
+      ctx.becomeTask();
       return marks.go.promise;
     })
     .tool("who", {}, (_, ctx) => `${ctx.caller.tenant} ${ctx.caller.session !== ""} ${ctx.client.has("elicitForm")} ${(ctx.timeLeftMs ?? 0) > 0}`)
@@ -170,7 +176,7 @@ for (const [name, connect] of Object.entries(CLIENTS)) {
   });
 }
 
-// Clients of the modern era have nothing to come back with but a task, which theirs do not follow.
+// Clients of the modern era have nothing to come back with but a task, which SDK 2 does not follow.
 for (const name of ["SDK 1, legacy", "SDK 2, legacy"]) {
   test(`${name}: a call outlives a killed node, runs once and is told once`, async (t) => {
     const { node, marks, logged } = await world(t);
@@ -186,6 +192,20 @@ for (const name of ["SDK 1, legacy", "SDK 2, legacy"]) {
     assert.equal(logged.filter((line) => line.startsWith("linked")).length, 2);
   });
 }
+
+test("ostler call, modern: a task outlives a killed node, runs once and is told once", async (t) => {
+  const { node, marks } = await world(t);
+  const args = ["call", "followed", "--url", node.url.href];
+  const child = spawn(binary(), args, { stdio: ["ignore", "pipe", "pipe"] });
+  t.after(() => child.kill("SIGKILL"));
+  for await (const line of createInterface({ input: child.stderr })) if (line.includes("[task")) break;
+  await node.kill();
+  marks.go.resolve("followed");
+  await node.run();
+  const [output] = await Promise.all([readAll(child.stdout), once(child, "exit")]);
+  assert.equal(output.trim(), "followed");
+  assert.equal(marks.runs, 1);
+});
 
 test("a worker that is told to end finishes what runs", async (t) => {
   const { node, marks, shutdown, ended } = await world(t);

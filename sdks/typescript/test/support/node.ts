@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import type { TestContext } from "node:test";
 
 /** The binary to test with; there is no test without one. */
-function binary(): string {
+export function binary(): string {
   const path = process.env["OSTLER_BIN"];
   assert.ok(path, "set OSTLER_BIN to the path of an `ostler` binary (cargo build)");
   return path;
