@@ -121,7 +121,7 @@ pub(crate) fn response(
 const RESULT_BYTES: usize = 128;
 
 /// The response to a call that has a result. The worker's result is checked on the way
-/// ([`Failure::BadResult`]) and brought into the form of the revision [ERA-7].
+/// ([`Failure::BadResult`], [`Failure::TooLarge`]) and brought into the form of the revision [ERA-7].
 pub fn call_result(
     shape: &Shape<'_>,
     id: &RequestId,
@@ -131,7 +131,7 @@ pub fn call_result(
     let bytes = RESULT_BYTES + shape.server_info.bytes().len() + worker_result.bytes().len();
     let mut writer = open_response(Some(id), bytes);
     writer.name("result");
-    worker::write_result(&mut writer, shape, kind, worker_result).map_err(Failure::BadResult)?;
+    worker::write_result(&mut writer, shape, kind, worker_result)?;
     Ok(close_message(writer))
 }
 
@@ -142,7 +142,7 @@ pub fn result_object(
     worker_result: &Raw,
 ) -> Result<Raw, Failure> {
     let mut writer = Writer::new(RESULT_BYTES + worker_result.bytes().len());
-    worker::write_result(&mut writer, shape, kind, worker_result).map_err(Failure::BadResult)?;
+    worker::write_result(&mut writer, shape, kind, worker_result)?;
     Ok(writer.into_raw())
 }
 

@@ -9,6 +9,7 @@ use super::{
     open_result,
 };
 use crate::{
+    call::Failure,
     json::{
         Kind, Raw,
         walk::{self, Walk, kind_of},
@@ -26,15 +27,36 @@ const COMPLETIONS_MAX: usize = 100;
 /// Why a worker's result is bad, for its author.
 type Reason = String;
 
+/// Why a result is not passed on.
+pub(super) enum Refusal {
+    Bad(Reason),
+    TooLong,
+}
+
+impl From<Reason> for Refusal {
+    fn from(reason: Reason) -> Refusal {
+        Refusal::Bad(reason)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        match refusal {
+            Refusal::Bad(reason) => Failure::BadResult(reason),
+            Refusal::TooLong => Failure::TooLarge,
+        }
+    }
+}
+
 /// Writes the result object of a call.
 pub(super) fn write_result(
     writer: &mut Writer,
     shape: &Shape<'_>,
     kind: CallKind,
     result: &Raw,
-) -> Result<(), Reason> {
+) -> Result<(), Refusal> {
     if !result.is_object() {
-        return Err("the result must be an object".to_owned());
+        return Err("the result must be an object".to_owned().into());
     }
     open_result(writer, shape, ResultType::Complete);
     let mut body = Body::new(kind, shape.revision);
@@ -83,12 +105,12 @@ impl<'a> Body<'a> {
         writer: &mut Writer,
         name: &str,
         walk: &mut Walk<'a>,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), Refusal> {
         match (self.kind, name) {
             (_, "_meta") => self.meta = Some(take(walk, Kind::Object, name)?),
             (_, "resultType") => complete_only(walk.skip())?,
             (_, "inputRequests" | "requestState") => {
-                return Err(format!("`{name}` is the platform's to write"));
+                return Err(format!("`{name}` is the platform's to write").into());
             }
             (CallKind::Tool, "content") => self.content(writer, walk)?,
             (CallKind::Tool, "structuredContent") => self.structured = Some(walk.skip()),
@@ -111,7 +133,7 @@ impl<'a> Body<'a> {
         Ok(())
     }
 
-    fn content(&mut self, writer: &mut Writer, walk: &mut Walk<'a>) -> Result<(), Reason> {
+    fn content(&mut self, writer: &mut Writer, walk: &mut Walk<'a>) -> Result<(), Refusal> {
         let mut has_text = false;
         self.list(writer, walk, "content", |writer, walk, revision| {
             has_text |= write_block(writer, walk, revision)? == BlockType::Text;
@@ -129,9 +151,9 @@ impl<'a> Body<'a> {
         walk: &mut Walk<'a>,
         name: &str,
         mut write_item: impl FnMut(&mut Writer, &mut Walk<'a>, Revision) -> Result<(), Reason>,
-    ) -> Result<(), Reason> {
+    ) -> Result<(), Refusal> {
         if walk.kind() != Kind::Array {
-            return Err(format!("`{name}` must be an array"));
+            return Err(format!("`{name}` must be an array").into());
         }
         self.has_main = true;
         writer.name(name);
@@ -140,7 +162,7 @@ impl<'a> Body<'a> {
         let mut count = 0;
         while walk.next_item() {
             if count == ITEMS_MAX {
-                return Err(format!("`{name}` has more than {ITEMS_MAX} items"));
+                return Err(Refusal::TooLong);
             }
             write_item(writer, walk, self.revision)
                 .map_err(|reason| format!("{name}[{count}]: {reason}"))?;
