@@ -118,6 +118,7 @@ async fn one_of_two_workers_leaving_takes_only_itself_away() {
     assert_eq!(world.tools(), ["add b"]);
 }
 
+/// GRPC-037.
 #[tokio::test(start_paused = true)]
 async fn the_lists_outlive_the_last_worker_by_the_grace() {
     let world = world();

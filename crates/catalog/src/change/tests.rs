@@ -90,6 +90,7 @@ async fn many_changes_in_a_row_are_told_together() {
     world.check_silent(&mut watch).await;
 }
 
+/// GRPC-042.
 #[tokio::test(start_paused = true)]
 async fn noise_that_never_ends_is_told_after_a_while() {
     let world = world();
@@ -104,6 +105,7 @@ async fn noise_that_never_ends_is_told_after_a_while() {
     check_near(told, NOISE_MAX);
 }
 
+/// GRPC-042.
 #[tokio::test(start_paused = true)]
 async fn a_flap_within_the_grace_is_no_change() {
     let world = world();

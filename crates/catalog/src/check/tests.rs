@@ -54,6 +54,7 @@ fn tool_with(member: &str, value: Value) -> Value {
     tool
 }
 
+/// GRPC-012, GRPC-013.
 #[tokio::test]
 async fn a_bad_tool_is_refused_alone_and_with_a_reason() {
     let table = [

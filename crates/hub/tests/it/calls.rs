@@ -225,6 +225,7 @@ async fn a_cancelled_call_ends_as_the_worker_says() {
     assert_eq!(rig.ended("cancelled"), 1.0);
 }
 
+/// GRPC-021.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_ignores_a_cancel_delays_its_end_by_five_seconds_and_keeps_its_place() {
     let rig = Rig::new();
@@ -263,6 +264,7 @@ async fn a_call_that_is_cancelled_before_it_left_never_leaves() {
     assert_eq!(worker.next_call().await.call, id(2));
 }
 
+/// GRPC-021.
 #[tokio::test(start_paused = true)]
 async fn a_deadline_ends_a_call_in_time_and_cancels_it_at_the_worker() {
     let rig = Rig::new();

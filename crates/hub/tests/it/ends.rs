@@ -98,7 +98,7 @@ async fn a_worker_on_loopback_needs_no_token_when_anonymous_ones_are_allowed() {
     let server = rig.env.spawn("test-tcp", async { server.await.unwrap() });
     let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     let channel = endpoint.connect().await.unwrap();
-    let mut worker = rig::attach(channel, None, vec![From::Hello(hello())])
+    let mut worker = rig::attach(channel, &[], vec![From::Hello(hello())])
         .await
         .unwrap();
     assert!(matches!(worker.next().await, To::Welcome(_)));

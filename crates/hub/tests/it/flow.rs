@@ -95,6 +95,7 @@ async fn credit_is_granted_as_it_is_used() {
     assert_eq!(grant.bytes, 3 * cost);
 }
 
+/// GRPC-041, and the rate of GRPC-044.
 #[tokio::test(start_paused = true)]
 async fn a_worker_that_chatters_is_throttled_and_cut_off_when_it_does_not_stop() {
     let rig = Rig::with(|config| config.chatter_per_second_max = 400);
@@ -160,6 +161,7 @@ async fn a_throttled_worker_that_waits_for_its_grant_is_not_cut_off() {
     assert_eq!(crate::rig::end_at_last(&mut attempt).await, ok());
 }
 
+/// GRPC-033.
 #[tokio::test(start_paused = true)]
 async fn progress_that_json_cannot_say_is_dropped() {
     let rig = Rig::new();

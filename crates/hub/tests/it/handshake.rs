@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ostler_rpc::{
-    convert::Writer,
-    worker_v1::{self as wire, from_worker::Frame as From},
-};
+use ostler_rpc::worker_v1::{self as wire, from_worker::Frame as From};
 use prost::Message;
 use tonic::Code;
 
-use crate::rig::{Rig, catalog, hello, inline, known, offer, server, tool};
+use crate::rig::{Rig, catalog, hello, hello_with, inline, known, offer, server, tool};
 
 async fn check_refused(rig: &Rig, edit: impl FnOnce(&mut wire::Hello), code: Code) -> String {
     let refused = rig
@@ -39,6 +36,7 @@ async fn a_worker_that_is_let_in_is_a_candidate_and_its_tools_are_listed() {
     assert_eq!(rig.metric("links_opened_total", &[]), 1.0);
 }
 
+/// GRPC-001.
 #[tokio::test(start_paused = true)]
 async fn identity_comes_from_the_token_alone() {
     let rig = Rig::new();
@@ -51,8 +49,10 @@ async fn identity_comes_from_the_token_alone() {
     }
     let refused = rig.metric("links_refused_total", &[("reason", "unauthenticated")]);
     assert_eq!(refused, 3.0);
+    assert!(rig.catalogs.snapshot(&server()).is_none());
 }
 
+/// GRPC-002.
 #[tokio::test(start_paused = true)]
 async fn a_worker_serves_only_what_its_credential_names() {
     let rig = Rig::new();
@@ -68,13 +68,16 @@ async fn a_worker_serves_only_what_its_credential_names() {
     );
 }
 
+/// GRPC-033: the range of the capacity.
 #[tokio::test(start_paused = true)]
 async fn a_hello_that_breaks_a_rule_is_refused_with_the_rule() {
     let rig = Rig::new();
     type Edit = fn(&mut wire::Hello);
-    let cases: [(Edit, &str); 9] = [
+    let cases: [(Edit, &str); 11] = [
         (|hello| hello.capacity = 0, "allowed are 1 to 100000"),
         (|hello| hello.capacity = 100_001, "allowed are 1 to 100000"),
+        (|hello| hello.capacity = 1 << 31, "allowed are 1 to 100000"),
+        (|hello| hello.capacity = u32::MAX, "allowed are 1 to 100000"),
         (
             |hello| hello.worker_id = "a b".to_owned(),
             "a worker name has",
@@ -107,7 +110,7 @@ async fn a_hello_that_breaks_a_rule_is_refused_with_the_rule() {
     }
     assert_eq!(
         rig.metric("links_refused_total", &[("reason", "invalid")]),
-        9.0
+        11.0
     );
 }
 
@@ -121,6 +124,7 @@ async fn versions_without_overlap_are_told_apart_from_mistakes() {
     assert_eq!(rig.try_worker(wider).await.unwrap().welcome.protocol, 1);
 }
 
+/// GRPC-005.
 #[tokio::test(start_paused = true)]
 async fn hello_comes_first_and_in_time_and_once() {
     let rig = Rig::new();
@@ -145,6 +149,7 @@ async fn hello_comes_first_and_in_time_and_once() {
         rig.metric("links_ended_total", &[("reason", "violation")]),
         1.0
     );
+    assert!(rig.hub.candidates(&server()).is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,22 +197,14 @@ async fn a_catalog_may_be_larger_than_a_frame() {
             declarations: None,
         });
     }
-    let bytes = Bytes::from(offered.encode_to_vec());
-    assert!(bytes.len() > 100_000);
-    let numbers = ostler_rpc::transfer::TransferNumbers::default();
-    let mut writer = Writer::new(&numbers);
-    let mut hello = hello();
-    hello.servers[0].catalog = writer.bytes(bytes);
-    let mut frames = Vec::new();
-    for mut transfer in writer.into_transfers() {
-        frames.extend(std::iter::from_fn(|| transfer.next_part()).map(From::Part));
-    }
-    frames.push(From::Hello(hello));
+    assert!(offered.encoded_len() > 100_000);
+    let frames = hello_with(&offered);
     let _worker = rig.attach(Some(&rig.bearer()), frames).await.unwrap();
     let snapshot = rig.catalogs.snapshot(&server()).unwrap();
     assert!(snapshot.tool("tool-499").is_some());
 }
 
+/// GRPC-007.
 #[tokio::test(start_paused = true)]
 async fn the_same_process_twice_is_refused_and_the_live_link_untouched() {
     let rig = Rig::new();
@@ -248,6 +245,7 @@ async fn a_worker_id_belongs_to_the_credential_that_used_it_first() {
     );
 }
 
+/// GRPC-042: what its clients are told of it is in the tests of `catalog`.
 #[tokio::test(start_paused = true)]
 async fn a_flapping_worker_is_told_to_wait() {
     let rig = Rig::with(|config| config.links_per_ten_seconds_max = 3);

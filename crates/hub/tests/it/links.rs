@@ -183,6 +183,7 @@ async fn a_worker_that_cannot_name_all_its_calls_proves_nothing() {
     check_back(|hello| hello.calls_truncated = true, AttemptEnd::Lost).await;
 }
 
+/// GRPC-006.
 #[tokio::test(start_paused = true)]
 async fn a_newer_process_ends_the_calls_of_the_older_one_at_once() {
     for linked in [true, false] {
@@ -233,6 +234,7 @@ async fn a_cancelled_call_ends_with_its_link() {
     assert_eq!(end(&mut attempt).await, failed(Failure::Cancelled));
 }
 
+/// GRPC-040: a cable that was cut looks the same.
 #[tokio::test(start_paused = true)]
 async fn a_silent_worker_is_unlinked_within_five_seconds() {
     let rig = Rig::new();
@@ -282,6 +284,7 @@ async fn a_worker_whose_token_is_taken_away_is_unlinked() {
     );
 }
 
+/// GRPC-047.
 #[tokio::test(start_paused = true)]
 async fn a_leaving_worker_gets_no_new_call_and_finishes_the_running_ones() {
     let rig = Rig::new();

@@ -12,4 +12,5 @@ mod payloads;
 mod flow;
 mod watches;
 mod ends;
+mod hostile;
 mod chaos;

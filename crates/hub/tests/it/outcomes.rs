@@ -17,6 +17,7 @@ async fn outcome_of(rig: &Rig, result: &str) -> AttemptEnd {
     ended
 }
 
+/// GRPC-024, GRPC-026 and GRPC-027, as far as any result of any call goes; the rest is seen by clients.
 #[tokio::test(start_paused = true)]
 async fn a_bad_result_fails_its_call_and_nothing_else() {
     let rig = Rig::new();
@@ -41,6 +42,7 @@ async fn a_bad_result_fails_its_call_and_nothing_else() {
     }
 }
 
+/// GRPC-025.
 #[tokio::test(start_paused = true)]
 async fn white_space_does_not_matter_and_line_breaks_do_not_survive() {
     let rig = Rig::new();
@@ -96,6 +98,7 @@ async fn failures_arrive_as_the_worker_said_them() {
     assert_eq!(rig.ended("failed"), 1.0);
 }
 
+/// GRPC-020.
 #[tokio::test(start_paused = true)]
 async fn of_two_outcomes_of_a_kept_call_the_first_wins() {
     let rig = Rig::new();
@@ -140,6 +143,7 @@ async fn an_outcome_of_another_attempt_is_forgotten() {
     assert_eq!(end(&mut attempt).await, ok());
 }
 
+/// GRPC-019, of one tenant.
 #[tokio::test(start_paused = true)]
 async fn a_worker_cannot_end_the_call_of_another() {
     let rig = Rig::new();
@@ -156,6 +160,7 @@ async fn a_worker_cannot_end_the_call_of_another() {
     assert_eq!(end(&mut attempt).await, ok());
 }
 
+/// GRPC-018.
 #[tokio::test(start_paused = true)]
 async fn outcomes_of_unknown_calls_are_forgotten_and_too_many_end_the_link() {
     let rig = Rig::new();

@@ -22,6 +22,8 @@ use ostler_protocol::{
 };
 use ostler_rpc::{
     FRAME_BYTES_MAX,
+    convert::Writer,
+    transfer::TransferNumbers,
     worker_v1::{
         self as wire, from_worker::Frame as From, to_worker::Frame as To,
         workers_client::WorkersClient,
@@ -114,11 +116,12 @@ impl Found {
     }
 }
 
-fn token(key: &NewKey, serves: Serves) -> WorkerToken {
+fn token(key: &NewKey, tenants: &[&str]) -> WorkerToken {
+    let serves = |name: &&str| Serves::Tenant(TenantId::parse(name).unwrap());
     WorkerToken {
         id: key.id.clone(),
         hash: key.hash.clone(),
-        serves: vec![serves],
+        serves: tenants.iter().map(serves).collect(),
         workers: Vec::new(),
         valid_until: None,
     }
@@ -141,9 +144,11 @@ impl Rig {
         let env = Env::seeded(seed);
         let key = mint(&env, CredentialKind::Worker);
         let other_key = mint(&env, CredentialKind::Worker);
-        let tenant = Serves::Tenant(TenantId::parse("acme").unwrap());
         let access = WorkerAccess {
-            tokens: vec![token(&key, tenant.clone()), token(&other_key, tenant)],
+            tokens: vec![
+                token(&key, &["acme"]),
+                token(&other_key, &["acme", "umbrella"]),
+            ],
             anonymous: vec![Serves::Everything],
         };
         let tokens = Arc::new(WorkerTokens::new(&env, &access).unwrap());
@@ -186,7 +191,8 @@ impl Rig {
         format!("Bearer {}", self.other_key.shown.expose())
     }
 
-    async fn dial(&self) -> Channel {
+    /// A connection to the hub under any name.
+    pub async fn dial(&self, authority: &'static str) -> Channel {
         let wires = self.wires.clone();
         let connector = tower::service_fn(move |_| {
             let wires = wires.clone();
@@ -196,7 +202,7 @@ impl Rig {
                 Ok::<_, io::Error>(TokioIo::new(near))
             }
         });
-        let endpoint = Endpoint::from_static("http://hub");
+        let endpoint = Endpoint::from_static(authority);
         endpoint.connect_with_connector(connector).await.unwrap()
     }
 
@@ -206,8 +212,9 @@ impl Rig {
         authorization: Option<&str>,
         frames: Vec<From>,
     ) -> Result<Worker, Status> {
-        let channel = self.dial().await;
-        attach(channel, authorization, frames).await
+        let channel = self.dial("http://hub").await;
+        let authorization = authorization.map(|value| ("authorization", value));
+        attach(channel, authorization.as_slice(), frames).await
     }
 
     /// A worker linked as the default `Hello` says, but for what `edit` changes.
@@ -310,9 +317,10 @@ impl Rig {
     }
 }
 
+/// Sends these frames with this metadata.
 pub async fn attach(
     channel: Channel,
-    authorization: Option<&str>,
+    metadata: &[(&'static str, &str)],
     frames: Vec<From>,
 ) -> Result<Worker, Status> {
     let mut client = WorkersClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
@@ -321,9 +329,8 @@ pub async fn attach(
         to_hub.send(frame.into()).await.unwrap();
     }
     let mut request = Request::new(ReceiverStream::new(outgoing));
-    if let Some(authorization) = authorization {
-        let value = authorization.parse().unwrap();
-        request.metadata_mut().insert("authorization", value);
+    for (name, value) in metadata {
+        request.metadata_mut().insert(*name, value.parse().unwrap());
     }
     let frames = client.attach(request).await?.into_inner();
     Ok(Worker::new(to_hub, frames))
@@ -405,6 +412,20 @@ pub fn hello() -> wire::Hello {
         calls: None,
         calls_truncated: false,
     }
+}
+
+/// The frames of a `Hello` with a catalog of any size, its parts ahead of it.
+pub fn hello_with(catalog: &wire::Catalog) -> Vec<From> {
+    let numbers = TransferNumbers::default();
+    let mut writer = Writer::new(&numbers);
+    let mut hello = hello();
+    hello.servers[0].catalog = writer.bytes(catalog.encode_to_vec().into());
+    let mut frames = Vec::new();
+    for mut transfer in writer.into_transfers() {
+        frames.extend(std::iter::from_fn(|| transfer.next_part()).map(From::Part));
+    }
+    frames.push(From::Hello(hello));
+    frames
 }
 
 /// What a worker says in its `Hello` about calls, all in their first attempt.
