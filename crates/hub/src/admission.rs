@@ -63,7 +63,8 @@ impl Inner {
             self.shared.env.now(),
             self.shared.config.links_per_ten_seconds_max,
         );
-        if let Err(wait) = self.roster.count_link(&newcomer.worker, now, max) {
+        let claim = (newcomer.grant.credential.clone(), newcomer.worker.clone());
+        if let Err(wait) = self.roster.count_link(claim, now, max) {
             let message = format!("linked too often, wait {} ms", wait.as_millis());
             return Err(Status::resource_exhausted(message));
         }

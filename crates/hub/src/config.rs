@@ -61,7 +61,7 @@ pub struct Config {
     pub watches_per_tenant_max: usize,
     /// Updates of one resource are told to one listener no more often.
     pub watch_interval: Duration,
-    /// Links of one worker id in ten seconds, before it is told to wait.
+    /// Links of one worker id with one credential in ten seconds, before it is told to wait.
     pub links_per_ten_seconds_max: u32,
 }
 

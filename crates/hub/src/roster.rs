@@ -62,10 +62,14 @@ pub(crate) struct Roster {
     /// In an order, so that a seeded run is the same each time.
     known: Mutex<BTreeMap<WorkerId, Arc<Instance>>>,
     linked: RwLock<HashMap<ServerId, Arc<[WorkerRef]>>>,
-    attempts: Mutex<HashMap<WorkerId, Attempts>>,
+    attempts: Mutex<HashMap<Claim, Attempts>>,
 }
 
-/// Links of one worker id in the current window.
+/// A worker id, and the credential of who says that it is its own. Nobody's links are counted as
+/// those of another.
+type Claim = (Arc<str>, WorkerId);
+
+/// Links of one claim in the current window.
 struct Attempts {
     since: Instant,
     links: u32,
@@ -113,13 +117,13 @@ impl Roster {
     }
 
     /// Counts a link of this worker id; says how long to wait if there were too many (GRPC-042).
-    pub fn count_link(&self, worker: &WorkerId, now: Instant, max: u32) -> Result<(), Duration> {
+    pub fn count_link(&self, claim: Claim, now: Instant, max: u32) -> Result<(), Duration> {
         let mut attempts = self.attempts.lock();
         let fresh = || Attempts {
             since: now,
             links: 0,
         };
-        let mine = attempts.entry(worker.clone()).or_insert_with(fresh);
+        let mine = attempts.entry(claim).or_insert_with(fresh);
         if now.since(mine.since) >= FLAP_WINDOW {
             *mine = fresh();
         }

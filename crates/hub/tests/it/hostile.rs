@@ -51,6 +51,24 @@ async fn calls_that_an_older_process_never_got_may_run_at_another() {
     assert_eq!((rig.ended("not_handed"), rig.ended("lost")), (12.0, 8.0));
 }
 
+/// GRPC-042: a worker that flaps under the name of another keeps it from nothing.
+#[tokio::test(start_paused = true)]
+async fn nobody_uses_up_the_links_of_another() {
+    let rig = Rig::with(|config| config.links_per_ten_seconds_max = 3);
+    let worker = rig.worker().await;
+    let mut told = Vec::new();
+    for _ in 0..5 {
+        let frames = vec![From::Hello(hello())];
+        let refused = rig.attach(Some(&rig.other_bearer()), frames).await;
+        told.push(refused.err().unwrap().code());
+    }
+    let (denied, exhausted) = (Code::PermissionDenied, Code::ResourceExhausted);
+    assert_eq!(told, [denied, denied, denied, exhausted, exhausted]);
+    worker.cut();
+    rig.env.sleep(std::time::Duration::from_millis(10)).await;
+    rig.worker().await;
+}
+
 /// Says all that a worker may say of a call, but that it ended.
 async fn meddle(worker: &Worker, call: u128) {
     let (call_id, attempt) = (id(call), 1);
