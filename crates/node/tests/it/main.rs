@@ -1,6 +1,7 @@
 //! A whole node over real HTTP and real gRPC on loopback.
 
 mod world;
+mod raw;
 mod modern;
 mod legacy;
 mod batches;

@@ -1,4 +1,4 @@
-//! The hostile corpus: what a broken or malicious client sends, and what it gets. Every entry of
+//! The hostile corpus: what a broken or malicious client or worker sends, and what it gets. Every entry of
 //! `corpus.jsonl` is run here, run elsewhere, or named with the reason why not.
 
 mod http;
@@ -9,6 +9,7 @@ mod sse;
 mod slow;
 mod store;
 mod session;
+mod grpc;
 
 use std::collections::BTreeSet;
 
@@ -103,6 +104,26 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "SSE-028",
         "heartbeat::tests::beats_come_once_a_period_give_or_take_a_fifth",
     ),
+    (
+        "GRPC-025",
+        "hostile::sse::line_breaks_of_a_worker_break_no_event",
+    ),
+    (
+        "GRPC-030",
+        "gating::a_modern_client_is_told_what_it_would_have_to_declare",
+    ),
+    (
+        "GRPC-035",
+        "fleet::an_idempotent_call_of_a_lost_worker_runs_again_at_another",
+    ),
+    (
+        "GRPC-036",
+        "fleet::an_idempotent_call_of_a_lost_worker_runs_again_at_another",
+    ),
+    (
+        "GRPC-037",
+        "fleet::without_a_worker_requests_are_refused_for_now",
+    ),
 ];
 
 /// Entries that a node adds nothing to, and the crate's tests or the command that runs them.
@@ -119,6 +140,82 @@ const OUTSIDE: &[(&str, &str)] = &[
         "STO-025",
         "session: forged::a_session_from_the_year_9999_ends_in_its_time",
     ),
+    (
+        "GRPC-001",
+        "hub: handshake::identity_comes_from_the_token_alone",
+    ),
+    (
+        "GRPC-002",
+        "hub: handshake::a_worker_serves_only_what_its_credential_names",
+    ),
+    (
+        "GRPC-003",
+        "hub: hostile::who_a_worker_claims_to_be_in_metadata_counts_for_nothing",
+    ),
+    (
+        "GRPC-005",
+        "hub: handshake::hello_comes_first_and_in_time_and_once",
+    ),
+    (
+        "GRPC-006",
+        "hub: links::a_newer_process_ends_the_calls_of_the_older_one_at_once",
+    ),
+    (
+        "GRPC-007",
+        "hub: handshake::the_same_process_twice_is_refused_and_the_live_link_untouched",
+    ),
+    (
+        "GRPC-008",
+        "catalog: another_schema_under_a_served_name_is_refused_until_its_worker_left",
+    ),
+    (
+        "GRPC-012",
+        "hub: hostile::a_hostile_tool_is_refused_and_the_others_are_listed",
+    ),
+    (
+        "GRPC-013",
+        "hub: hostile::a_hostile_tool_is_refused_and_the_others_are_listed",
+    ),
+    (
+        "GRPC-014",
+        "hub: hostile::a_hostile_tool_is_refused_and_the_others_are_listed",
+    ),
+    (
+        "GRPC-016",
+        "hub: hostile::a_hostile_tool_is_refused_and_the_others_are_listed",
+    ),
+    (
+        "GRPC-018",
+        "hub: outcomes::outcomes_of_unknown_calls_are_forgotten_and_too_many_end_the_link",
+    ),
+    (
+        "GRPC-019",
+        "hub: hostile::a_worker_of_another_tenant_touches_no_call_of_this_one",
+    ),
+    (
+        "GRPC-020",
+        "hub: hostile::of_two_outcomes_of_a_plain_call_the_first_wins",
+    ),
+    (
+        "GRPC-021",
+        "hub: calls::a_deadline_ends_a_call_in_time_and_cancels_it_at_the_worker",
+    ),
+    (
+        "GRPC-033",
+        "hub: handshake::a_hello_that_breaks_a_rule_is_refused_with_the_rule",
+    ),
+    (
+        "GRPC-040",
+        "hub: links::a_silent_worker_is_unlinked_within_five_seconds",
+    ),
+    (
+        "GRPC-042",
+        "hub: handshake::a_flapping_worker_is_told_to_wait",
+    ),
+    (
+        "GRPC-044",
+        "hub: flow::a_worker_that_chatters_is_throttled_and_cut_off_when_it_does_not_stop",
+    ),
 ];
 
 /// Entries that are not run, and why.
@@ -134,6 +231,7 @@ const SKIPPED: &[(&str, &str)] = &[
     ("STO-027", "there is one node, and its lock is STO-015"),
     ("SES-011", "one node only"),
     ("SES-019", "one node only"),
+    ("CON-006", "nothing is masked"),
 ];
 
 #[test]
@@ -163,6 +261,7 @@ fn no_entry_of_the_corpus_is_forgotten() {
         slow::SINGLE,
         store::SINGLE,
         session::SINGLE,
+        grpc::SINGLE,
     ];
     let singles = singles.concat();
     let elsewhere = ELSEWHERE.iter().chain(OUTSIDE).chain(SKIPPED);

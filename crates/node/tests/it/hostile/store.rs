@@ -237,7 +237,7 @@ async fn put(store: &Store, key: Key, record: Record) {
 }
 
 /// Every file below a directory.
-fn contents(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn contents(path: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in fs::read_dir(path).expect("a directory") {
         let path = entry.expect("it can be listed").path();
