@@ -295,17 +295,18 @@ impl<W: Workers> Flight<W> {
     fn finish_checked(&mut self, result: Raw, checked: Result<(), String>) -> CallEvent {
         match checked {
             Ok(()) => self.finish(Ok(result), false),
-            Err(reason) => {
-                tracing::warn!(
-                    call = %self.call, server = %self.server, tool = self.target, reason,
-                    "a worker's result breaks its own output schema"
-                );
-                self.finish(Err(Failure::BadResult(reason)), false)
-            }
+            Err(reason) => self.finish(Err(Failure::BadResult(reason)), false),
         }
     }
 
     fn finish(&mut self, outcome: Outcome, is_error: bool) -> CallEvent {
+        // Its client is not told the reason [T-15].
+        if let Err(Failure::BadResult(reason)) = &outcome {
+            tracing::warn!(
+                call = %self.call, server = %self.server, entry = self.target, reason,
+                "a worker's result breaks the protocol or its own output schema"
+            );
+        }
         self.count_end(Ending::of(&outcome, is_error));
         CallEvent::Outcome(outcome)
     }
