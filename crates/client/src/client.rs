@@ -4,24 +4,27 @@ use std::collections::BTreeSet;
 
 use ostler_env::Env;
 use ostler_protocol::{Raw, Revision, schema_rules};
+use tokio::sync::watch;
 
 use crate::{
     error::{Error, protocol},
-    host::{Abilities, Host, Notice},
+    host::{Abilities, Behalf, Host, Notice},
     http::{Endpoint, Http},
     json,
     legacy::Legacy,
     limits::Limits,
     modern::Modern,
     negotiate::{self, EraChoice},
+    pace::Goodbyes,
+    pipe::{Pipe, Piped},
     request::{Filter, ListKind, Request},
     stop::Stop,
+    way::Way,
 };
 
 /// How to connect.
 #[derive(Debug, Clone)]
 pub struct Options {
-    pub endpoint: Endpoint,
     pub choice: EraChoice,
     /// What will be declared; the host must be able to answer it.
     pub abilities: Abilities,
@@ -45,10 +48,11 @@ pub struct Facts {
     pub supported: Vec<String>,
 }
 
-/// A connection to one Server. Requests may run at once, except over HTTP+SSE.
+/// A connection to one Server, for any number of requests at once.
 pub struct Client {
     pub(crate) dialect: Dialect,
     pub(crate) facts: Facts,
+    way: Way,
     options: Options,
 }
 
@@ -58,18 +62,31 @@ pub(crate) enum Dialect {
 }
 
 impl Client {
-    /// Finds out what the server speaks, and opens a session if it needs one.
-    pub async fn connect(env: Env, options: Options) -> Result<Client, Error> {
-        let http = Http::new(env, &options.endpoint, options.limits.clone())?;
+    /// Finds out what the server at a URL speaks, and opens a session if it needs one.
+    pub async fn connect(env: Env, endpoint: &Endpoint, options: Options) -> Result<Client, Error> {
+        let http = Http::new(env, endpoint, options.limits.clone())?;
+        let goodbyes = Goodbyes::start(http.pace.clone());
+        Self::begin(Way::Http(Box::new(http), goodbyes), options).await
+    }
+
+    /// The same over a pipe. Some legacy servers end when they are asked what they do not know:
+    /// where this says `Broken`, a new one can be asked in [`EraChoice::Legacy`].
+    pub async fn over(env: Env, pipe: Pipe, options: Options) -> Result<Client, Error> {
+        let piped = Piped::start(env, pipe, options.limits.clone());
+        Self::begin(Way::Pipe(Box::new(piped)), options).await
+    }
+
+    async fn begin(way: Way, options: Options) -> Result<Client, Error> {
         let (dialect, facts) = tokio::select! {
             biased;
             () = options.stop.wait() => return Err(Error::Stopped),
             // Boxed, because every way to connect is in it.
-            found = Box::pin(negotiate::negotiate(http, &options)) => found?,
+            found = Box::pin(negotiate::negotiate(&way, &options)) => found?,
         };
         Ok(Client {
             dialect,
             facts,
+            way,
             options,
         })
     }
@@ -146,29 +163,74 @@ impl Client {
         }
     }
 
-    /// Hears of changes until it is stopped or the server is gone.
-    pub async fn listen(&self, filter: &Filter, host: &mut dyn Host) -> Result<(), Error> {
+    /// Hears of changes until it is stopped or the server is gone. What is wanted may change
+    /// meanwhile.
+    pub async fn listen(
+        &self,
+        mut wanted: watch::Receiver<Filter>,
+        host: &mut dyn Host,
+    ) -> Result<(), Error> {
         match &self.dialect {
-            Dialect::Modern(modern) => modern.listen(filter, &self.facts, host).await,
-            Dialect::Legacy(legacy) => {
-                let revision = self.facts.revision;
-                Box::pin(legacy.listen(filter, (revision, &self.options), host)).await
+            Dialect::Modern(modern) => {
+                Box::pin(modern.listen(&mut wanted, &self.facts, host)).await
             }
+            Dialect::Legacy(legacy) => {
+                let anew = (&self.way, self.facts.revision, &self.options);
+                Box::pin(legacy.listen(&mut wanted, anew, host)).await
+            }
+        }
+    }
+
+    /// From now on logs less severe than this are not wanted. Modern servers are told with each
+    /// request instead, by the host's [`Behalf`](crate::Behalf).
+    pub async fn set_log_level(&self, level: &str) -> Result<(), Error> {
+        match &self.dialect {
+            Dialect::Legacy(legacy) if self.facts.offers("logging") => {
+                legacy.set_log_level(level).await
+            }
+            Dialect::Legacy(_) | Dialect::Modern(_) => Ok(()),
+        }
+    }
+
+    /// Waits until no request can be made any more, and says why: the pipe, or the stream that all
+    /// share, has ended. Where each request has a connection of its own it waits for ever.
+    // Cancel safe: it only looks.
+    pub async fn gone(&self) -> String {
+        match (&self.dialect, &self.way) {
+            (Dialect::Legacy(legacy), _) => legacy.line.switch.broken().await,
+            (Dialect::Modern(_), Way::Pipe(piped)) => piped.switch.broken().await,
+            (Dialect::Modern(_), Way::Http(..)) => std::future::pending().await,
         }
     }
 
     /// Says goodbye. A server that does not hear it forgets the session in time.
     pub async fn close(self) {
         match self.dialect {
-            Dialect::Modern(_) => {}
+            Dialect::Modern(modern) => modern.close().await,
             Dialect::Legacy(legacy) => legacy.close().await,
         }
     }
 
-    async fn simple(&self, method: &str, params: Raw, host: &mut dyn Host) -> Result<Raw, Error> {
+    async fn simple(
+        &self,
+        method: &'static str,
+        params: Raw,
+        host: &mut dyn Host,
+    ) -> Result<Raw, Error> {
         match &self.dialect {
-            Dialect::Modern(modern) => Box::pin(modern.simple(method, &params, host)).await,
+            Dialect::Modern(modern) => Box::pin(modern.simple(method, params, host)).await,
             Dialect::Legacy(legacy) => Box::pin(legacy.simple(method, params, host)).await,
+        }
+    }
+}
+
+impl Options {
+    /// On whose behalf requests are made whose host says nothing of it.
+    pub(crate) fn behalf(&self) -> Behalf {
+        Behalf {
+            owner: 0,
+            abilities: self.abilities,
+            log_level: self.log_level.clone(),
         }
     }
 }

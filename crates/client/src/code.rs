@@ -1,5 +1,7 @@
 //! The error codes by which a client decides what to do next.
 
+/// What went wrong is the answerer's business.
+pub const INTERNAL_ERROR: i64 = -32603;
 pub const METHOD_NOT_FOUND: i64 = -32601;
 /// Also the modern way to say that there is no such resource.
 pub const INVALID_PARAMS: i64 = -32602;

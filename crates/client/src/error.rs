@@ -18,6 +18,9 @@ pub enum Error {
         target: String,
         reason: String,
     },
+    /// Nothing was sent, and this client can send no more: connect anew.
+    #[error("nothing was sent: {reason}")]
+    NotSent { reason: String },
     /// The server may have begun to work; trying again may do it twice.
     #[error("the connection broke: {reason}")]
     Broken { reason: String },

@@ -12,6 +12,11 @@ use crate::{
 
 /// Whom a client works for: a person at a terminal, a script, a bridge.
 pub trait Host: Send {
+    /// On whose behalf it is, if not that of the connection's [`Options`](crate::Options).
+    fn behalf(&self) -> Option<&Behalf> {
+        None
+    }
+
     /// Something happened that is no answer yet.
     fn notice(&mut self, notice: Notice);
 
@@ -21,25 +26,43 @@ pub trait Host: Send {
 
 pub type Answering<'a> = Pin<Box<dyn Future<Output = Answer> + Send + 'a>>;
 
+/// On whose behalf a request is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Behalf {
+    /// Equal owners are one principal: what is asked for one is shown to no other.
+    pub owner: u64,
+    /// Of these a modern server is told with each request; a legacy one was told at the start what
+    /// the connection can do, and hears a refusal of what goes beyond.
+    pub abilities: Abilities,
+    /// The least severe log messages wanted, of a modern server; none without one.
+    pub log_level: Option<String>,
+}
+
 /// What a host can answer. It is declared to the server, so it must be true.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Abilities {
     pub form: bool,
     pub url: bool,
     pub sample: bool,
+    /// To sample with tools.
+    pub sample_tools: bool,
+    /// To sample with context of other servers.
+    pub sample_context: bool,
     pub roots: bool,
 }
 
-/// A question of the server.
+/// A question of the server, with its parameters as they came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
     Form {
         message: String,
         schema: Raw,
+        params: Raw,
     },
     Url {
         message: String,
         url: String,
+        params: Raw,
     },
     /// Whether the pages agreed to before are done, so that the request can be made again; a
     /// question of ours, because there a server waits for nobody.
@@ -48,7 +71,9 @@ pub enum Ask {
     Sample {
         params: Raw,
     },
-    Roots,
+    Roots {
+        params: Raw,
+    },
 }
 
 /// What the host says.
@@ -85,6 +110,12 @@ pub enum Notice {
     Changed(ListKind),
     /// A resource changed.
     Updated { uri: String },
+    /// A page that a user was sent to has done its part: the `elicitationId` of the ask.
+    Visited { id: String },
+    /// The server asked, and nobody was shown it, for this reason.
+    Refused { ask: String, reason: &'static str },
+    /// A listen does not hear of this resource: the server would not.
+    Unwatched { uri: String, reason: String },
     /// A listen is heard from now on.
     Listening,
     /// A stream broke off and was taken up again.
@@ -99,6 +130,7 @@ impl Ask {
                 Some(url) => Ok(Some(Ask::Url {
                     message: text("message").unwrap_or_default(),
                     url,
+                    params: params.clone(),
                 })),
                 None => protocol("a URL elicitation without URL"),
             },
@@ -106,13 +138,16 @@ impl Ask {
                 Some(schema) => Ok(Some(Ask::Form {
                     message: text("message").unwrap_or_default(),
                     schema,
+                    params: params.clone(),
                 })),
                 None => protocol("an elicitation without requestedSchema"),
             },
             "sampling/createMessage" => Ok(Some(Ask::Sample {
                 params: params.clone(),
             })),
-            "roots/list" => Ok(Some(Ask::Roots)),
+            "roots/list" => Ok(Some(Ask::Roots {
+                params: params.clone(),
+            })),
             _ => Ok(None),
         }
     }
@@ -121,7 +156,7 @@ impl Ask {
         match self {
             Ask::Form { .. } | Ask::Url { .. } | Ask::Visited => "elicitation/create",
             Ask::Sample { .. } => "sampling/createMessage",
-            Ask::Roots => "roots/list",
+            Ask::Roots { .. } => "roots/list",
         }
     }
 }
@@ -169,8 +204,10 @@ impl Abilities {
         match ask {
             Ask::Form { .. } => self.form,
             Ask::Url { .. } | Ask::Visited => self.url,
-            Ask::Sample { .. } => self.sample,
-            Ask::Roots => self.roots,
+            Ask::Sample { params } => {
+                self.sample && (self.sample_tools || params.get("tools").is_none())
+            }
+            Ask::Roots { .. } => self.roots,
         }
     }
 
@@ -179,14 +216,29 @@ impl Abilities {
         Abilities {
             form: self.form && revision.has_elicitation(),
             url: self.url && revision.has_url_elicitation(),
+            sample_tools: self.sample_tools && revision.has_sampling_tools(),
+            sample_context: self.sample_context && revision.has_sampling_tools(),
             ..self
+        }
+    }
+
+    /// What both have.
+    pub(crate) fn and(self, other: Abilities) -> Abilities {
+        Abilities {
+            form: self.form && other.form,
+            url: self.url && other.url,
+            sample: self.sample && other.sample,
+            sample_tools: self.sample_tools && other.sample_tools,
+            sample_context: self.sample_context && other.sample_context,
+            roots: self.roots && other.roots,
         }
     }
 
     /// The `capabilities` object of a revision.
     pub(crate) fn declared(self, revision: Revision, extensions: Option<Raw>) -> Raw {
         let empty = Raw::empty_object;
-        let Abilities { form, url, .. } = self.within(revision);
+        let able = self.within(revision);
+        let (form, url) = (able.form, able.url);
         let modes = match revision.has_url_elicitation() {
             true => json::object(
                 [("form", form), ("url", url)]
@@ -196,10 +248,16 @@ impl Abilities {
             ),
             false => empty(),
         };
+        let with = [
+            ("tools", able.sample_tools),
+            ("context", able.sample_context),
+        ];
+        let with = with.into_iter().filter(|(_, has)| *has);
+        let with = json::object(with.map(|(name, _)| (name, empty())));
         let elicits = form || url;
         let members = [
             elicits.then_some(("elicitation", modes)),
-            self.sample.then(|| ("sampling", empty())),
+            self.sample.then_some(("sampling", with)),
             self.roots.then(|| ("roots", empty())),
             extensions.map(|extensions| ("extensions", extensions)),
         ];
@@ -222,15 +280,18 @@ mod tests {
             form: true,
             url: true,
             sample: true,
+            sample_tools: true,
+            sample_context: false,
             roots: true,
         };
         let rest = r#""sampling":{},"roots":{}"#;
+        let tools = r#""sampling":{"tools":{}},"roots":{}"#;
         let rows = [
             ("2024-11-05", format!("{{{rest}}}")),
             ("2025-06-18", format!(r#"{{"elicitation":{{}},{rest}}}"#)),
             (
                 "2025-11-25",
-                format!(r#"{{"elicitation":{{"form":{{}},"url":{{}}}},{rest}}}"#),
+                format!(r#"{{"elicitation":{{"form":{{}},"url":{{}}}},{tools}}}"#),
             ),
         ];
         for (date, expected) in rows {
@@ -258,7 +319,10 @@ mod tests {
             r#"{"message":"m","requestedSchema":{}}"#,
         );
         assert!(matches!(form, Ok(Some(Ask::Form { .. }))));
-        assert!(matches!(read("roots/list", "{}"), Ok(Some(Ask::Roots))));
+        assert!(matches!(
+            read("roots/list", "{}"),
+            Ok(Some(Ask::Roots { .. }))
+        ));
         assert!(matches!(
             read("elicitation/create", "{}"),
             Err(Error::Protocol(_))

@@ -21,6 +21,7 @@ use crate::{
     events::EventStream,
     limits::{DEPTH_MAX, Limits},
     message,
+    pace::Pace,
     tls::Tls,
 };
 
@@ -48,8 +49,7 @@ pub struct Http {
     uri: Uri,
     /// What goes along with every request, the credential included.
     headers: HeaderMap,
-    pub(crate) env: Env,
-    pub(crate) limits: Limits,
+    pub(crate) pace: Pace,
 }
 
 impl Http {
@@ -73,8 +73,7 @@ impl Http {
             connected,
             uri,
             headers: fixed_headers(endpoint)?,
-            env,
-            limits,
+            pace: Pace { env, limits },
         })
     }
 
@@ -102,23 +101,6 @@ impl Http {
         let _ = self.connected.clone().wait_for(|is| *is).await;
     }
 
-    /// Whether what changes nothing is worth another attempt; the pause before it is over then.
-    pub(crate) async fn tries_again(&self, error: &Error, attempts: &mut u32) -> bool {
-        let is_worth_it = error.may_pass() && *attempts < self.limits.resumptions_max;
-        if is_worth_it {
-            self.env.sleep(self.limits.pause(None, *attempts)).await;
-            *attempts += 1;
-        }
-        is_worth_it
-    }
-
-    /// Says what may go unheard; it is not waited for longer than goodbyes may take.
-    pub(crate) async fn goodbye<T>(&self, said: impl Future<Output = T>) {
-        let until = self.env.now() + self.limits.goodbye_max;
-        // It ends with the session, or in its own time.
-        let _ = self.env.until(until, said).await;
-    }
-
     /// One request. `headers` go before the fixed ones. Any status is an answer.
     pub async fn send(
         &self,
@@ -144,8 +126,7 @@ impl Http {
             status: head.status,
             headers: head.headers,
             body,
-            env: self.env.clone(),
-            limits: self.limits.clone(),
+            pace: self.pace.clone(),
         })
     }
 }
@@ -231,8 +212,7 @@ pub struct Reply {
     status: StatusCode,
     headers: HeaderMap,
     body: Incoming,
-    env: Env,
-    limits: Limits,
+    pace: Pace,
 }
 
 impl Reply {
@@ -256,12 +236,12 @@ impl Reply {
 
     /// The events of the body.
     pub fn events(self) -> EventStream {
-        EventStream::new(self.body, self.env, &self.limits)
+        EventStream::new(self.body, self.pace.env, &self.pace.limits)
     }
 
     /// The whole body.
     pub async fn bytes(self) -> Result<Bytes, Error> {
-        let bytes_max = self.limits.message_bytes_max;
+        let bytes_max = self.pace.limits.message_bytes_max;
         match Limited::new(self.body, bytes_max).collect().await {
             Ok(whole) => Ok(whole.to_bytes()),
             Err(why) if why.is::<LengthLimitError>() => {
@@ -279,8 +259,9 @@ impl Reply {
         let challenge = self.header("www-authenticate").map(str::to_owned);
         let location = self.header("location").map(str::to_owned);
         // Its status says enough without a body that does not come.
-        let until = self.env.now() + self.limits.endpoint_max;
-        let bytes = self.env.clone().until(until, self.bytes()).await;
+        let pace = self.pace.clone();
+        let until = pace.env.now() + pace.limits.endpoint_max;
+        let bytes = pace.env.until(until, self.bytes()).await;
         let bytes = bytes.and_then(Result::ok).unwrap_or_default();
         let body = Raw::parse(bytes.clone(), DEPTH_MAX).ok();
         let error = body.as_ref().and_then(|body| body.get("error"));

@@ -1,42 +1,68 @@
-//! The legacy era: a session, opened by `initialize`, over Streamable HTTP or over the two
-//! endpoints of 2024-11-05.
+//! The legacy era: a session, opened by `initialize`, over Streamable HTTP, over the two endpoints
+//! of 2024-11-05, or over a pipe.
 
 mod line;
+mod pair;
 mod replies;
 mod asked;
 mod open;
 mod task;
 mod listen;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
+use bytes::Bytes;
 use ostler_protocol::{Raw, RequestId};
 
 use crate::{
     code,
     error::{Error, protocol},
-    host::{Abilities, Answer, Ask, Host, Notice},
+    host::{Answer, Ask, Behalf, Host, Notice},
     http::Verb,
     json,
-    message::{self, Message, RpcError},
+    message::{self, Ids, Message, RpcError},
     news,
     request::Request,
     stop::Stop,
+    switch::{Flight, Part},
 };
 
 use asked::Asked;
 use line::Line;
 use replies::{Heard, Replies};
 
+pub(crate) use line::Transport;
 pub(crate) use open::{newest_supported, open};
 
 /// An open session.
 pub(crate) struct Legacy {
     pub(crate) line: Line,
     capabilities: Raw,
-    abilities: Abilities,
+    /// Its abilities are what was declared.
+    behalf: Behalf,
     stop: Stop,
-    ids: AtomicU64,
+    ids: Ids,
+}
+
+/// What the server is told when nobody waits any more, however that came.
+enum Farewell<'a> {
+    Request(u64),
+    Task(&'a str),
+}
+
+/// Says its farewell when it is dropped before it is disarmed.
+struct Unheard<'a> {
+    legacy: &'a Legacy,
+    farewell: Option<Farewell<'a>>,
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        let legacy = self.legacy;
+        match self.farewell.take() {
+            None => {}
+            Some(Farewell::Request(id)) => legacy.line.say(cancelled(id)),
+            Some(Farewell::Task(task_id)) => legacy.line.say(legacy.cancel_task(task_id)),
+        }
+    }
 }
 
 impl Legacy {
@@ -47,17 +73,30 @@ impl Legacy {
         params: Raw,
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
-        let id = self.next_id();
-        self.cancellable(&id, method, params, host).await
+        let flight = self.flight(Part::Plain, self.behalf(host).owner);
+        self.cancellable(flight, method, params, host).await
+    }
+
+    /// Logs less severe than this are not wanted. That they are not as wanted is no reason to do
+    /// without the server.
+    pub(crate) async fn set_log_level(&self, level: &str) -> Result<(), Error> {
+        let params = json::object([("level", Raw::from_text(level))]);
+        let mut deaf = news::Deaf;
+        match self.simple("logging/setLevel", params, &mut deaf).await {
+            Ok(_) | Err(Error::Rpc(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// A request to its end. One that needs a person to visit a web page first is sent again
     /// after they did ([SP-5]).
     pub(crate) async fn run(&self, request: &Request, host: &mut dyn Host) -> Result<Raw, Error> {
-        for _ in 0..self.line.http.limits.rounds_max {
+        for _ in 0..self.line.pace.limits.rounds_max {
             match self.attempt(request, host).await {
                 // Without a page to visit it would only be the same call again.
-                Err(Error::Rpc(error)) if self.abilities.url && needs_visit(&error) => {
+                Err(Error::Rpc(error))
+                    if self.behalf(host).abilities.url && needs_visit(&error) =>
+                {
                     self.visit(error, host).await?;
                 }
                 ended => return ended,
@@ -67,37 +106,53 @@ impl Legacy {
     }
 
     async fn attempt(&self, request: &Request, host: &mut dyn Host) -> Result<Raw, Error> {
-        let id = self.next_id();
+        let behalf = self.behalf(host);
+        let part = match request.has_news() {
+            true => Part::Asking(behalf.abilities),
+            false => Part::Plain,
+        };
+        let flight = self.flight(part, behalf.owner);
         let params = match request.has_news() {
             true => {
-                let meta = json::object([("progressToken", id.to_raw())]);
+                let token = RequestId::number(flight.token).to_raw();
+                let meta = json::object([("progressToken", token)]);
                 json::extended(&request.params(), [("_meta", meta)])
             }
             false => request.params(),
         };
         if request.needs_task() && self.has_tasks() {
             let params = json::extended(&params, [("task", Raw::empty_object())]);
-            return self.run_task(&id, params, host).await;
+            return Box::pin(self.run_task(flight, params, host)).await;
         }
-        self.cancellable(&id, request.method(), params, host).await
+        self.cancellable(flight, request.method(), params, host)
+            .await
     }
 
-    /// A request that is cancelled by its id when it is stopped.
+    /// A request that is cancelled by its id when it is stopped, or its future dropped.
     async fn cancellable(
         &self,
-        id: &RequestId,
+        flight: Flight,
         method: &str,
         params: Raw,
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
-        tokio::select! {
+        let id = flight.id;
+        let mut unheard = Unheard {
+            legacy: self,
+            farewell: Some(Farewell::Request(id)),
+        };
+        let result = tokio::select! {
             biased;
-            () = self.stop.wait() => {
-                self.cancel(id).await;
-                Err(Error::Stopped)
-            }
-            result = self.converse(id, method, params, host) => result,
+            () = self.stop.wait() => Err(Error::Stopped),
+            // Boxed, because all that may come before a response is in it.
+            result = Box::pin(self.converse(flight, method, params, host)) => result,
+        };
+        unheard.farewell = None;
+        if result == Err(Error::Stopped) {
+            // Whoever stops everything may end the process next, so this one is waited for.
+            self.line.pace.goodbye(self.line.tell(cancelled(id))).await;
         }
+        result
     }
 
     /// Has the person visit what an error names; the error itself if they will not.
@@ -132,29 +187,34 @@ impl Legacy {
         if self.line.session.is_some() {
             // The server may not let clients end sessions, or may be gone.
             let said = self.line.send(Verb::Delete, &[], Default::default());
-            self.line.http.goodbye(said).await;
+            self.line.pace.goodbye(said).await;
+        }
+        if let Transport::Pipe(piped) = &self.line.transport {
+            piped.close().await;
         }
     }
 
     /// Sends a request and hears all there is until its response.
     async fn converse(
         &self,
-        id: &RequestId,
+        flight: Flight,
         method: &str,
         params: Raw,
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
-        let body = message::request(id, method, params);
-        let mut replies = self.line.request(body).await?;
+        let id = RequestId::number(flight.id);
+        let body = message::request(&id, method, params);
+        let mut replies = self.line.request(flight, body).await?;
         loop {
             match replies.next(&self.line).await? {
                 Heard::Resumed => host.notice(Notice::Resumed),
+                Heard::Notice(notice) => host.notice(notice),
                 Heard::End => {
                     let reason = "the stream ended before the result".to_owned();
                     return Err(Error::Broken { reason });
                 }
                 Heard::Message(message) => {
-                    if let Some(result) = self.hear(message, Some(id), &mut replies, host).await? {
+                    if let Some(result) = self.hear(message, Some(&id), &mut replies, host).await? {
                         return result.map_err(Error::Rpc);
                     }
                 }
@@ -197,16 +257,6 @@ impl Legacy {
         Ok(None)
     }
 
-    /// Tells the server that nobody waits any more ([CAN-1]).
-    async fn cancel(&self, id: &RequestId) {
-        let params = json::object([
-            ("requestId", id.to_raw()),
-            ("reason", Raw::from_static("\"the user interrupted it\"")),
-        ]);
-        let notice = message::notification("notifications/cancelled", Some(params));
-        self.line.http.goodbye(self.line.tell(notice)).await;
-    }
-
     fn has_tasks(&self) -> bool {
         let steps = ["tasks", "requests", "tools", "call"];
         let mut steps = steps.into_iter();
@@ -214,9 +264,35 @@ impl Legacy {
         found.is_some()
     }
 
-    fn next_id(&self) -> RequestId {
-        RequestId::number(self.ids.fetch_add(1, Ordering::Relaxed))
+    /// The host's own, as far as it was declared.
+    fn behalf(&self, host: &dyn Host) -> Behalf {
+        let behalf = host.behalf().unwrap_or(&self.behalf);
+        Behalf {
+            abilities: behalf.abilities.and(self.behalf.abilities),
+            ..behalf.clone()
+        }
     }
+
+    /// A new request; its id serves as progress token too.
+    fn flight(&self, part: Part, owner: u64) -> Flight {
+        let id = self.ids.next();
+        Flight {
+            id,
+            owner,
+            token: id,
+            task: None,
+            part,
+        }
+    }
+}
+
+/// Nobody waits for it any more ([CAN-1]).
+fn cancelled(id: u64) -> Bytes {
+    let params = json::object([
+        ("requestId", RequestId::number(id).to_raw()),
+        ("reason", Raw::from_static("\"the user interrupted it\"")),
+    ]);
+    message::notification("notifications/cancelled", Some(params))
 }
 
 /// Whether an error names web pages to visit first.

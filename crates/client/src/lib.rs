@@ -1,7 +1,8 @@
-//! An MCP client over HTTP for every revision: what a Server offers, called from Rust.
+//! An MCP client for every revision, over HTTP or a pipe: what a Server offers, called from Rust.
 //!
 //! Invariant: whatever the server sends is read within bounds, and no loop over its answers is
-//! without an end. A credential goes to the origin it was given for and nowhere else.
+//! without an end. A credential goes to the origin it was given for and nowhere else. What is asked
+//! for one owner of a request is shown to no other.
 //! Must not know: terminals, people, configuration, or anything of the platform but its wire
 //! values. Asks and news go to a [`Host`]; what a person sees of them is the host's business.
 //! Start with [`Client::connect`]; `negotiate` finds the era, `modern` and `legacy` speak it.
@@ -14,12 +15,17 @@ mod message;
 mod host;
 mod limits;
 mod stop;
+mod pace;
 // HTTP.
 mod dial;
 mod tls;
 mod http;
 mod events;
 mod news;
+// Channels that requests share.
+mod switch;
+mod pipe;
+mod way;
 // The eras.
 mod headers;
 mod modern;
@@ -35,12 +41,13 @@ pub use crate::{
     error::Error,
     events::EventStream,
     headers::{mirrors, param_mirrors},
-    host::{Abilities, Answer, Answering, Ask, Host, Notice},
+    host::{Abilities, Answer, Answering, Ask, Behalf, Host, Notice},
     http::{Endpoint, Http, Reply, Verb},
     json::{array, object, parse, text_member},
     limits::Limits,
     message::RpcError,
     negotiate::EraChoice,
+    pipe::Pipe,
     probe::knock,
     request::{Filter, ListKind, Request},
     stop::{Stop, Stopper, stopper},

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 /// What one client may take. It holds at most one body or event for each request in flight, two
-/// more while somebody answers what that request asked, and one list.
+/// more while somebody answers what that request asked, and one list. Where requests share a
+/// channel, two more may wait for each of them, and one is being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// One JSON body or one event, in bytes.
@@ -31,10 +32,12 @@ pub struct Limits {
     pub wish_max: Duration,
     /// Rounds of questions in one request.
     pub rounds_max: u32,
-    /// Questions in one legacy request.
+    /// Questions in one legacy request. On a channel that several share, as many may wait.
     pub asks_max: u32,
     /// How long a stream may be silent that was kept alive by comments before.
     pub silence_max: Duration,
+    /// Lines in a row, on a pipe, that are no messages: some libraries print there.
+    pub garbage_max: u32,
     /// Between two looks at a task, unless the server names a span.
     pub poll: Duration,
     pub poll_max: Duration,
@@ -62,6 +65,7 @@ impl Default for Limits {
             rounds_max: 16,
             asks_max: 256,
             silence_max: Duration::from_secs(90),
+            garbage_max: 1_000,
             poll: Duration::from_secs(1),
             poll_max: Duration::from_secs(60),
             pages_max: 1_000,

@@ -1,5 +1,10 @@
 //! JSON-RPC messages, written and read.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use bytes::Bytes;
 use ostler_protocol::{Raw, RequestId, json::Kind};
 
@@ -8,6 +13,16 @@ use crate::{
     json,
     limits::DEPTH_MAX,
 };
+
+/// The ids of our requests, counted up. Clones count together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ids(Arc<AtomicU64>);
+
+impl Ids {
+    pub(crate) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
 
 const ID_BYTES_MAX: usize = 1 << 10;
 

@@ -1,10 +1,9 @@
 //! The modern era: every request says what it needs, nothing is kept between two of them.
 
+mod replies;
 mod rounds;
 pub(crate) mod task;
 mod listen;
-
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use ostler_protocol::{Raw, RequestId, Revision, facet::TASKS_EXTENSION};
@@ -13,45 +12,44 @@ use crate::{
     client::{Facts, Options},
     error::{Error, protocol},
     headers,
-    host::{Abilities, Host},
+    host::{Behalf, Host},
     http::{Http, Reply, Verb},
     json,
-    message::{self, Message, RpcError},
+    message::{self, Ids, Message},
     news,
     request::Request,
     stop::Stop,
+    switch::{Flight, Part},
+    way::Way,
 };
 
+use replies::Replies;
 use rounds::Ended;
 
 /// A server that speaks a modern revision.
 pub(crate) struct Modern {
-    http: Http,
+    way: Way,
     revision: Revision,
-    abilities: Abilities,
-    log_level: Option<String>,
+    behalf: Behalf,
     stop: Stop,
-    ids: AtomicU64,
+    ids: Ids,
 }
 
 impl Modern {
-    pub(crate) fn new(http: Http, revision: Revision, options: &Options) -> Self {
+    pub(crate) fn new(way: Way, revision: Revision, options: &Options) -> Self {
         Self {
-            http,
+            ids: way.ids(),
+            way,
             revision,
-            abilities: options.abilities,
-            log_level: options.log_level.clone(),
+            behalf: options.behalf(),
             stop: options.stop.clone(),
-            ids: AtomicU64::new(1),
         }
     }
 
     /// What the server says of itself ([D-1]).
     pub(crate) async fn discover(&self) -> Result<Facts, Error> {
-        let params = Raw::empty_object();
-        let found = self
-            .exchange("server/discover", &params, &[], &mut news::Deaf)
-            .await?;
+        let asked = Asked::plain("server/discover", Raw::empty_object());
+        let found = self.exchange(&asked, &mut news::Deaf).await?;
         let Some(supported) = found.get("supportedVersions") else {
             return protocol("server/discover names no supportedVersions");
         };
@@ -74,14 +72,15 @@ impl Modern {
     /// A request that cannot ask.
     pub(crate) async fn simple(
         &self,
-        method: &str,
-        params: &Raw,
+        method: &'static str,
+        params: Raw,
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
+        let asked = Asked::plain(method, params);
         tokio::select! {
             biased;
             () = self.stop.wait() => Err(Error::Stopped),
-            result = self.exchange(method, params, &[], host) => result,
+            result = self.exchange(&asked, host) => result,
         }
     }
 
@@ -99,31 +98,26 @@ impl Modern {
         }
     }
 
-    /// One HTTP exchange: the request and its only response.
-    async fn exchange(
-        &self,
-        method: &str,
-        params: &Raw,
-        more_headers: &[(String, String)],
-        host: &mut dyn Host,
-    ) -> Result<Raw, Error> {
-        let id = self.next_id();
-        let reply = self.post(&id, method, params, more_headers).await?;
-        if !reply.is_stream() {
-            let mut messages = message::read(reply.bytes().await?)?.into_iter();
-            return match (messages.next(), messages.next()) {
-                (Some(Message::Response { id: of, result }), None) => settle(&id, of, result),
-                _ => protocol("the body is no response"),
-            };
+    pub(crate) async fn close(self) {
+        match self.way {
+            Way::Http(..) => {}
+            Way::Pipe(piped) => piped.close().await,
         }
-        let mut events = news::Messages::new(reply.events());
+    }
+
+    /// One exchange: the request and its only response.
+    async fn exchange(&self, asked: &Asked, host: &mut dyn Host) -> Result<Raw, Error> {
+        let mut replies = self.send(asked, self.behalf(host)).await?;
         loop {
-            match events.next_message().await? {
+            match replies.next_message().await? {
                 None => {
                     let reason = "the stream ended before the result".to_owned();
                     return Err(Error::Broken { reason });
                 }
-                Some(Message::Response { id: of, result }) => return settle(&id, of, result),
+                Some(Message::Response { id, result }) => {
+                    replies.settle(id)?;
+                    return result.map_err(Error::Rpc);
+                }
                 Some(Message::Request { method, .. }) => {
                     return protocol(format!("it sent the request {method}"));
                 }
@@ -136,37 +130,100 @@ impl Modern {
         }
     }
 
-    async fn post(
-        &self,
-        id: &RequestId,
-        method: &str,
-        params: &Raw,
-        more_headers: &[(String, String)],
-    ) -> Result<Reply, Error> {
-        let params = json::extended(params, [("_meta", self.meta(id))]);
-        let mirrors = headers::mirrors(method, &params);
-        let mirrors: Vec<_> = mirrors.iter().chain(more_headers).cloned().collect();
-        let body: Bytes = message::request(id, method, params);
-        let reply = send(&self.http, self.revision, &mirrors, body).await?;
-        match reply.status() {
-            200 => Ok(reply),
-            _ => Err(reply.refusal().await),
+    /// Sends a request, over whatever way there is.
+    async fn send(&self, asked: &Asked, behalf: Behalf) -> Result<Replies<'_>, Error> {
+        let id = self.ids.next();
+        let params = self.introduced(&asked.params, id, &behalf);
+        let piped = match &self.way {
+            Way::Http(http, _) => {
+                let posting = post(http, self.revision, (id, asked, params));
+                return Replies::read(id, posting.await?).await;
+            }
+            Way::Pipe(piped) => piped,
+        };
+        let flight = Flight {
+            id,
+            owner: behalf.owner,
+            token: id,
+            task: None,
+            part: asked.part,
+        };
+        let body = message::request(&RequestId::number(id), asked.method, params);
+        Replies::piped(piped, flight, body).await
+    }
+
+    /// Says soon, where nobody can wait for it, a request whose response nobody needs.
+    fn say(&self, asked: Asked) {
+        let id = self.ids.next();
+        let params = self.introduced(&asked.params, id, &self.behalf);
+        match &self.way {
+            Way::Pipe(piped) => {
+                piped.say(message::request(
+                    &RequestId::number(id),
+                    asked.method,
+                    params,
+                ));
+            }
+            Way::Http(http, goodbyes) => {
+                let (http, revision) = (http.clone(), self.revision);
+                goodbyes.run(async move {
+                    // It goes unheard, or not.
+                    let _ = post(&http, revision, (id, &asked, params)).await;
+                });
+            }
         }
     }
 
-    /// What every request says ([M-3]). The id serves as progress token too.
-    fn meta(&self, id: &RequestId) -> Raw {
+    /// Parameters with what every request says ([M-3]). The id serves as progress token too.
+    fn introduced(&self, params: &Raw, id: u64, behalf: &Behalf) -> Raw {
         let extensions = json::object([(TASKS_EXTENSION, Raw::empty_object())]);
-        let capabilities = self.abilities.declared(self.revision, Some(extensions));
-        let level = self.log_level.as_deref().map(Raw::from_text);
+        let capabilities = behalf.abilities.declared(self.revision, Some(extensions));
+        let level = behalf.log_level.as_deref().map(Raw::from_text);
         let level = level.map(|level| ("io.modelcontextprotocol/logLevel", level));
         let members = introduction(self.revision, capabilities).into_iter();
-        let token = ("progressToken", id.to_raw());
-        json::object(members.chain([token]).chain(level))
+        let token = ("progressToken", RequestId::number(id).to_raw());
+        let meta = json::object(members.chain([token]).chain(level));
+        json::extended(params, [("_meta", meta)])
     }
 
-    fn next_id(&self) -> RequestId {
-        RequestId::number(self.ids.fetch_add(1, Ordering::Relaxed))
+    /// The host's own, or else that of the connection.
+    fn behalf(&self, host: &dyn Host) -> Behalf {
+        host.behalf().unwrap_or(&self.behalf).clone()
+    }
+}
+
+/// What is asked of a server, whatever the way to it.
+struct Asked {
+    method: &'static str,
+    params: Raw,
+    /// `Mcp-Param-*`, for HTTP.
+    headers: Vec<(String, String)>,
+    part: Part,
+}
+
+impl Asked {
+    fn plain(method: &'static str, params: Raw) -> Asked {
+        Asked {
+            method,
+            params,
+            headers: Vec::new(),
+            part: Part::Plain,
+        }
+    }
+}
+
+async fn post(
+    http: &Http,
+    revision: Revision,
+    (id, asked, params): (u64, &Asked, Raw),
+) -> Result<Reply, Error> {
+    let mirrors = headers::mirrors(asked.method, &params);
+    let mirrors: Vec<_> = mirrors.iter().chain(&asked.headers).cloned().collect();
+    let body = message::request(&RequestId::number(id), asked.method, params);
+    let reply = send(http, revision, &mirrors, body).await?;
+    match reply.status() {
+        200 => Ok(reply),
+        _ => Err(reply.refusal().await),
     }
 }
 
@@ -202,16 +259,4 @@ pub(crate) async fn send(
         .map(|(name, value)| (name, value.to_owned()))
         .collect();
     http.send(Verb::Post, &headers, body).await
-}
-
-/// The response to `id`. An error may leave the id out ([RPC-3]).
-fn settle(
-    id: &RequestId,
-    of: Option<RequestId>,
-    result: Result<Raw, RpcError>,
-) -> Result<Raw, Error> {
-    match of {
-        Some(of) if of != *id => protocol("a response to another request"),
-        Some(_) | None => result.map_err(Error::Rpc),
-    }
 }

@@ -6,9 +6,9 @@ use crate::{
     client::{Dialect, Facts, Options},
     code,
     error::Error,
-    http::Http,
     legacy::{self, newest_supported},
     modern::Modern,
+    way::Way,
 };
 
 /// What the caller wants to speak.
@@ -23,38 +23,64 @@ pub enum EraChoice {
     Only(Revision),
 }
 
-pub(crate) async fn negotiate(http: Http, options: &Options) -> Result<(Dialect, Facts), Error> {
+pub(crate) async fn negotiate(way: &Way, options: &Options) -> Result<(Dialect, Facts), Error> {
     let wanted = match options.choice {
-        EraChoice::Auto => {
-            tokio::select! {
-                biased;
-                found = modern(&http, options) => match found {
-                    Ok(found) => return Ok(found),
-                    Err(error) => legacy_after(error)?,
-                },
-                () = silence(&http) => Revision::LATEST_LEGACY,
-            }
-        }
-        EraChoice::Modern => return modern(&http, options).await.map_err(nowhere),
+        EraChoice::Auto => return either(way, options).await,
+        EraChoice::Modern => return modern(way, options).await.map_err(nowhere),
         EraChoice::Legacy => Revision::LATEST_LEGACY,
         EraChoice::Only(revision) => match revision.era() {
-            Era::Modern => return modern(&http, options).await.map_err(nowhere),
+            Era::Modern => return modern(way, options).await.map_err(nowhere),
             Era::Legacy => revision,
         },
     };
-    let (legacy, facts) = legacy::open(http, wanted, options).await?;
-    Ok((Dialect::Legacy(Box::new(legacy)), facts))
+    legacy(way, wanted, options).await
+}
+
+/// Whichever era answers. One that stays silent for long is asked in the other's words too; its
+/// late answer counts all the same, for it may only have been slow to start.
+async fn either(way: &Way, options: &Options) -> Result<(Dialect, Facts), Error> {
+    // Boxed here and below, because every way to connect is in it.
+    let mut asked = Box::pin(modern(way, options));
+    let found = tokio::select! {
+        biased;
+        found = &mut asked => Some(found),
+        () = silence(way) => None,
+    };
+    match found {
+        Some(Ok(found)) => Ok(found),
+        Some(Err(error)) => legacy(way, legacy_after(error)?, options).await,
+        None => {
+            let late = async {
+                match asked.await {
+                    Ok(found) => found,
+                    // The other one is asked already.
+                    Err(_) => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                found = late => Ok(found),
+                opened = legacy(way, Revision::LATEST_LEGACY, options) => opened,
+            }
+        }
+    }
 }
 
 /// Ends when a server that was reached has not answered what it may not know.
-async fn silence(http: &Http) {
-    http.reached().await;
-    http.env.sleep(http.limits.probe_max).await;
+async fn silence(way: &Way) {
+    way.reached().await;
+    let pace = way.pace();
+    pace.env.sleep(pace.limits.probe_max).await;
 }
 
-async fn modern(http: &Http, options: &Options) -> Result<(Dialect, Facts), Error> {
+async fn legacy(way: &Way, wanted: Revision, options: &Options) -> Result<(Dialect, Facts), Error> {
+    let (legacy, facts) = legacy::open(way, wanted, options).await?;
+    Ok((Dialect::Legacy(Box::new(legacy)), facts))
+}
+
+async fn modern(way: &Way, options: &Options) -> Result<(Dialect, Facts), Error> {
     let revision = Revision::LATEST_MODERN;
-    let modern = Modern::new(http.clone(), revision, options);
+    let modern = Modern::new(way.clone(), revision, options);
     let facts = modern.discover().await?;
     match facts.supported.iter().any(|date| date == revision.as_str()) {
         true => Ok((Dialect::Modern(Box::new(modern)), facts)),

@@ -32,6 +32,9 @@ pub(crate) fn read(method: &str, params: &Raw) -> Option<Notice> {
         "notifications/prompts/list_changed" => Some(Notice::Changed(ListKind::Prompts)),
         "notifications/resources/list_changed" => Some(Notice::Changed(ListKind::Resources)),
         "notifications/resources/updated" => Some(Notice::Updated { uri: text("uri")? }),
+        "notifications/elicitation/complete" => Some(Notice::Visited {
+            id: text("elicitationId")?,
+        }),
         "notifications/tasks" | "notifications/tasks/status" => task(params),
         _ => None,
     }

@@ -8,7 +8,9 @@ use crate::{
     error::Error,
     headers,
     http::{Http, Reply, Verb},
-    json, message,
+    json,
+    legacy::Transport,
+    message,
     modern::{introduction, send},
     request::Filter,
 };
@@ -36,9 +38,11 @@ impl Client {
         };
         let headers = [("accept", "text/event-stream".to_owned())];
         let line = &legacy.line;
-        let reply = match self.facts.is_pair {
-            true => line.http.send(Verb::Get, &headers, Bytes::new()).await?,
-            false => line.send(Verb::Get, &headers, Bytes::new()).await?,
+        let reply = match &line.transport {
+            Transport::Pair(pair) => pair.stream.send(Verb::Get, &headers, Bytes::new()).await?,
+            Transport::Streamable(..) | Transport::Pipe(_) => {
+                line.send(Verb::Get, &headers, Bytes::new()).await?
+            }
         };
         match reply.status() {
             200 => Ok(reply),

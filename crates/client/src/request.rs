@@ -1,6 +1,7 @@
 //! What can be asked of a Server.
 
 use ostler_protocol::{Raw, schema_rules};
+use tokio::sync::watch;
 
 use crate::{headers, json};
 
@@ -40,6 +41,14 @@ pub enum ListKind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     pub uris: Vec<String>,
+}
+
+/// Waits until a filter is another one; for ever if nobody can change it any more.
+// Cancel safe: it only looks.
+pub(crate) async fn changed(wanted: &mut watch::Receiver<Filter>) {
+    if wanted.changed().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 impl Request {

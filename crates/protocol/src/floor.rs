@@ -114,7 +114,7 @@ impl Revision {
     }
 
     /// Sampling with tools, and the sub-capabilities `tools` and `context`.
-    pub(crate) fn has_sampling_tools(self) -> bool {
+    pub fn has_sampling_tools(self) -> bool {
         self.since(V2025_11_25)
     }
 

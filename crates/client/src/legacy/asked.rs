@@ -13,6 +13,7 @@ use crate::{
     host::{Abilities, Answer, Ask, Host},
     json,
     message::{self, Message},
+    switch::RELATED_TASK,
 };
 
 /// A request of the server.
@@ -29,7 +30,6 @@ type Refusal = (i64, &'static str);
 const REJECTED: Refusal = (-1, "the user rejected the request");
 const METHOD_NOT_FOUND: Refusal = (code::METHOD_NOT_FOUND, "method not found");
 const INVALID_PARAMS: Refusal = (code::INVALID_PARAMS, "invalid params");
-const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
 
 impl Legacy {
     /// Answers a request of the server. What was not declared is refused, as the specification
@@ -44,11 +44,11 @@ impl Legacy {
         if asked.method == "ping" {
             return self.reply(asked, Ok(Raw::empty_object())).await;
         }
-        let ask = match question(asked, self.abilities) {
+        let ask = match question(asked, self.behalf(host).abilities) {
             Ok(ask) => ask,
             Err(refusal) => return self.reply(asked, Err(refusal)).await,
         };
-        if replies.count_ask() > self.line.http.limits.asks_max {
+        if replies.count_ask() > self.line.pace.limits.asks_max {
             return protocol("it asks without end");
         }
         match self.ask(ask, asked, within, replies, host).await? {
@@ -88,7 +88,7 @@ impl Legacy {
                         return Ok(None);
                     }
                 }
-                Heard::Resumed => {}
+                Heard::Notice(_) | Heard::Resumed => {}
                 Heard::End => is_open = false,
             }
         }
@@ -98,12 +98,11 @@ impl Legacy {
     /// waits no more, is no reason to end our own request.
     async fn reply(&self, asked: &Asked, result: Result<Raw, Refusal>) -> Result<(), Error> {
         let result = result.map(|result| related(result, &asked.params));
-        let http = &self.line.http;
         let mut attempts = 0;
         loop {
             let answer = message::response(&asked.id, result.clone());
             match self.line.tell(answer).await {
-                Err(error) if http.tries_again(&error, &mut attempts).await => {}
+                Err(error) if self.line.pace.tries_again(&error, &mut attempts).await => {}
                 Ok(())
                 | Err(Error::Rpc(_))
                 | Err(Error::Status {
@@ -125,6 +124,7 @@ fn question(asked: &Asked, abilities: Abilities) -> Result<Ask, Refusal> {
         Some(Ask::Form { .. } | Ask::Url { .. }) if abilities.form || abilities.url => {
             Err(INVALID_PARAMS)
         }
+        Some(Ask::Sample { .. }) if abilities.sample => Err(INVALID_PARAMS),
         Some(_) | None => Err(METHOD_NOT_FOUND),
     }
 }

@@ -1,88 +1,122 @@
 //! How messages reach the server, and where its answers come from.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
-use ostler_protocol::{Raw, Revision, sse::decode::Frame};
-use parking_lot::Mutex;
+use ostler_protocol::{Raw, Revision};
 
-use super::replies::Replies;
+use super::{pair::Pair, replies::Replies};
 use crate::{
     error::{Error, protocol},
-    events::EventStream,
     http::{Http, Reply, Verb},
-    message,
+    message::{self, Message},
     news::Messages,
+    pace::{Goodbyes, Pace},
+    pipe::Piped,
+    switch::{Flight, Switch},
 };
 
-/// The way to a server, with what each request must carry.
+/// The way to a server, with what each request must carry. Clones are the same.
+#[derive(Clone)]
 pub(crate) struct Line {
-    pub http: Http,
+    pub pace: Pace,
+    /// Sorts what comes where requests are not alone.
+    pub switch: Switch,
     pub session: Option<String>,
     /// Known from `initialize` on.
     pub revision: Option<Revision>,
     pub transport: Transport,
 }
 
-/// Which of the two legacy transports it is.
+/// Which of the legacy transports it is.
+#[derive(Clone)]
 pub(crate) enum Transport {
-    Streamable,
+    /// Each request has a stream of its own; what belongs to none comes on that of a GET.
+    Streamable(Box<Http>, Goodbyes),
+    /// All share one stream.
     Pair(Box<Pair>),
-}
-
-/// The two endpoints of 2024-11-05: messages go to one, everything comes from the other ([A-1]).
-pub(crate) struct Pair {
-    messages: Http,
-    stream: Arc<Mutex<Option<Messages>>>,
-}
-
-/// The only stream of a pair, taken by one request and given back when it ends.
-pub(super) struct Borrowed {
-    stream: Option<Messages>,
-    home: Arc<Mutex<Option<Messages>>>,
+    /// All share one pipe.
+    Pipe(Box<Piped>),
 }
 
 impl Line {
-    pub(super) fn streamable(http: Http) -> Line {
+    pub(super) fn streamable(http: Box<Http>, goodbyes: Goodbyes) -> Line {
         Line {
-            http,
+            pace: http.pace.clone(),
+            switch: Switch::new(&http.pace.limits),
             session: None,
             revision: None,
-            transport: Transport::Streamable,
+            transport: Transport::Streamable(http, goodbyes),
         }
     }
 
-    /// Opens the stream of 2024-11-05 and waits for where to send messages, all in its time: what
-    /// is no MCP server may answer a GET never.
-    pub(super) async fn pair(http: Http) -> Result<Line, Error> {
-        let until = http.env.now() + http.limits.endpoint_max;
-        match http.env.clone().until(until, open_pair(http)).await {
-            Some(opened) => opened,
-            None => protocol("the stream names no endpoint in time"),
+    pub(super) fn pipe(piped: Box<Piped>) -> Line {
+        Line {
+            pace: piped.pace.clone(),
+            switch: piped.switch.clone(),
+            session: None,
+            revision: None,
+            transport: Transport::Pipe(piped),
+        }
+    }
+
+    pub(super) fn pair(pair: Pair, switch: Switch) -> Line {
+        Line {
+            pace: pair.stream.pace.clone(),
+            switch,
+            session: None,
+            revision: None,
+            transport: Transport::Pair(Box::new(pair)),
         }
     }
 
     /// Sends a request; its response is among the replies.
-    pub(super) async fn request(&self, body: Bytes) -> Result<Replies, Error> {
+    pub(super) async fn request(&self, flight: Flight, body: Bytes) -> Result<Replies, Error> {
         match &self.transport {
-            Transport::Streamable => {
+            Transport::Streamable(..) => {
+                let inbox = self.switch.open(flight)?;
                 let reply = self.post(body).await?;
-                Replies::read(reply, self.http.env.now()).await
+                Replies::read(inbox, reply, self.pace.env.now()).await
             }
-            Transport::Pair(pair) => {
-                let replies = pair.borrow()?;
+            Transport::Pair(_) => {
+                let id = flight.id;
+                let inbox = self.switch.open(flight)?;
+                self.switch.begins(id);
                 self.tell(body).await?;
-                Ok(Replies::pair(replies))
+                Ok(Replies::shared(inbox))
             }
+            Transport::Pipe(piped) => Ok(Replies::shared(piped.request(flight, body).await?)),
         }
     }
 
     /// Sends a message that is not answered.
     pub(super) async fn tell(&self, body: Bytes) -> Result<(), Error> {
-        self.post(body).await.map(drop)
+        match &self.transport {
+            Transport::Pipe(piped) => piped.tell(body).await,
+            Transport::Streamable(..) | Transport::Pair(_) => self.post(body).await.map(drop),
+        }
     }
 
-    /// Sends a message. Anything but success is an error.
+    /// Says something soon, where nobody can wait for it.
+    pub(super) fn say(&self, body: Bytes) {
+        let goodbyes = match &self.transport {
+            Transport::Pipe(piped) => return piped.say(body),
+            Transport::Streamable(_, goodbyes) => goodbyes,
+            Transport::Pair(pair) => &pair.goodbyes,
+        };
+        let line = self.clone();
+        goodbyes.run(async move {
+            // It goes unheard, or not.
+            let _ = line.tell(body).await;
+        });
+    }
+
+    /// Sorts a message that came where any request may be meant.
+    pub(super) fn hear(&self, message: Message) {
+        for said in self.switch.hear(message) {
+            self.say(said);
+        }
+    }
+
+    /// Posts a message. Anything but success is an error.
     pub(super) async fn post(&self, body: Bytes) -> Result<Reply, Error> {
         let headers = [
             ("content-type", "application/json".to_owned()),
@@ -138,8 +172,9 @@ impl Line {
             .chain(revision)
             .collect();
         let http = match &self.transport {
-            Transport::Streamable => &self.http,
+            Transport::Streamable(http, _) => http,
             Transport::Pair(pair) => &pair.messages,
+            Transport::Pipe(_) => return Err(Error::NotOffered("HTTP")),
         };
         http.send(verb, &headers, body).await
     }
@@ -150,73 +185,9 @@ impl Line {
     }
 }
 
-async fn open_pair(http: Http) -> Result<Line, Error> {
-    let headers = [("accept", "text/event-stream".to_owned())];
-    let reply = http.send(Verb::Get, &headers, Bytes::new()).await?;
-    if reply.status() != 200 {
-        return Err(reply.refusal().await);
-    }
-    if !reply.is_stream() {
-        return protocol("a GET is answered by something other than a stream");
-    }
-    let mut events = reply.events();
-    let messages = http.at(&endpoint(&mut events).await?)?;
-    let pair = Pair {
-        messages,
-        stream: Arc::new(Mutex::new(Some(Messages::new(events)))),
-    };
-    Ok(Line {
-        http,
-        session: None,
-        revision: None,
-        transport: Transport::Pair(Box::new(pair)),
-    })
-}
-
 /// What a stream still had to say will not come.
 pub(super) fn lost(reason: &str) -> Error {
     Error::Broken {
         reason: reason.to_owned(),
-    }
-}
-
-/// Where messages go: the first event of the stream.
-async fn endpoint(events: &mut EventStream) -> Result<String, Error> {
-    let first = loop {
-        match events.next_frame().await? {
-            None => return protocol("the stream ended without an endpoint event"),
-            Some(Frame::Comment) => {}
-            Some(Frame::Event(event)) => break event,
-        }
-    };
-    let reference = std::str::from_utf8(&first.data).unwrap_or_default();
-    match first.name.as_deref() {
-        Some("endpoint") if !reference.is_empty() => Ok(reference.to_owned()),
-        _ => protocol("the stream does not begin with an endpoint event"),
-    }
-}
-
-impl Pair {
-    pub(super) fn borrow(&self) -> Result<Borrowed, Error> {
-        let stream = self.stream.lock().take();
-        match stream {
-            Some(stream) => Ok(Borrowed {
-                stream: Some(stream),
-                home: self.stream.clone(),
-            }),
-            None => Err(Error::NotOffered("two requests at once (HTTP+SSE)")),
-        }
-    }
-}
-
-impl Borrowed {
-    pub(super) fn get(&mut self) -> &mut Messages {
-        self.stream.as_mut().expect("it is given back only by drop")
-    }
-}
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        *self.home.lock() = self.stream.take();
     }
 }

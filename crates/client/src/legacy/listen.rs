@@ -1,6 +1,7 @@
 //! Listening for changes: subscriptions, and the stream that belongs to no request.
 
 use ostler_protocol::{Raw, Revision};
+use tokio::sync::watch;
 
 use super::{
     Legacy,
@@ -13,32 +14,37 @@ use crate::{
     error::Error,
     host::{Host, Notice},
     json,
-    request::Filter,
+    request::{Filter, changed},
+    switch::Part,
+    way::Way,
 };
+
+/// What a listen wants to hear of, which may change while it does.
+type Wanted = watch::Receiver<Filter>;
 
 impl Legacy {
     /// Listens until it is stopped. Where the session is gone, as after a restart of the server, it
     /// goes on in a new one of the same kind ([SES-2]).
     pub(crate) async fn listen(
         &self,
-        filter: &Filter,
-        (revision, options): (Revision, &Options),
+        wanted: &mut Wanted,
+        (way, revision, options): (&Way, Revision, &Options),
         host: &mut dyn Host,
     ) -> Result<(), Error> {
-        let http = &self.line.http;
-        let mut heard = self.listen_once(filter, host).await;
+        let pace = &self.line.pace;
+        let mut heard = self.listen_once(wanted, host).await;
         let mut failures = 0;
-        while failures < http.limits.resumptions_max && is_gone(&heard, failures) {
-            let began = http.env.now();
-            heard = match self.anew(revision, options, failures).await {
+        while failures < pace.limits.resumptions_max && is_gone(&heard, failures) {
+            let began = pace.env.now();
+            heard = match self.anew((way, revision, options), failures).await {
                 Ok(other) => {
-                    let heard = other.listen_once(filter, host).await;
+                    let heard = other.listen_once(wanted, host).await;
                     other.close().await;
                     heard
                 }
                 Err(error) => Err(error),
             };
-            let has_lasted = http.env.now().since(began) >= http.limits.retry_max;
+            let has_lasted = pace.env.now().since(began) >= pace.limits.retry_max;
             failures = if has_lasted { 1 } else { failures + 1 };
         }
         heard
@@ -47,14 +53,13 @@ impl Legacy {
     /// Another session at the same server.
     async fn anew(
         &self,
-        revision: Revision,
-        options: &Options,
+        (way, revision, options): (&Way, Revision, &Options),
         failures: u32,
     ) -> Result<Legacy, Error> {
-        let http = &self.line.http;
+        let pace = &self.line.pace;
         let opening = async {
-            http.env.sleep(http.limits.pause(None, failures)).await;
-            open(http.clone(), revision, options).await
+            pace.env.sleep(pace.limits.pause(None, failures)).await;
+            open(way, revision, options).await
         };
         let (legacy, _) = tokio::select! {
             biased;
@@ -65,21 +70,32 @@ impl Legacy {
         Ok(legacy)
     }
 
-    async fn listen_once(&self, filter: &Filter, host: &mut dyn Host) -> Result<(), Error> {
+    async fn listen_once(&self, wanted: &mut Wanted, host: &mut dyn Host) -> Result<(), Error> {
         tokio::select! {
             biased;
             () = self.stop.wait() => Err(Error::Stopped),
-            heard = self.hear_all(filter, host) => heard,
+            heard = self.hear_all(wanted, host) => heard,
         }
     }
 
-    async fn hear_all(&self, filter: &Filter, host: &mut dyn Host) -> Result<(), Error> {
-        let mut replies = self.open_stream(filter, host).await?;
+    async fn hear_all(&self, wanted: &mut Wanted, host: &mut dyn Host) -> Result<(), Error> {
+        let mut subscribed = wanted.borrow_and_update().uris.clone();
+        let mut replies = self.open_stream(&subscribed, host).await?;
         host.notice(Notice::Listening);
         loop {
-            match replies.next(&self.line).await? {
+            let heard = tokio::select! {
+                biased;
+                () = changed(wanted) => {
+                    let uris = wanted.borrow_and_update().uris.clone();
+                    self.resubscribe(&mut subscribed, uris, host).await?;
+                    continue;
+                }
+                heard = replies.next(&self.line) => heard?,
+            };
+            match heard {
                 Heard::End => return Ok(()),
                 Heard::Resumed => host.notice(Notice::Resumed),
+                Heard::Notice(notice) => host.notice(notice),
                 Heard::Message(message) => {
                     self.hear(message, None, &mut replies, host).await?;
                 }
@@ -89,26 +105,59 @@ impl Legacy {
 
     /// The stream and the subscriptions whose changes it tells. Both begin at once: some servers
     /// answer the GET only when there is something to tell.
-    async fn open_stream(&self, filter: &Filter, host: &mut dyn Host) -> Result<Replies, Error> {
+    async fn open_stream(&self, uris: &[String], host: &mut dyn Host) -> Result<Replies, Error> {
+        let behalf = self.behalf(host);
+        let flight = self.flight(Part::Listen(behalf.abilities), behalf.owner);
+        let inbox = self.line.switch.open(flight)?;
         match &self.line.transport {
-            Transport::Streamable => {
+            Transport::Streamable(..) => {
                 let get = self.line.get(None);
-                let (messages, ()) = tokio::try_join!(get, self.subscribe(filter, host))?;
-                let now = self.line.http.env.now();
-                Ok(Replies::stream(Resumable::new(messages, Anew::Always, now)))
+                let (messages, ()) = tokio::try_join!(get, self.subscribe_all(uris, host))?;
+                let stream = Resumable::new(messages, Anew::Always, self.line.pace.env.now());
+                Ok(Replies::standalone(inbox, stream))
             }
-            Transport::Pair(pair) => {
-                self.subscribe(filter, host).await?;
-                Ok(Replies::pair(pair.borrow()?))
+            Transport::Pair(_) | Transport::Pipe(_) => {
+                self.subscribe_all(uris, host).await?;
+                Ok(Replies::shared(inbox))
             }
         }
     }
 
-    async fn subscribe(&self, filter: &Filter, host: &mut dyn Host) -> Result<(), Error> {
-        for uri in &filter.uris {
-            let params = json::object([("uri", Raw::from_text(uri))]);
-            self.simple("resources/subscribe", params, host).await?;
+    async fn subscribe_all(&self, uris: &[String], host: &mut dyn Host) -> Result<(), Error> {
+        for uri in uris {
+            self.subscribe("resources/subscribe", uri, host).await?;
         }
+        Ok(())
+    }
+
+    async fn subscribe(&self, method: &str, uri: &str, host: &mut dyn Host) -> Result<(), Error> {
+        let params = json::object([("uri", Raw::from_text(uri))]);
+        self.simple(method, params, host).await.map(drop)
+    }
+
+    /// Takes up what is new in `uris` and leaves what is not in it any more. A resource that the
+    /// server refuses is no reason to hear of the others no more.
+    async fn resubscribe(
+        &self,
+        subscribed: &mut Vec<String>,
+        uris: Vec<String>,
+        host: &mut dyn Host,
+    ) -> Result<(), Error> {
+        let added = uris.iter().filter(|uri| !subscribed.contains(uri));
+        let added = added.map(|uri| ("resources/subscribe", uri));
+        let removed = subscribed.iter().filter(|uri| !uris.contains(uri));
+        let removed = removed.map(|uri| ("resources/unsubscribe", uri));
+        let changes: Vec<_> = removed.chain(added).collect();
+        for (method, uri) in changes {
+            match self.subscribe(method, uri, host).await {
+                Err(Error::Rpc(error)) => host.notice(Notice::Unwatched {
+                    uri: uri.clone(),
+                    reason: error.to_string(),
+                }),
+                other => other?,
+            }
+        }
+        *subscribed = uris;
         Ok(())
     }
 }

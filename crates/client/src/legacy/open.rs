@@ -1,41 +1,47 @@
 //! Opening a session.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use ostler_protocol::{Era, Raw, RequestId, Revision};
 
 use super::{
     Legacy,
     line::{Line, Transport},
-    member,
+    member, pair,
     replies::{Heard, Replies},
 };
 use crate::{
     client::{Facts, Options},
     code,
     error::{Error, protocol},
-    http::Http,
     json,
     message::{self, Message},
     negotiate::nowhere,
     news,
+    switch::Part,
+    way::Way,
 };
 
 const SESSION_BYTES_MAX: usize = 4 << 10;
 
-/// Opens a session over Streamable HTTP; where that is not spoken, over HTTP+SSE ([A-4]).
+/// Opens a session: over a pipe as it is; else over Streamable HTTP and, where that is not spoken,
+/// over HTTP+SSE ([A-4]).
 pub(crate) async fn open(
-    http: Http,
+    way: &Way,
     wanted: Revision,
     options: &Options,
 ) -> Result<(Legacy, Facts), Error> {
-    let line = Line::streamable(http.clone());
-    let first = match initialize(line, wanted, options).await {
+    // Boxed, because all that a first request may meet is in it.
+    let begin = |line| Box::pin(initialize(line, way, (wanted, options)));
+    let (http, goodbyes) = match way {
+        Way::Http(http, goodbyes) => (http, goodbyes),
+        Way::Pipe(piped) => return begin(Line::pipe(piped.clone())).await,
+    };
+    let line = Line::streamable(http.clone(), goodbyes.clone());
+    let first = match begin(line).await {
         Err(error @ (Error::Rpc(_) | Error::Status { .. })) if may_be_pair(&error) => error,
         other => return other,
     };
-    match Line::pair(http).await {
-        Ok(line) => initialize(line, wanted, options).await,
+    match pair::open((**http).clone(), goodbyes.clone()).await {
+        Ok(line) => begin(line).await,
         Err(_) => Err(nowhere(first)),
     }
 }
@@ -50,15 +56,15 @@ fn may_be_pair(error: &Error) -> bool {
 
 async fn initialize(
     line: Line,
-    wanted: Revision,
-    options: &Options,
+    way: &Way,
+    (wanted, options): (Revision, &Options),
 ) -> Result<(Legacy, Facts), Error> {
     let mut legacy = Legacy {
         line,
         capabilities: Raw::empty_object(),
-        abilities: options.abilities,
+        behalf: options.behalf(),
         stop: options.stop.clone(),
-        ids: AtomicU64::new(1),
+        ids: way.ids(),
     };
     let result = match legacy.shake_hands(wanted).await {
         // Some refuse a date they do not know instead of naming one they do ([LIF-3]).
@@ -75,18 +81,10 @@ async fn initialize(
         .line
         .notify("notifications/initialized", None)
         .await?;
-    if let Some(level) = options
-        .log_level
-        .as_deref()
-        .filter(|_| facts.offers("logging"))
+    if let Some(level) = &options.log_level
+        && facts.offers("logging")
     {
-        let params = json::object([("level", Raw::from_text(level))]);
-        let mut deaf = news::Deaf;
-        match legacy.simple("logging/setLevel", params, &mut deaf).await {
-            // Logs that are not as wanted are no reason to do without the server.
-            Ok(_) | Err(Error::Rpc(_)) => {}
-            Err(error) => return Err(error),
-        }
+        legacy.set_log_level(level).await?;
     }
     Ok((legacy, facts))
 }
@@ -103,24 +101,26 @@ pub(crate) fn newest_supported(data: &Raw) -> Option<Revision> {
 impl Legacy {
     async fn shake_hands(&mut self, wanted: Revision) -> Result<Raw, Error> {
         // What this revision has no words for is not declared, so it is not answered either.
-        self.abilities = self.abilities.within(wanted);
-        let id = RequestId::number(self.ids.fetch_add(1, Ordering::Relaxed));
+        let abilities = self.behalf.abilities.within(wanted);
+        self.behalf.abilities = abilities;
+        let flight = self.flight(Part::Plain, 0);
         let params = json::object([
             ("protocolVersion", Raw::from_text(wanted.as_str())),
-            ("capabilities", self.abilities.declared(wanted, None)),
+            ("capabilities", abilities.declared(wanted, None)),
             ("clientInfo", news::client_info()),
         ]);
-        let body = message::request(&id, "initialize", params);
+        let body = message::request(&RequestId::number(flight.id), "initialize", params);
         let mut replies = match &self.line.transport {
-            Transport::Pair(_) => self.line.request(body).await?,
-            Transport::Streamable => {
+            Transport::Pair(_) | Transport::Pipe(_) => self.line.request(flight, body).await?,
+            Transport::Streamable(..) => {
+                let inbox = self.line.switch.open(flight)?;
                 let reply = self.line.post(body).await?;
                 let session = reply.header("mcp-session-id").map(str::to_owned);
                 if session.as_deref().is_some_and(|id| !is_session_id(id)) {
                     return protocol("the session id is not visible ASCII");
                 }
                 self.line.session = session;
-                Replies::read(reply, self.line.http.env.now()).await?
+                Replies::read(inbox, reply, self.line.pace.env.now()).await?
             }
         };
         loop {
@@ -128,7 +128,7 @@ impl Legacy {
                 Heard::Message(Message::Response { result, .. }) => {
                     return result.map_err(Error::Rpc);
                 }
-                Heard::Message(_) | Heard::Resumed => {}
+                Heard::Message(_) | Heard::Notice(_) | Heard::Resumed => {}
                 Heard::End => return protocol("no answer to initialize"),
             }
         }

@@ -1,19 +1,23 @@
-//! What comes back for one request: a body, a stream that may break and be taken up again, or the
-//! stream that all requests share.
+//! What comes back for one request: a body, a stream that may break and be taken up again, or its
+//! part of a channel that requests share.
 
 use std::{collections::VecDeque, time::Duration};
 
 use ostler_types::Instant;
 
-use super::line::{Borrowed, Line, lost};
+use super::line::{Line, lost};
 use crate::{
     error::{Error, protocol},
+    host::Notice,
     http::Reply,
     message::{self, Message},
     news::Messages,
+    switch::{Inbox, Item},
 };
 
 pub(super) struct Replies {
+    /// What came for it where others are too.
+    inbox: Inbox,
     source: Source,
     /// Heard while a person answered, and its bytes: at most one message more than one may have.
     later: VecDeque<Message>,
@@ -24,11 +28,15 @@ pub(super) struct Replies {
 enum Source {
     Whole(VecDeque<Message>),
     Stream(Resumable),
-    Pair(Borrowed),
+    /// What comes there may be for any request.
+    Standalone(Resumable),
+    /// The inbox is all there is.
+    Shared,
 }
 
 pub(super) enum Heard {
     Message(Message),
+    Notice(Notice),
     /// The stream broke off and was taken up again; nothing of it is lost.
     Resumed,
     End,
@@ -50,8 +58,9 @@ pub(super) struct Resumable {
 }
 
 impl Replies {
-    fn from(source: Source) -> Replies {
+    fn from(inbox: Inbox, source: Source) -> Replies {
         Replies {
+            inbox,
             source,
             later: VecDeque::new(),
             later_bytes: 0,
@@ -59,23 +68,24 @@ impl Replies {
         }
     }
 
-    pub(super) fn stream(stream: Resumable) -> Replies {
-        Self::from(Source::Stream(stream))
+    pub(super) fn standalone(inbox: Inbox, stream: Resumable) -> Replies {
+        Self::from(inbox, Source::Standalone(stream))
     }
 
-    pub(super) fn pair(borrowed: Borrowed) -> Replies {
-        Self::from(Source::Pair(borrowed))
+    pub(super) fn shared(inbox: Inbox) -> Replies {
+        Self::from(inbox, Source::Shared)
     }
-    pub(super) async fn read(reply: Reply, now: Instant) -> Result<Replies, Error> {
+
+    pub(super) async fn read(inbox: Inbox, reply: Reply, now: Instant) -> Result<Replies, Error> {
         if reply.is_stream() {
-            let messages = Messages::new(reply.events());
-            return Ok(Replies::stream(Resumable::new(messages, Anew::Never, now)));
+            let stream = Resumable::new(Messages::new(reply.events()), Anew::Never, now);
+            return Ok(Self::from(inbox, Source::Stream(stream)));
         }
         if reply.status() != 200 {
             return protocol(format!("a request is answered by HTTP {}", reply.status()));
         }
         let messages = message::read(reply.bytes().await?)?;
-        Ok(Self::from(Source::Whole(messages.into())))
+        Ok(Self::from(inbox, Source::Whole(messages.into())))
     }
 
     /// The next of them, in order.
@@ -96,7 +106,7 @@ impl Replies {
     }
 
     pub(super) fn has_room(&self, line: &Line) -> bool {
-        self.later_bytes < line.http.limits.message_bytes_max
+        self.later_bytes < line.pace.limits.message_bytes_max
     }
 
     /// How many questions came with this one.
@@ -108,13 +118,30 @@ impl Replies {
     /// The next that was not heard yet.
     // Cancel safe: a stream that was being taken up again is taken up the next time.
     pub(super) async fn fresh(&mut self, line: &Line) -> Result<Heard, Error> {
-        match &mut self.source {
-            Source::Whole(messages) => Ok(messages.pop_front().map_or(Heard::End, Heard::Message)),
-            Source::Stream(stream) => stream.next(line).await,
-            Source::Pair(borrowed) => {
-                let message = borrowed.get().next_message().await?;
-                Ok(message.map_or(Heard::End, Heard::Message))
+        loop {
+            let heard = tokio::select! {
+                biased;
+                item = self.inbox.next() => return Ok(match item? {
+                    Item::Message(message) => Heard::Message(message),
+                    Item::Notice(notice) => Heard::Notice(notice),
+                }),
+                heard = self.source.next(line) => heard?,
+            };
+            match (heard, &self.source) {
+                (Heard::Message(message), Source::Standalone(_)) => line.hear(message),
+                (heard, _) => return Ok(heard),
             }
+        }
+    }
+}
+
+impl Source {
+    // Cancel safe: see `Resumable::next`.
+    async fn next(&mut self, line: &Line) -> Result<Heard, Error> {
+        match self {
+            Source::Whole(messages) => Ok(messages.pop_front().map_or(Heard::End, Heard::Message)),
+            Source::Stream(stream) | Source::Standalone(stream) => stream.next(line).await,
+            Source::Shared => std::future::pending().await,
         }
     }
 }
@@ -139,7 +166,8 @@ impl Resumable {
         }
     }
 
-    pub(super) async fn next(&mut self, line: &Line) -> Result<Heard, Error> {
+    // Cancel safe: what is lost is one attempt to take it up again.
+    async fn next(&mut self, line: &Line) -> Result<Heard, Error> {
         let Some(messages) = &mut self.messages else {
             return self.resume(line).await;
         };
@@ -157,8 +185,8 @@ impl Resumable {
             }
             Ok(None) | Err(Error::Broken { .. }) => {
                 self.messages = None;
-                let http = &line.http;
-                if http.env.now().since(self.opened) >= http.limits.retry_max {
+                let pace = &line.pace;
+                if pace.env.now().since(self.opened) >= pace.limits.retry_max {
                     // It was quiet, but it was there: proxies cut such streams.
                     self.attempts = 0;
                 }
@@ -170,21 +198,19 @@ impl Resumable {
 
     /// Fetches the rest, a bounded number of times in a row.
     async fn resume(&mut self, line: &Line) -> Result<Heard, Error> {
-        let limits = &line.http.limits;
+        let limits = &line.pace.limits;
         if self.last_id.is_none() && !self.begins_anew {
             return Err(lost("the stream broke before it could be taken up again"));
         }
         while self.attempts < limits.resumptions_max && self.polls < limits.polls_max {
-            line.http
-                .env
-                .sleep(limits.pause(self.retry, self.attempts))
-                .await;
+            let pause = limits.pause(self.retry, self.attempts);
+            line.pace.env.sleep(pause).await;
             self.attempts += 1;
             self.polls += 1;
             match line.get(self.last_id.as_deref()).await {
                 Ok(messages) => {
                     self.messages = Some(messages);
-                    self.opened = line.http.env.now();
+                    self.opened = line.pace.env.now();
                     return Ok(Heard::Resumed);
                 }
                 Err(error) if error.may_pass() => {}

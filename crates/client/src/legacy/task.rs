@@ -2,26 +2,33 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use ostler_protocol::{Raw, RequestId};
 
-use super::{Legacy, member};
+use super::{
+    Farewell, Legacy, Unheard, member,
+    replies::{Heard, Replies},
+};
 use crate::{
     error::{Error, protocol},
     host::{Host, Notice},
-    json,
+    json, message,
     modern::task::{poll, tell},
     news,
+    switch::{Flight, Part},
 };
 
 impl Legacy {
     /// A call that asked to become a task, to its result.
     pub(super) async fn run_task(
         &self,
-        id: &RequestId,
+        call: Flight,
         params: Raw,
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
-        let created = self.cancellable(id, "tools/call", params, host).await?;
+        let mut replies = self.still(&call)?;
+        let flight = self.one_of(&call);
+        let created = self.cancellable(flight, "tools/call", params, host).await?;
         // A server may answer at once instead.
         let Ok(task) = member(&created, "task") else {
             return Ok(created);
@@ -29,25 +36,43 @@ impl Legacy {
         let Some(task_id) = json::text_member(&task, "taskId") else {
             return protocol("a task without id");
         };
-        tokio::select! {
+        let mut unheard = Unheard {
+            legacy: self,
+            farewell: Some(Farewell::Task(&task_id)),
+        };
+        let result = tokio::select! {
             biased;
-            () = self.stop.wait() => {
-                let params = task_params(&task_id);
-                let id = self.next_id();
-                // It may have ended meanwhile; then there is nothing to cancel ([CAN-4]).
-                let mut deaf = news::Deaf;
-                let said = self.converse(&id, "tasks/cancel", params, &mut deaf);
-                self.line.http.goodbye(said).await;
-                Err(Error::Stopped)
-            }
-            result = self.follow(&task_id, task, host) => result,
+            () = self.stop.wait() => Err(Error::Stopped),
+            // Boxed here and below, because all that may come before a response is in it.
+            result = Box::pin(self.follow(&call, (&task_id, task), (&mut replies, host))) => result,
+        };
+        unheard.farewell = None;
+        if result == Err(Error::Stopped) {
+            let mut deaf = news::Deaf;
+            let flight = self.flight(Part::Plain, call.owner);
+            // It may have ended meanwhile; then there is nothing to cancel ([CAN-4]).
+            let params = task_params(&task_id);
+            let said = self.converse(flight, "tasks/cancel", params, &mut deaf);
+            self.line.pace.goodbye(Box::pin(said)).await;
         }
+        result
+    }
+
+    /// The request that ends a task; its response is not waited for.
+    pub(super) fn cancel_task(&self, task_id: &str) -> Bytes {
+        let id = RequestId::number(self.ids.next());
+        message::request(&id, "tasks/cancel", task_params(task_id))
     }
 
     /// Looks at the task until it ends or asks, then fetches its result: what it asks comes on
     /// that request's stream.
-    async fn follow(&self, task_id: &str, task: Raw, host: &mut dyn Host) -> Result<Raw, Error> {
-        let limits = &self.line.http.limits;
+    async fn follow(
+        &self,
+        call: &Flight,
+        (task_id, task): (&str, Raw),
+        (replies, host): (&mut Replies, &mut dyn Host),
+    ) -> Result<Raw, Error> {
+        let limits = &self.line.pace.limits;
         let mut view = task;
         let mut last = None;
         loop {
@@ -55,13 +80,54 @@ impl Legacy {
             let wait: Duration = match json::text_member(&view, "status").as_deref() {
                 Some("working") => poll(&view, "pollInterval", limits),
                 Some("cancelled") => return Err(Error::TaskCancelled),
-                Some("input_required" | "completed" | "failed") => {
-                    return self.ask_of_task("tasks/result", task_id, host).await;
-                }
+                Some("input_required" | "completed" | "failed") => break,
                 _ => return protocol("a task in no known status"),
             };
-            self.line.http.env.sleep(wait).await;
-            view = self.ask_of_task("tasks/get", task_id, host).await?;
+            self.hear_for(wait, replies, host).await?;
+            view = self.ask_of_task("tasks/get", (call, task_id), host).await?;
+        }
+        self.ask_of_task("tasks/result", (call, task_id), host)
+            .await
+    }
+
+    /// What comes for a call while no request of it is open: it goes on after its response. While
+    /// one is open, that is newer, and what the two may mean goes to the newer.
+    fn still(&self, call: &Flight) -> Result<Replies, Error> {
+        let inbox = self.line.switch.open(call.clone())?;
+        self.line.switch.begins(call.id);
+        Ok(Replies::shared(inbox))
+    }
+
+    /// A request of a call: of its owner, under the token of its progress.
+    fn one_of(&self, call: &Flight) -> Flight {
+        Flight {
+            id: self.ids.next(),
+            ..call.clone()
+        }
+    }
+
+    /// Hears of it for a while.
+    async fn hear_for(
+        &self,
+        span: Duration,
+        replies: &mut Replies,
+        host: &mut dyn Host,
+    ) -> Result<(), Error> {
+        let env = &self.line.pace.env;
+        let until = env.now() + span;
+        loop {
+            let heard = tokio::select! {
+                biased;
+                () = env.sleep_until(until) => return Ok(()),
+                heard = replies.next(&self.line) => heard?,
+            };
+            match heard {
+                Heard::Notice(notice) => host.notice(notice),
+                Heard::Resumed | Heard::End => {}
+                Heard::Message(message) => {
+                    self.hear(message, None, replies, host).await?;
+                }
+            }
         }
     }
 
@@ -69,15 +135,18 @@ impl Legacy {
     async fn ask_of_task(
         &self,
         method: &str,
-        task_id: &str,
+        (call, task_id): (&Flight, &str),
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
-        let http = &self.line.http;
         let mut attempts = 0;
         loop {
-            let id = self.next_id();
-            match self.converse(&id, method, task_params(task_id), host).await {
-                Err(error) if http.tries_again(&error, &mut attempts).await => {}
+            let flight = Flight {
+                task: Some(task_id.to_owned()),
+                ..self.one_of(call)
+            };
+            let params = task_params(task_id);
+            match Box::pin(self.converse(flight, method, params, host)).await {
+                Err(error) if self.line.pace.tries_again(&error, &mut attempts).await => {}
                 Ok(result) if attempts > 0 => {
                     host.notice(Notice::Resumed);
                     return Ok(result);

@@ -2,12 +2,13 @@
 
 use ostler_protocol::Raw;
 
-use super::Modern;
+use super::{Asked, Modern};
 use crate::{
     error::{Error, protocol},
     host::{Answer, Ask, Host},
     json,
     request::Request,
+    switch::Part,
 };
 
 /// What the last round gave.
@@ -30,15 +31,21 @@ impl Modern {
         request: &Request,
         host: &mut dyn Host,
     ) -> Result<Ended, Error> {
-        let headers = request.param_mirrors();
         let params = request.params();
-        let mut now = params.clone();
-        let limits = &self.http.limits;
+        let mut asked = Asked {
+            method: request.method(),
+            params: params.clone(),
+            headers: request.param_mirrors(),
+            part: match request.has_news() {
+                true => Part::Call,
+                false => Part::Plain,
+            },
+        };
+        let pace = self.way.pace();
+        let limits = &pace.limits;
         let (mut rounds, mut polls) = (0, 0);
         loop {
-            let result = self
-                .exchange(request.method(), &now, &headers, host)
-                .await?;
+            let result = self.exchange(&asked, host).await?;
             let (requests, state) = match read(result)? {
                 Round::Asked { requests, state } => (requests, state),
                 Round::Last(ended) => return Ok(ended),
@@ -47,7 +54,7 @@ impl Modern {
                 // A state alone means "come again": no question, and not at once ([MR-9]).
                 true => {
                     polls += 1;
-                    self.http.env.sleep(limits.poll).await;
+                    pace.env.sleep(limits.poll).await;
                     None
                 }
                 false if rounds == limits.rounds_max => return protocol("it asks without end"),
@@ -60,7 +67,7 @@ impl Modern {
                 return protocol("it wants us to come again without end");
             }
             let state = state.map(|state| ("requestState", state));
-            now = json::extended(&params, answers.into_iter().chain(state));
+            asked.params = json::extended(&params, answers.into_iter().chain(state));
         }
     }
 
@@ -74,7 +81,7 @@ impl Modern {
             let Some(ask) = Ask::read(&method, &params)? else {
                 return protocol(format!("it asks {method}, which is no question"));
             };
-            if !self.abilities.has(&ask) {
+            if !self.behalf(host).abilities.has(&ask) {
                 return protocol(format!("it asks {method}, which was not declared"));
             }
             let method = ask.method();

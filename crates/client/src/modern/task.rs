@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use ostler_protocol::Raw;
 
-use super::Modern;
+use super::{Asked, Modern};
 use crate::{
     error::{Error, protocol},
     host::{Host, Notice},
@@ -13,39 +13,61 @@ use crate::{
     message, news,
 };
 
+/// Cancels a task that nobody follows any more.
+struct Unheard<'a> {
+    modern: &'a Modern,
+    task_id: Option<&'a str>,
+}
+
+impl Drop for Unheard<'_> {
+    fn drop(&mut self) {
+        if let Some(task_id) = self.task_id {
+            let params = task_params(task_id, None);
+            self.modern.say(Asked::plain("tasks/cancel", params));
+        }
+    }
+}
+
 impl Modern {
     /// Follows a task to its result. Stopping or not answering cancels it.
     pub(super) async fn follow(&self, created: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
         let Some(id) = json::text_member(created, "taskId") else {
             return protocol("a task without id");
         };
+        let mut unheard = Unheard {
+            modern: self,
+            task_id: Some(&id),
+        };
         let followed = tokio::select! {
             biased;
             () = self.stop.wait() => Err(Error::Stopped),
             followed = self.look(&id, created, host) => followed,
         };
+        unheard.task_id = None;
         if let Err(Error::Stopped | Error::Unanswered(_)) = followed {
             // It may have ended meanwhile; then there is nothing to cancel.
-            let params = task_params(&id, None);
             let mut deaf = news::Deaf;
-            let said = self.exchange("tasks/cancel", &params, &[], &mut deaf);
-            self.http.goodbye(said).await;
+            let asked = Asked::plain("tasks/cancel", task_params(&id, None));
+            self.way
+                .pace()
+                .goodbye(self.exchange(&asked, &mut deaf))
+                .await;
         }
         followed
     }
 
     async fn look(&self, id: &str, created: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
-        let limits = &self.http.limits;
+        let pace = self.way.pace();
+        let limits = &pace.limits;
         let mut last = None;
         tell(created, &mut last, host);
         let mut wait = poll(created, "pollIntervalMs", limits);
         let mut answered = BTreeSet::new();
         let mut rounds = 0;
         loop {
-            self.http.env.sleep(wait).await;
-            let view = self
-                .again("tasks/get", &task_params(id, None), host)
-                .await?;
+            pace.env.sleep(wait).await;
+            let asked = Asked::plain("tasks/get", task_params(id, None));
+            let view = self.again(&asked, host).await?;
             tell(&view, &mut last, host);
             wait = poll(&view, "pollIntervalMs", limits);
             match json::text_member(&view, "status").as_deref() {
@@ -71,11 +93,11 @@ impl Modern {
     }
 
     /// A request that may be made twice, until it arrives.
-    async fn again(&self, method: &str, params: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
+    async fn again(&self, asked: &Asked, host: &mut dyn Host) -> Result<Raw, Error> {
         let mut attempts = 0;
         loop {
-            match self.exchange(method, params, &[], host).await {
-                Err(error) if self.http.tries_again(&error, &mut attempts).await => {}
+            match self.exchange(asked, host).await {
+                Err(error) if self.way.pace().tries_again(&error, &mut attempts).await => {}
                 Ok(view) if attempts > 0 => {
                     host.notice(Notice::Resumed);
                     return Ok(view);
@@ -105,7 +127,8 @@ impl Modern {
         let answers = self.answers(&new, host).await?;
         let params = task_params(id, Some(("inputResponses", answers)));
         // A key that was answered already is passed over, so it may be said twice ([TK-6]).
-        self.again("tasks/update", &params, host).await?;
+        let asked = Asked::plain("tasks/update", params);
+        self.again(&asked, host).await?;
         Ok(true)
     }
 }

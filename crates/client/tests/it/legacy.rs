@@ -8,7 +8,7 @@ use ostler_testkit::{Replay, Seen, soon};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::world::{Ear, call, connect, event, form, legacy, ok, options, result, run};
+use crate::world::{Ear, at, call, connect, event, fixed, form, legacy, ok, options, result, run};
 
 fn done() -> Value {
     json!({"content": []})
@@ -164,10 +164,13 @@ async fn stopping_a_call_cancels_it_by_its_id() {
         _ => Replay::status(202),
     })
     .await;
-    let (options, stopper) = options(stub.url("/mcp"), EraChoice::Auto);
-    let client = soon("a client", Client::connect(Env::system(), options))
-        .await
-        .unwrap();
+    let (options, stopper) = options(EraChoice::Auto);
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(&stub), options),
+    )
+    .await
+    .unwrap();
     let (call, mut ear) = (call("t"), Ear::new());
     let stopping = async {
         told.recv().await;
@@ -206,7 +209,7 @@ async fn a_listen_subscribes_and_comes_back_without_a_cursor() {
     let filter = Filter {
         uris: vec!["a:b".to_owned()],
     };
-    let ended = soon("the end", client.listen(&filter, &mut ear)).await;
+    let ended = soon("the end", client.listen(fixed(&filter), &mut ear)).await;
     assert_eq!(ended, Err(Error::SessionGone));
     let updated = || Notice::Updated {
         uri: "a:b".to_owned(),
@@ -222,6 +225,10 @@ async fn a_listen_subscribes_and_comes_back_without_a_cursor() {
 async fn a_server_without_a_stream_of_its_own_cannot_be_listened_to() {
     let stub = legacy("2025-11-25", |_| Replay::status(405)).await;
     let client = connect(&stub, EraChoice::Auto).await.unwrap();
-    let heard = soon("an end", client.listen(&Filter::default(), &mut Ear::new())).await;
+    let heard = soon(
+        "an end",
+        client.listen(fixed(&Filter::default()), &mut Ear::new()),
+    )
+    .await;
     assert!(matches!(heard, Err(Error::NotOffered(_))), "{heard:?}");
 }

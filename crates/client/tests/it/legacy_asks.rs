@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::world::{
-    Ear, call, call_of, connect, event, form, initialized, legacy, ok, options, result, run,
+    Ear, at, call, call_of, connect, event, form, initialized, legacy, ok, options, result, run,
 };
 
 fn done() -> Value {
@@ -154,9 +154,13 @@ async fn answer_to(date: &'static str, params: Value) -> Value {
     })
     .await;
     let revision = Revision::parse(date).expect("a known date");
-    let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Only(revision));
+    let (mut options, _stopper) = options(EraChoice::Only(revision));
     options.abilities.url = date != "2025-11-25";
-    let client = soon("a client", Client::connect(Env::system(), options)).await;
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(&stub), options),
+    )
+    .await;
     let mut ear = Ear::new();
     let ended = run(&client.expect("it connects"), &call("t"), &mut ear).await;
     assert_eq!(ended, Ok(done()));
@@ -204,9 +208,13 @@ async fn questions_have_an_end() {
         Replay::stream(&asks.iter().map(String::as_str).collect::<Vec<_>>())
     })
     .await;
-    let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Legacy);
+    let (mut options, _stopper) = options(EraChoice::Legacy);
     options.limits.asks_max = 3;
-    let client = soon("a client", Client::connect(Env::system(), options)).await;
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(&stub), options),
+    )
+    .await;
     let mut ear = Ear::new();
     let ended = run(&client.unwrap(), &call("t"), &mut ear).await;
     assert!(matches!(ended, Err(Error::Protocol(_))), "{ended:?}");
@@ -254,9 +262,13 @@ async fn a_stream_that_was_kept_alive_and_falls_silent_is_taken_up_again() {
         }
     })
     .await;
-    let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Legacy);
+    let (mut options, _stopper) = options(EraChoice::Legacy);
     options.limits.silence_max = Duration::from_millis(20);
-    let client = soon("a client", Client::connect(Env::system(), options)).await;
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(&stub), options),
+    )
+    .await;
     let ended = run(&client.unwrap(), &call("t"), &mut Ear::new()).await;
     assert_eq!(ended, Ok(done()));
     drop(hold);

@@ -11,7 +11,9 @@ use ostler_testkit::{Replay, Seen, Stub, soon};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::world::{Ear, call, connect, error, event, initialized, legacy, ok, options, run};
+use crate::world::{
+    Ear, at, call, connect, error, event, fixed, initialized, legacy, ok, options, run,
+};
 
 fn done() -> Value {
     json!({"content": []})
@@ -19,11 +21,15 @@ fn done() -> Value {
 
 /// A session with short spans.
 async fn hasty(stub: &Stub) -> (Client, ostler_client::Stopper) {
-    let (mut options, stopper) = options(stub.url("/mcp"), EraChoice::Legacy);
+    let (mut options, stopper) = options(EraChoice::Legacy);
     options.limits.goodbye_max = Duration::from_millis(20);
     options.limits.polls_max = 5;
     options.abilities.url = true;
-    let client = soon("a client", Client::connect(Env::system(), options)).await;
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(stub), options),
+    )
+    .await;
     (client.expect("it connects"), stopper)
 }
 
@@ -164,9 +170,13 @@ async fn at_the_door(initialize: fn() -> Replay, get: fn() -> Replay) -> Option<
         _ => initialize(),
     })
     .await;
-    let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Legacy);
+    let (mut options, _stopper) = options(EraChoice::Legacy);
     options.limits.endpoint_max = Duration::from_millis(20);
-    let found = soon("an end", Client::connect(Env::system(), options)).await;
+    let found = soon(
+        "an end",
+        Client::connect(Env::system(), &at(&stub), options),
+    )
+    .await;
     found.err()
 }
 
@@ -194,9 +204,13 @@ async fn a_log_level_that_is_refused_is_no_reason_to_leave() {
         _ => ok(seen, json!({"tools": []})),
     })
     .await;
-    let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Legacy);
+    let (mut options, _stopper) = options(EraChoice::Legacy);
     options.log_level = Some("debug".to_owned());
-    let client = soon("a client", Client::connect(Env::system(), options)).await;
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(&stub), options),
+    )
+    .await;
     let client = client.unwrap();
     let listed = soon("tools", client.list(ListKind::Tools, &mut Ear::new())).await;
     assert_eq!(listed.map(|tools| tools.len()), Ok(0));
@@ -222,12 +236,16 @@ async fn a_listen_goes_on_in_a_new_session_where_the_old_one_is_gone() {
         }
     })
     .await;
-    let (options, stopper) = options(stub.url("/mcp"), EraChoice::Legacy);
-    let client = soon("a client", Client::connect(Env::system(), options)).await;
+    let (options, stopper) = options(EraChoice::Legacy);
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(&stub), options),
+    )
+    .await;
     let client = client.unwrap();
     let mut ear = UntilChanged { stopper };
     let filter = ostler_client::Filter::default();
-    let heard = soon("a change", client.listen(&filter, &mut ear)).await;
+    let heard = soon("a change", client.listen(fixed(&filter), &mut ear)).await;
     assert_eq!(heard, Err(Error::Stopped));
     let goodbye = stub.seen().pop().expect("a goodbye");
     assert_eq!(

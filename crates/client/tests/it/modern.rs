@@ -7,7 +7,7 @@ use ostler_env::Env;
 use ostler_testkit::{Replay, soon};
 use serde_json::{Value, json};
 
-use crate::world::{Ear, call, connect, event, form, modern, ok, options, result, run};
+use crate::world::{Ear, at, call, connect, event, fixed, form, modern, ok, options, result, run};
 
 fn done(text: &str) -> Value {
     json!({"resultType": "complete", "content": [{"type": "text", "text": text}]})
@@ -162,10 +162,13 @@ async fn a_listen_hears_changes_and_begins_anew_when_its_stream_ends() {
         Replay::stream(&pieces.each_ref().map(String::as_str)).cut()
     })
     .await;
-    let (options, stopper) = options(stub.url("/mcp"), EraChoice::Auto);
-    let client = soon("a client", Client::connect(Env::system(), options))
-        .await
-        .unwrap();
+    let (options, stopper) = options(EraChoice::Auto);
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(&stub), options),
+    )
+    .await
+    .unwrap();
     let mut ear = Counting {
         ear: Ear::new(),
         stopper,
@@ -173,7 +176,7 @@ async fn a_listen_hears_changes_and_begins_anew_when_its_stream_ends() {
     let filter = Filter {
         uris: vec!["a:b".to_owned()],
     };
-    let heard = soon("the end", client.listen(&filter, &mut ear)).await;
+    let heard = soon("the end", client.listen(fixed(&filter), &mut ear)).await;
     assert_eq!(heard, Err(Error::Stopped));
     let once = [
         Notice::Listening,
@@ -287,9 +290,13 @@ async fn coming_again_is_no_round_of_questions() {
         )
     })
     .await;
-    let (mut options, _stopper) = options(endless.url("/mcp"), EraChoice::Auto);
+    let (mut options, _stopper) = options(EraChoice::Auto);
     options.limits.polls_max = 4;
-    let client = soon("a client", Client::connect(Env::system(), options)).await;
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(&endless), options),
+    )
+    .await;
     let ended = run(&client.unwrap(), &call("t"), &mut Ear::new()).await;
     assert!(matches!(ended, Err(Error::Protocol(_))), "{ended:?}");
 }
@@ -299,7 +306,7 @@ async fn a_listen_that_is_not_acknowledged_is_none() {
     let stub = modern(|seen| Replay::stream(&[&event("1", &result(seen, json!({})))])).await;
     let client = connect(&stub, EraChoice::Auto).await.unwrap();
     let (filter, mut ear) = (Filter::default(), Ear::new());
-    let heard = soon("the end", client.listen(&filter, &mut ear)).await;
+    let heard = soon("the end", client.listen(fixed(&filter), &mut ear)).await;
     assert!(matches!(heard, Err(Error::Protocol(_))), "{heard:?}");
 }
 
@@ -319,9 +326,13 @@ async fn a_list_is_held_within_its_bounds() {
     })
     .await;
     let listed = async |change: fn(&mut ostler_client::Limits)| {
-        let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Modern);
+        let (mut options, _stopper) = options(EraChoice::Modern);
         change(&mut options.limits);
-        let client = soon("a client", Client::connect(Env::system(), options)).await;
+        let client = soon(
+            "a client",
+            Client::connect(Env::system(), &at(&stub), options),
+        )
+        .await;
         let client = client.unwrap();
         let before = stub.seen().len();
         let listed = soon("an end", client.list(ListKind::Prompts, &mut Ear::new())).await;

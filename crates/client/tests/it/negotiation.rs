@@ -6,7 +6,7 @@ use ostler_protocol::Revision;
 use ostler_testkit::{Replay, Stub, soon};
 use serde_json::{Value, json};
 
-use crate::world::{Ear, connect, error, initialized, legacy, modern, ok, options};
+use crate::world::{Ear, at, connect, error, initialized, legacy, modern, ok, options};
 
 #[tokio::test]
 async fn a_modern_server_is_known_by_its_answer() {
@@ -177,11 +177,14 @@ async fn a_server_that_keeps_silent_about_what_it_does_not_know_is_a_legacy_one(
         _ => Replay::status(202),
     })
     .await;
-    let (mut options, _stopper) = options(stub.url("/mcp"), EraChoice::Auto);
+    let (mut options, _stopper) = options(EraChoice::Auto);
     options.limits.probe_max = std::time::Duration::from_millis(50);
-    let client = soon("a client", Client::connect(Env::system(), options))
-        .await
-        .unwrap();
+    let client = soon(
+        "a client",
+        Client::connect(Env::system(), &at(&stub), options),
+    )
+    .await
+    .unwrap();
     assert_eq!(client.facts().revision, Revision::V2025_11_25);
     drop(hold);
 }

@@ -3,34 +3,56 @@
 use std::time::Duration;
 
 use ostler_client::{
-    Abilities, Answer, Answering, Ask, Client, Endpoint, EraChoice, Error, Host, Limits, Notice,
-    Options, Request, Stopper, object, parse, stopper,
+    Abilities, Answer, Answering, Ask, Behalf, Client, Endpoint, EraChoice, Error, Filter, Host,
+    Limits, Notice, Options, Request, Stopper, object, parse, stopper,
 };
 use ostler_env::Env;
 use ostler_protocol::Raw;
 use ostler_testkit::{Replay, Seen, Stub, soon};
 use ostler_types::Secret;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
 /// Remembers what it heard, and gives the same answer to every ask.
 pub struct Ear {
     pub notices: Vec<Notice>,
     pub asks: Vec<Ask>,
     pub answer: Answer,
+    pub behalf: Option<Behalf>,
 }
 
 impl Ear {
+    /// One that is there for this owner, who fills forms.
+    pub fn of(owner: u64) -> Self {
+        Self {
+            behalf: Some(Behalf {
+                owner,
+                abilities: Abilities {
+                    form: true,
+                    ..Abilities::default()
+                },
+                log_level: None,
+            }),
+            ..Self::new()
+        }
+    }
+
     pub fn new() -> Self {
         let name = Raw::from_static(r#"{"name":"Ada"}"#);
         Self {
             notices: Vec::new(),
             asks: Vec::new(),
             answer: Answer::accepted(Some(name)),
+            behalf: None,
         }
     }
 }
 
 impl Host for Ear {
+    fn behalf(&self) -> Option<&Behalf> {
+        self.behalf.as_ref()
+    }
+
     fn notice(&mut self, notice: Notice) {
         self.notices.push(notice);
     }
@@ -43,15 +65,10 @@ impl Host for Ear {
 }
 
 /// Able to fill forms; everything happens fast.
-pub fn options(url: String, choice: EraChoice) -> (Options, Stopper) {
+pub fn options(choice: EraChoice) -> (Options, Stopper) {
     let (stopper, stop) = stopper();
     let ms = Duration::from_millis;
     let options = Options {
-        endpoint: Endpoint {
-            url,
-            token: Some(Secret::new("secret")),
-            headers: Vec::new(),
-        },
         choice,
         abilities: Abilities {
             form: true,
@@ -71,9 +88,28 @@ pub fn options(url: String, choice: EraChoice) -> (Options, Stopper) {
     (options, stopper)
 }
 
+/// Where a server is, with the credential for it.
+pub fn at(stub: &Stub) -> Endpoint {
+    Endpoint {
+        url: stub.url("/mcp"),
+        token: Some(Secret::new("secret")),
+        headers: Vec::new(),
+    }
+}
+
+/// A filter that does not change.
+pub fn fixed(filter: &Filter) -> watch::Receiver<Filter> {
+    watch::channel(filter.clone()).1
+}
+
 pub async fn connect(stub: &Stub, choice: EraChoice) -> Result<Client, Error> {
-    let (options, _) = options(stub.url("/mcp"), choice);
-    soon("a connection", Client::connect(Env::system(), options)).await
+    let (options, _) = options(choice);
+    let endpoint = at(stub);
+    soon(
+        "a connection",
+        Client::connect(Env::system(), &endpoint, options),
+    )
+    .await
 }
 
 pub fn call(name: &str) -> Request {
@@ -147,7 +183,7 @@ pub async fn legacy(
 }
 
 /// Everything; changes are announced of tools alone.
-fn capabilities() -> Value {
+pub fn capabilities() -> Value {
     json!({"tools": {"listChanged": true}, "prompts": {}, "resources": {"subscribe": true},
         "completions": {}, "logging": {}})
 }

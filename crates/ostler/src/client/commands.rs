@@ -3,10 +3,11 @@
 use std::io::Read as _;
 
 use ostler_client::{
-    Client, Filter, ListKind, Options, Request, Stopper, object, parse, text_member,
+    Client, Endpoint, Filter, ListKind, Options, Request, Stopper, object, parse, text_member,
 };
 use ostler_env::Env;
 use ostler_protocol::Raw;
+use tokio::sync::watch;
 
 use super::{
     args::{Call, ClientCommand, Complete, Get, Kind, List, Listen, Read},
@@ -23,6 +24,7 @@ use super::{
 pub struct Bench {
     pub env: Env,
     pub output: Output,
+    pub endpoint: Endpoint,
     pub options: Options,
     pub desk: Desk,
     pub stopper: Stopper,
@@ -32,7 +34,7 @@ pub async fn run(command: &ClientCommand, bench: Bench) -> Result<Exit, Failure>
     if let ClientCommand::Doctor(arguments) = command {
         return doctor::run(arguments, bench).await;
     }
-    let client = Client::connect(bench.env.clone(), bench.options.clone()).await?;
+    let client = Client::connect(bench.env.clone(), &bench.endpoint, bench.options.clone()).await?;
     let exit = work(command, &client, bench).await;
     client.close().await;
     exit
@@ -262,7 +264,9 @@ async fn listen(arguments: &Listen, client: &Client, bench: &mut Bench) -> Resul
     let filter = Filter {
         uris: arguments.resources.clone(),
     };
-    let heard = client.listen(&filter, &mut bench.desk).await;
+    let heard = client
+        .listen(watch::channel(filter).1, &mut bench.desk)
+        .await;
     match heard {
         Err(ostler_client::Error::Stopped) if bench.desk.has_enough() => Ok(Exit::Done),
         Err(error) => Err(error.into()),

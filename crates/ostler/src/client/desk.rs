@@ -89,6 +89,8 @@ impl Desk {
             form: is_interactive || !self.given.is_empty(),
             url: is_interactive,
             sample: is_interactive,
+            sample_tools: false,
+            sample_context: false,
             roots: !self.roots.is_empty(),
         }
     }
@@ -251,11 +253,13 @@ impl Host for Desk {
         Box::pin(async move {
             self.bar.clear();
             let answer = match &ask {
-                Ask::Form { message, schema } => self.form(message, schema).await,
-                Ask::Url { message, url } => self.url(message, url).await,
+                Ask::Form {
+                    message, schema, ..
+                } => self.form(message, schema).await,
+                Ask::Url { message, url, .. } => self.url(message, url).await,
                 Ask::Visited => self.visited().await,
                 Ask::Sample { params } => self.sample(params).await,
-                Ask::Roots => Answer::roots(self.roots.iter().map(String::as_str)),
+                Ask::Roots { .. } => Answer::roots(self.roots.iter().map(String::as_str)),
             };
             self.tell_ask(ask.method(), &answer);
             answer
@@ -322,6 +326,7 @@ mod tests {
         let ask = |schema| Ask::Form {
             message: "who?".to_owned(),
             schema: Raw::from_static(schema),
+            params: Raw::empty_object(),
         };
         let known = ask(r#"{"properties":{"name":{"type":"string"}}}"#);
         let expected = Answer::accepted(Some(Raw::from_static(r#"{"name":"Ada"}"#)));

@@ -86,7 +86,7 @@ impl From<Error> for Failure {
 fn exit_of(error: &Error) -> Exit {
     match error {
         Error::Url { .. } | Error::Header { .. } => Exit::WrongUse,
-        Error::Connect { .. } | Error::Broken { .. } => Exit::NoConnection,
+        Error::Connect { .. } | Error::NotSent { .. } | Error::Broken { .. } => Exit::NoConnection,
         Error::Refused { .. } => Exit::Refused,
         Error::NoEndpoint { .. } | Error::NotOffered(_) => Exit::NotFound,
         Error::Rpc(rpc) => match rpc.code {

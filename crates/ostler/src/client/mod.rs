@@ -60,20 +60,21 @@ async fn perform(command: ClientCommand, output: Output) -> Result<Exit, Failure
     let desk = Desk::new(env.clone(), output, command.asks())?;
     let server = command.server();
     let level = command.asks().and_then(|asks| asks.log.name());
+    let endpoint = endpoint(&server.url, &server.credentials)?;
     let options = Options {
-        endpoint: endpoint(&server.url, &server.credentials)?,
         choice: server.choice(),
         abilities: desk.abilities(),
         log_level: level.map(str::to_owned),
         limits: Limits::default(),
         stop,
     };
-    if is_token_open(&options.endpoint)? {
+    if is_token_open(&endpoint)? {
         output.tell(OPEN_TOKEN);
     }
     let bench = Bench {
         env: env.clone(),
         output,
+        endpoint,
         options,
         desk,
         stopper: stopper.clone(),

@@ -41,6 +41,13 @@ pub fn text(output: Output, notice: &Notice) {
         }
         Notice::Changed(kind) => output.out(&format!("changed: the list of {}", word(*kind))),
         Notice::Updated { uri } => output.out(&format!("updated: {}", flat(uri))),
+        Notice::Visited { id } => output.tell(&flat(&format!("[page {id}] done"))),
+        Notice::Refused { ask, reason } => {
+            output.tell(&flat(&format!("the server asked {ask}: {reason}")));
+        }
+        Notice::Unwatched { uri, reason } => {
+            output.tell(&flat(&format!("careful: {uri} is not watched: {reason}")));
+        }
         Notice::Listening => output.tell("listening; Ctrl-C ends it"),
         Notice::Resumed => output.tell("[the connection broke off and was taken up again]"),
     }
@@ -94,6 +101,13 @@ pub fn json(output: Output, notice: &Notice) {
         }
         Notice::Changed(kind) => output.event("changed", [("list", text(word(*kind)))]),
         Notice::Updated { uri } => output.event("updated", [("uri", text(uri))]),
+        Notice::Visited { id } => output.event("visited", [("id", text(id))]),
+        Notice::Refused { ask, reason } => {
+            output.event("refused", [("ask", text(ask)), ("reason", text(reason))]);
+        }
+        Notice::Unwatched { uri, reason } => {
+            output.event("unwatched", [("uri", text(uri)), ("reason", text(reason))]);
+        }
         Notice::Listening => output.event("listening", []),
         Notice::Resumed => output.event("resumed", []),
     }

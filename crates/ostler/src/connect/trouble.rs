@@ -50,7 +50,7 @@ fn code(error: &Error) -> (i64, Option<&'static str>) {
     match error {
         Error::Refused { .. } => (FORBIDDEN, None),
         Error::Busy { .. } => (BUSY, Some(r#"{"retryAfterMs":1000}"#)),
-        Error::Connect { .. } => (UNREACHABLE, None),
+        Error::Connect { .. } | Error::NotSent { .. } => (UNREACHABLE, None),
         Error::Broken { .. } | Error::SessionGone => (LOST, Some(r#"{"executed":"unknown"}"#)),
         // A host that tries the modern era first goes on with `initialize` then.
         Error::NoEndpoint { .. } => (METHOD_NOT_FOUND, None),

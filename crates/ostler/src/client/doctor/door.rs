@@ -9,7 +9,7 @@ use crate::client::exit::Exit;
 const FOREIGN: &str = "https://attacker.invalid";
 
 pub async fn look(patient: &Patient, report: &mut Report) -> Result<(), Cut> {
-    let endpoint = &patient.options.endpoint;
+    let endpoint = &patient.endpoint;
     origin(patient, report).await;
     let bare = Endpoint {
         token: None,
@@ -40,7 +40,7 @@ pub async fn look(patient: &Patient, report: &mut Report) -> Result<(), Cut> {
 
 /// A page that reaches a server through somebody's browser is told by its `Origin` ([OR-1]).
 async fn origin(patient: &Patient, report: &mut Report) {
-    let endpoint = &patient.options.endpoint;
+    let endpoint = &patient.endpoint;
     let origin = ("origin".to_owned(), FOREIGN.to_owned());
     let evil = Endpoint {
         headers: endpoint.headers.iter().cloned().chain([origin]).collect(),
@@ -97,7 +97,7 @@ fn anonymous(patient: &Patient, reply: &Reply, report: &mut Report) -> bool {
             report.skip("auth", unclear(status));
             false
         }
-        _ if patient.options.endpoint.token.is_some() => {
+        _ if patient.endpoint.token.is_some() => {
             report.ok("auth", "not needed, though one was given");
             false
         }
@@ -114,7 +114,7 @@ fn anonymous(patient: &Patient, reply: &Reply, report: &mut Report) -> bool {
 }
 
 async fn with_token(patient: &Patient, report: &mut Report) -> Result<(), Cut> {
-    let status = knock_as(patient, &patient.options.endpoint).await;
+    let status = knock_as(patient, &patient.endpoint).await;
     match status.map(|reply| reply.status()) {
         Ok(401 | 403) => {
             let advice = "is it the right token for this URL, and still valid?";

@@ -8,7 +8,7 @@ mod stream;
 
 use std::time::Duration;
 
-use ostler_client::{Error, Options, Target};
+use ostler_client::{Endpoint, Error, Options, Target};
 use ostler_env::Env;
 
 use self::report::Report;
@@ -23,6 +23,7 @@ use super::{
 struct Patient {
     env: Env,
     output: Output,
+    endpoint: Endpoint,
     options: Options,
     target: Target,
     patience: Duration,
@@ -49,9 +50,10 @@ struct Cut;
 pub async fn run(arguments: &Doctor, mut bench: Bench) -> Result<Exit, Failure> {
     let mut report = Report::new(bench.output);
     let patient = Patient {
-        target: Target::parse(&bench.options.endpoint.url)?,
+        target: Target::parse(&bench.endpoint.url)?,
         env: bench.env.clone(),
         output: bench.output,
+        endpoint: bench.endpoint.clone(),
         options: bench.options.clone(),
         patience: Duration::from_secs(arguments.patience),
     };

@@ -72,7 +72,7 @@ async fn connect_as(patient: &Patient, choice: EraChoice) -> Result<Client, Erro
         choice,
         ..patient.options.clone()
     };
-    Client::connect(patient.env.clone(), options).await
+    Client::connect(patient.env.clone(), &patient.endpoint, options).await
 }
 
 fn revisions(spoken: &[Revision], report: &mut Report) {

@@ -1,0 +1,170 @@
+//! A channel that several requests share, and an inbox for each of them.
+
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+
+use crate::{error::Error, limits::Limits, message::Message};
+
+use state::{Effect, Input, State};
+
+pub(crate) use state::{Flight, Item, Part, RELATED_TASK};
+
+/// Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Switch(Arc<Shared>);
+
+struct Shared {
+    inner: Mutex<Inner>,
+    /// Why nothing comes any more.
+    broken: watch::Sender<Option<String>>,
+}
+
+struct Inner {
+    state: State,
+    slots: BTreeMap<u64, Slot>,
+}
+
+#[derive(Default)]
+struct Slot {
+    items: VecDeque<Item>,
+    failed: Option<Error>,
+    wake: Arc<Notify>,
+}
+
+/// What comes for one flight, which ends with it.
+pub(crate) struct Inbox {
+    switch: Switch,
+    id: u64,
+    wake: Arc<Notify>,
+}
+
+impl Switch {
+    pub(crate) fn new(limits: &Limits) -> Switch {
+        let asks_max = usize::try_from(limits.asks_max).unwrap_or(usize::MAX);
+        let inner = Inner {
+            state: State::new(limits.message_bytes_max, asks_max),
+            slots: BTreeMap::new(),
+        };
+        Switch(Arc::new(Shared {
+            inner: Mutex::new(inner),
+            broken: watch::channel(None).0,
+        }))
+    }
+
+    /// From now on its messages are kept for it.
+    pub(crate) fn open(&self, flight: Flight) -> Result<Inbox, Error> {
+        let mut inner = self.0.inner.lock();
+        if let Some(reason) = self.0.broken.borrow().clone() {
+            return Err(Error::NotSent { reason });
+        }
+        let (id, slot) = (flight.id, Slot::default());
+        let wake = slot.wake.clone();
+        inner.slots.insert(id, slot);
+        inner.state.apply(Input::Begun(flight), &mut Vec::new());
+        Ok(Inbox {
+            switch: self.clone(),
+            id,
+            wake,
+        })
+    }
+
+    /// Says that a request is about to be sent; whether anybody still waits for it.
+    pub(crate) fn begins(&self, id: u64) -> bool {
+        let mut inner = self.0.inner.lock();
+        inner.state.apply(Input::Written { id }, &mut Vec::new());
+        inner.state.has(id)
+    }
+
+    /// Sorts a message; what must be said to the server then.
+    #[must_use]
+    pub(crate) fn hear(&self, message: Message) -> Vec<Bytes> {
+        self.0.inner.lock().perform(Input::Heard(message))
+    }
+
+    /// Everything that waits fails.
+    pub(crate) fn fail(&self, reason: &str) {
+        let reason = reason.to_owned();
+        let mut inner = self.0.inner.lock();
+        self.0.broken.send_replace(Some(reason.clone()));
+        inner.perform(Input::Broke { reason });
+    }
+
+    /// Why nothing comes any more, once that is so.
+    // Cancel safe: it only looks.
+    pub(crate) async fn broken(&self) -> String {
+        let mut broken = self.0.broken.subscribe();
+        let reason = broken.wait_for(Option::is_some).await;
+        let reason = reason.ok().and_then(|reason| reason.clone());
+        // The sender is in `self`.
+        reason.unwrap_or_default()
+    }
+}
+
+impl Inner {
+    fn perform(&mut self, input: Input) -> Vec<Bytes> {
+        let (mut effects, mut said) = (Vec::new(), Vec::new());
+        self.state.apply(input, &mut effects);
+        for effect in effects {
+            match effect {
+                Effect::Say(bytes) => said.push(bytes),
+                Effect::Deliver { to, item } => {
+                    if let Some(slot) = self.slots.get_mut(&to) {
+                        slot.items.push_back(item);
+                        slot.wake.notify_one();
+                    }
+                }
+                Effect::Fail { to, error } => {
+                    if let Some(slot) = self.slots.get_mut(&to) {
+                        slot.failed = Some(error);
+                        slot.wake.notify_one();
+                    }
+                }
+            }
+        }
+        said
+    }
+
+    fn take(&mut self, id: u64) -> Option<Result<Item, Error>> {
+        let slot = self.slots.get_mut(&id)?;
+        let Some(item) = slot.items.pop_front() else {
+            return slot.failed.clone().map(Err);
+        };
+        let bytes = item.bytes();
+        self.state
+            .apply(Input::Taken { id, bytes }, &mut Vec::new());
+        Some(Ok(item))
+    }
+}
+
+impl Inbox {
+    // Cancel safe: nothing is taken that is not given.
+    pub(crate) async fn next(&mut self) -> Result<Item, Error> {
+        loop {
+            let taken = self.switch.0.inner.lock().take(self.id);
+            match taken {
+                Some(item) => return item,
+                None => self.wake.notified().await,
+            }
+        }
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        let mut inner = self.switch.0.inner.lock();
+        inner.slots.remove(&self.id);
+        inner
+            .state
+            .apply(Input::Ended { id: self.id }, &mut Vec::new());
+    }
+}

@@ -1,0 +1,390 @@
+//! Whose is it? The machine that sorts what comes on a channel that several requests share.
+//!
+//! Responses name their request, progress its token, news of a listen its subscription. What a
+//! legacy server asks and logs names nothing: it goes to a request of the only principal that has
+//! any there, and to nobody where there are several, because it must be shown to no other.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use ostler_protocol::{Raw, RequestId};
+
+use crate::{
+    code,
+    error::Error,
+    host::{Abilities, Ask, Notice},
+    json,
+    message::{self, Message},
+};
+
+pub(crate) const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
+const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
+
+/// A request that waits for its response, or a listen.
+#[derive(Debug, Clone)]
+pub(crate) struct Flight {
+    pub id: u64,
+    /// Equal owners are one principal.
+    pub owner: u64,
+    /// What its progress is named by.
+    pub token: u64,
+    /// The task whose result it waits for.
+    pub task: Option<String>,
+    pub part: Part,
+}
+
+/// What may come for a flight besides its response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// A list, a handshake: nothing.
+    Plain,
+    /// A modern call: progress and logs. Its questions come in its results.
+    Call,
+    /// A legacy call: the same, and questions that its owner can answer.
+    Asking(Abilities),
+    /// What belongs to no request; questions too, while there is no call.
+    Listen(Abilities),
+}
+
+#[derive(Debug)]
+pub(super) enum Input {
+    Begun(Flight),
+    /// The first byte of it is about to go.
+    Written {
+        id: u64,
+    },
+    /// What was delivered to it is no longer kept here.
+    Taken {
+        id: u64,
+        bytes: usize,
+    },
+    Ended {
+        id: u64,
+    },
+    Heard(Message),
+    /// Nothing comes any more.
+    Broke {
+        reason: String,
+    },
+}
+
+#[derive(Debug)]
+pub(super) enum Effect {
+    Deliver {
+        to: u64,
+        item: Item,
+    },
+    /// It gets no response.
+    Fail {
+        to: u64,
+        error: Error,
+    },
+    /// An answer of ours to the server.
+    Say(Bytes),
+}
+
+/// What a flight is given.
+#[derive(Debug, Clone)]
+pub(crate) enum Item {
+    Message(Message),
+    Notice(Notice),
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    flights: BTreeMap<u64, Entry>,
+    bytes_max: usize,
+    asks_max: usize,
+}
+
+#[derive(Debug)]
+struct Entry {
+    flight: Flight,
+    is_written: bool,
+    /// Delivered and not taken.
+    bytes: usize,
+    /// Questions given to it, so that it hears when they are taken back.
+    asked: Vec<RequestId>,
+}
+
+/// Why a question is shown to nobody.
+type Refusal = &'static str;
+
+const NO_CALL: Refusal = "nobody is there to be asked: no call is in progress";
+const OTHERS: Refusal = "whom this is for cannot be told: calls of several principals are in \
+    progress; a server that asks must be hosted for each principal";
+const TOO_MUCH: Refusal = "too much waits to be answered";
+const NO_SUCH_TASK: Refusal = "nobody waits for that task";
+
+impl State {
+    /// `bytes_max` and `asks_max` are what may wait for one flight; its response comes on top.
+    pub(super) fn new(bytes_max: usize, asks_max: usize) -> State {
+        State {
+            flights: BTreeMap::new(),
+            bytes_max,
+            asks_max,
+        }
+    }
+
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.flights.contains_key(&id)
+    }
+
+    pub(super) fn apply(&mut self, input: Input, effects: &mut Vec<Effect>) {
+        match input {
+            Input::Begun(flight) => {
+                let entry = Entry {
+                    is_written: false,
+                    bytes: 0,
+                    asked: Vec::new(),
+                    flight,
+                };
+                self.flights.insert(entry.flight.id, entry);
+            }
+            Input::Written { id } => {
+                if let Some(entry) = self.flights.get_mut(&id) {
+                    entry.is_written = true;
+                }
+            }
+            Input::Taken { id, bytes } => {
+                if let Some(entry) = self.flights.get_mut(&id) {
+                    entry.bytes = entry.bytes.saturating_sub(bytes);
+                }
+            }
+            Input::Ended { id } => {
+                self.flights.remove(&id);
+            }
+            Input::Heard(message) => self.hear(message, effects),
+            Input::Broke { reason } => self.fail(&reason, effects),
+        }
+    }
+
+    fn hear(&mut self, message: Message, effects: &mut Vec<Effect>) {
+        match message {
+            Message::Response { id, result } => {
+                let of = match &id {
+                    Some(id) => number(id),
+                    None => self.only_request(),
+                };
+                // One that nobody waits for any more is what cancelling leaves behind ([CAN-4]).
+                if let Some(to) = of.filter(|of| self.flights.contains_key(of)) {
+                    let item = Item::Message(Message::Response { id, result });
+                    // What comes after it is for what is in flight then.
+                    self.flights.remove(&to);
+                    effects.push(Effect::Deliver { to, item });
+                }
+            }
+            Message::Request { id, method, .. } if method == "ping" => {
+                let pong = message::response(&id, Ok(Raw::empty_object()));
+                effects.push(Effect::Say(pong));
+            }
+            Message::Request { id, method, params } => self.ask(id, method, params, effects),
+            Message::Notification { method, params } => self.note(method, params, effects),
+        }
+    }
+
+    /// Gives a question to whom it is for, or refuses it.
+    fn ask(&mut self, id: RequestId, method: String, params: Raw, effects: &mut Vec<Effect>) {
+        let bytes = params.as_str().len();
+        let refusal = match self.whose(&method, &params) {
+            Ok(to) if self.has_room(to, bytes) && self.books(to, &id) => {
+                let message = Message::Request { id, method, params };
+                return self.deliver(to, Item::Message(message), effects);
+            }
+            Ok(_) => TOO_MUCH,
+            Err(refusal) => refusal,
+        };
+        let answer = message::response(&id, Err((code::INTERNAL_ERROR, refusal)));
+        effects.push(Effect::Say(answer));
+        let notice = Notice::Refused {
+            ask: method,
+            reason: refusal,
+        };
+        self.tell(Item::Notice(notice), effects);
+    }
+
+    fn whose(&self, method: &str, params: &Raw) -> Result<u64, Refusal> {
+        if let Some(task) = related_task(params) {
+            return self.waits_for(&task).ok_or(NO_SUCH_TASK);
+        }
+        let ask = Ask::read(method, params).ok().flatten();
+        let can = |abilities: Abilities| ask.as_ref().is_some_and(|ask| abilities.has(ask));
+        let asking = |entry: &Entry| match entry.flight.part {
+            Part::Asking(abilities) => Some((entry.flight.owner, entry.flight.id, abilities)),
+            Part::Plain | Part::Call | Part::Listen(_) => None,
+        };
+        let calls: Vec<_> = self.flights.values().filter_map(asking).collect();
+        let Some((owner, newest, _)) = calls.last() else {
+            return self.listener(can).ok_or(NO_CALL);
+        };
+        if calls.iter().any(|(other, _, _)| other != owner) {
+            return Err(OTHERS);
+        }
+        // One that cannot be asked this says so itself, in the words of the specification.
+        let able = calls.iter().rev().find(|(_, _, abilities)| can(*abilities));
+        Ok(able.map_or(*newest, |(_, id, _)| *id))
+    }
+
+    fn listener(&self, can: impl Fn(Abilities) -> bool) -> Option<u64> {
+        let mut flights = self.flights.values().rev();
+        let found = flights.find(|entry| match entry.flight.part {
+            Part::Listen(abilities) => can(abilities),
+            Part::Plain | Part::Call | Part::Asking(_) => false,
+        });
+        found.map(|entry| entry.flight.id)
+    }
+
+    fn note(&mut self, method: String, params: Raw, effects: &mut Vec<Effect>) {
+        let to = match method.as_str() {
+            "notifications/cancelled" => match self.cancelled(&params) {
+                None => return,
+                some => some,
+            },
+            "notifications/progress" => match self.with_token(&params) {
+                // Progress of what is over.
+                None => return,
+                some => some,
+            },
+            "notifications/message" => self.named(&params).or_else(|| self.only_owner()),
+            _ => self.named(&params),
+        };
+        let item = Item::Message(Message::Notification { method, params });
+        match to {
+            Some(to) => self.deliver(to, item, effects),
+            None => self.tell(item, effects),
+        }
+    }
+
+    /// The flight that a notification names: by its subscription or its task.
+    fn named(&self, params: &Raw) -> Option<u64> {
+        let meta = params.get("_meta").unwrap_or_default();
+        let subscription = meta.get(SUBSCRIPTION).and_then(|id| id.to::<u64>().ok());
+        if let Some(id) = subscription.filter(|id| self.flights.contains_key(id)) {
+            return Some(id);
+        }
+        let task = related_task(params).or_else(|| json::text_member(params, "taskId"));
+        task.and_then(|task| self.waits_for(&task))
+    }
+
+    /// Whom a notification of what ended concerns: whoever was asked, or the listen it names.
+    fn cancelled(&mut self, params: &Raw) -> Option<u64> {
+        let of = params.get("requestId")?;
+        let asked = self.flights.values_mut().find_map(|entry| {
+            let at = entry.asked.iter().position(|id| id.to_raw() == of)?;
+            entry.asked.swap_remove(at);
+            Some(entry.flight.id)
+        });
+        let listen = || {
+            let entry = self.flights.get(&of.to::<u64>().ok()?)?;
+            matches!(entry.flight.part, Part::Listen(_)).then_some(entry.flight.id)
+        };
+        asked.or_else(listen)
+    }
+
+    /// The newest whose progress is named so: a call that became a task has several requests.
+    fn with_token(&self, params: &Raw) -> Option<u64> {
+        let token = params.get("progressToken")?.to::<u64>().ok()?;
+        let mut flights = self.flights.values().rev();
+        let found = flights.find(|entry| entry.flight.token == token);
+        found.map(|entry| entry.flight.id)
+    }
+
+    /// The newest that waits for this task.
+    fn waits_for(&self, task: &str) -> Option<u64> {
+        let mut flights = self.flights.values().rev();
+        let found = flights.find(|entry| entry.flight.task.as_deref() == Some(task));
+        found.map(|entry| entry.flight.id)
+    }
+
+    /// The newest call, if all calls are of one principal.
+    fn only_owner(&self) -> Option<u64> {
+        let is_call = |entry: &&Entry| match entry.flight.part {
+            Part::Call | Part::Asking(_) => true,
+            Part::Plain | Part::Listen(_) => false,
+        };
+        let mut calls = self.flights.values().filter(is_call);
+        let newest = &calls.next_back()?.flight;
+        let is_alone = calls.all(|entry| entry.flight.owner == newest.owner);
+        is_alone.then_some(newest.id)
+    }
+
+    fn only_request(&self) -> Option<u64> {
+        let mut waiting = self.flights.values().filter(|entry| entry.is_written);
+        match (waiting.next(), waiting.next()) {
+            (Some(only), None) => Some(only.flight.id),
+            _ => None,
+        }
+    }
+
+    /// News that belong to nobody, for all that listen.
+    fn tell(&mut self, item: Item, effects: &mut Vec<Effect>) {
+        let listens: Vec<_> = self
+            .flights
+            .values()
+            .filter(|entry| matches!(entry.flight.part, Part::Listen(_)))
+            .map(|entry| entry.flight.id)
+            .collect();
+        for to in listens {
+            self.deliver(to, item.clone(), effects);
+        }
+    }
+
+    /// Nobody relies on news: what finds no room is left out.
+    fn deliver(&mut self, to: u64, item: Item, effects: &mut Vec<Effect>) {
+        let bytes = item.bytes();
+        if !self.has_room(to, bytes) {
+            return;
+        }
+        if let Some(entry) = self.flights.get_mut(&to) {
+            entry.bytes += bytes;
+            effects.push(Effect::Deliver { to, item });
+        }
+    }
+
+    fn has_room(&self, to: u64, bytes: usize) -> bool {
+        let entry = self.flights.get(&to);
+        entry.is_some_and(|entry| entry.bytes + bytes <= self.bytes_max)
+    }
+
+    fn books(&mut self, to: u64, id: &RequestId) -> bool {
+        let Some(entry) = self.flights.get_mut(&to) else {
+            return false;
+        };
+        let is_free = entry.asked.len() < self.asks_max;
+        if is_free {
+            entry.asked.push(id.clone());
+        }
+        is_free
+    }
+
+    fn fail(&mut self, reason: &str, effects: &mut Vec<Effect>) {
+        for (to, entry) in std::mem::take(&mut self.flights) {
+            let reason = reason.to_owned();
+            let error = match entry.is_written {
+                true => Error::Broken { reason },
+                false => Error::NotSent { reason },
+            };
+            effects.push(Effect::Fail { to, error });
+        }
+    }
+}
+
+impl Item {
+    /// About what it takes to keep it.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Item::Message(message) => message.bytes(),
+            Item::Notice(_) => size_of::<Item>(),
+        }
+    }
+}
+
+/// Our ids are numbers.
+fn number(id: &RequestId) -> Option<u64> {
+    id.as_raw().parse().ok()
+}
+
+fn related_task(params: &Raw) -> Option<String> {
+    let task = params.get("_meta")?.get(RELATED_TASK)?;
+    json::text_member(&task, "taskId")
+}
