@@ -100,3 +100,80 @@ async fn an_endpoint_at_another_origin_gets_nothing() {
         "{refused:?}"
     );
 }
+
+/// A server that answers two calls once both are there, the later one first.
+async fn patient() -> Stub {
+    let open: Arc<Mutex<Open>> = Arc::default();
+    Stub::start(move |seen| {
+        let mut open = open.lock();
+        if seen.method == "GET" {
+            let (tx, rx) = mpsc::channel(16);
+            tx.try_send("event: endpoint\ndata: /messages?s=1\n\n".to_owned())
+                .expect("room");
+            open.stream = Some(tx);
+            return Replay::fed(rx);
+        }
+        if seen.target != "/messages?s=1" {
+            return Replay::status(405);
+        }
+        match seen.about().as_str() {
+            "initialize" => open.say(&result(seen, initialized("2024-11-05"))),
+            "tools/call" => {
+                let named = json!({"content": [], "of": seen.json()["params"]["name"]});
+                let answer = result(seen, named);
+                match open.waiting.take() {
+                    None => open.waiting = Some(answer),
+                    Some(first) => {
+                        open.say(&answer);
+                        open.say(&first);
+                    }
+                }
+            }
+            _ => {}
+        }
+        Replay::status(202)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn requests_at_once_share_the_stream() {
+    let stub = patient().await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let (mut one, mut two) = (Ear::new(), Ear::new());
+    let (first, second) = (call("one"), call("two"));
+    let (first, second) = tokio::join!(
+        run(&client, &first, &mut one),
+        run(&client, &second, &mut two)
+    );
+    assert_eq!(first.unwrap()["of"], "one");
+    assert_eq!(second.unwrap()["of"], "two");
+}
+
+#[tokio::test]
+async fn a_call_given_up_is_cancelled_and_the_stream_goes_on() {
+    let stub = patient().await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let (call, mut ear) = (call("t"), Ear::new());
+    let posted = async {
+        while !stub.abouts().contains(&"tools/call".to_owned()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = posted => {}
+        ended = client.run(&call, &mut ear) => panic!("{ended:?}"),
+    }
+    let cancelled = async {
+        while !stub
+            .abouts()
+            .contains(&"notifications/cancelled".to_owned())
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the goodbye", cancelled).await;
+    // The one that was given up is answered too; nobody minds.
+    let ran = run(&client, &call, &mut ear).await;
+    assert_eq!(ran.unwrap()["of"], "t");
+}
