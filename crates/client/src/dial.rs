@@ -27,7 +27,7 @@ use tokio::{
 use tokio_rustls::client::TlsStream;
 use tower_service::Service;
 
-use crate::{error::Error, tls::Tls};
+use crate::{error::Error, reach::Reach, tls::Tls};
 
 /// What a connection goes through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -182,6 +182,7 @@ pub async fn secure(
 pub(crate) struct Dialer {
     pub env: Env,
     pub tls: Option<Tls>,
+    pub reach: Reach,
     pub step_max: Duration,
     /// Whether it ever came to a connection.
     pub connected: Arc<watch::Sender<bool>>,
@@ -208,7 +209,14 @@ impl Dialer {
             url: uri.to_string(),
             reason,
         })?;
-        let addresses = self.step(&target, Step::Dns, resolve(&target)).await?;
+        let found = self.step(&target, Step::Dns, resolve(&target)).await?;
+        let addresses = self.reach.of(found);
+        if addresses.is_empty() {
+            return Err(target.failed(
+                Step::Dns,
+                "it is at a private address, which is not allowed",
+            ));
+        }
         let tcp = self
             .step(
                 &target,

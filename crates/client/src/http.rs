@@ -22,6 +22,7 @@ use crate::{
     limits::{DEPTH_MAX, Limits},
     message,
     pace::Pace,
+    reach::Reach,
     tls::Tls,
 };
 
@@ -31,13 +32,18 @@ pub struct Endpoint {
     pub url: String,
     pub token: Option<Secret>,
     pub headers: Vec<(String, String)>,
+    pub reach: Reach,
 }
 
 /// What to do at a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     Get,
+    Head,
+    Options,
     Post,
+    Put,
+    Patch,
     Delete,
 }
 
@@ -61,6 +67,7 @@ impl Http {
         let dialer = Dialer {
             env: env.clone(),
             tls,
+            reach: endpoint.reach,
             step_max: limits.connect_max,
             connected: Arc::new(tx),
         };
@@ -111,7 +118,11 @@ impl Http {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = match verb {
             Verb::Get => Method::GET,
+            Verb::Head => Method::HEAD,
+            Verb::Options => Method::OPTIONS,
             Verb::Post => Method::POST,
+            Verb::Put => Method::PUT,
+            Verb::Patch => Method::PATCH,
             Verb::Delete => Method::DELETE,
         };
         *request.uri_mut() = self.uri.clone();
@@ -295,6 +306,7 @@ fn excerpt(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dial::Step;
 
     fn check(base: &str, reference: &str, expected: Option<&str>) {
         let resolved = resolve(&base.parse().unwrap(), reference);
@@ -333,6 +345,7 @@ mod tests {
             url: "http://a.example/sse".to_owned(),
             token: Some(Secret::new("t")),
             headers: Vec::new(),
+            reach: Reach::Anywhere,
         };
         let http = Http::new(Env::system(), &endpoint, Limits::default()).unwrap();
         assert!(http.at("/messages").is_ok());
@@ -348,5 +361,28 @@ mod tests {
             };
             assert!(is_refused, "{other}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_private_address_is_connected_to_only_where_that_is_allowed() {
+        let check = async |url: &str, reach, expected| {
+            let endpoint = Endpoint {
+                url: url.to_owned(),
+                token: None,
+                headers: Vec::new(),
+                reach,
+            };
+            let http = Http::new(Env::system(), &endpoint, Limits::default()).unwrap();
+            let sent = http.send(Verb::Get, &[], Bytes::new()).await;
+            match sent.err() {
+                Some(Error::Connect { step, .. }) => assert_eq!(step, expected, "{url}"),
+                other => panic!("{url}: {other:?}"),
+            }
+        };
+        // Nobody listens at the first port: whoever may try finds that out.
+        check("http://127.0.0.1:1/", Reach::Anywhere, Step::Tcp).await;
+        check("http://127.0.0.1:1/", Reach::Public, Step::Dns).await;
+        check("http://localhost:1/", Reach::Public, Step::Dns).await;
+        check("http://[::1]:1/", Reach::Public, Step::Dns).await;
     }
 }

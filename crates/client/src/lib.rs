@@ -17,6 +17,7 @@ mod limits;
 mod stop;
 mod pace;
 // HTTP.
+mod reach;
 mod dial;
 mod tls;
 mod http;
@@ -49,6 +50,7 @@ pub use crate::{
     negotiate::EraChoice,
     pipe::Pipe,
     probe::knock,
+    reach::Reach,
     request::{Filter, ListKind, Request},
     stop::{Stop, Stopper, stopper},
     tls::Tls,

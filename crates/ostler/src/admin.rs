@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use ostler_client::{Endpoint, Http, Limits, Target, Verb};
+use ostler_client::{Endpoint, Http, Limits, Reach, Target, Verb};
 use ostler_env::Env;
 use ostler_types::Secret;
 
@@ -50,6 +50,7 @@ impl Port {
             url: format!("{}{path}", self.url),
             token,
             headers: Vec::new(),
+            reach: Reach::Anywhere,
         };
         // A connection for each: none of ours is in the way of a node that closes.
         let http = Http::new(self.env.clone(), &endpoint, Limits::default())?;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ostler_client::{
     Abilities, Answer, Answering, Ask, Behalf, Client, Endpoint, EraChoice, Error, Filter, Host,
-    Limits, Notice, Options, Request, Stopper, object, parse, stopper,
+    Limits, Notice, Options, Reach, Request, Stopper, object, parse, stopper,
 };
 use ostler_env::Env;
 use ostler_protocol::Raw;
@@ -94,6 +94,7 @@ pub fn at(stub: &Stub) -> Endpoint {
         url: stub.url("/mcp"),
         token: Some(Secret::new("secret")),
         headers: Vec::new(),
+        reach: Reach::Anywhere,
     }
 }
 

@@ -21,7 +21,7 @@ mod watch;
 
 use std::{path::Path, process::ExitCode, time::Duration};
 
-use ostler_client::{Endpoint, Limits, Options, Target, stopper};
+use ostler_client::{Endpoint, Limits, Options, Reach, Target, stopper};
 use ostler_env::Env;
 use ostler_types::Secret;
 
@@ -100,6 +100,7 @@ pub fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failur
         url: url.to_owned(),
         token: token(credentials.token_file.as_deref())?,
         headers,
+        reach: Reach::Anywhere,
     })
 }
 
