@@ -7,5 +7,10 @@
 //! Start with [`Member`].
 
 pub mod member;
+mod metrics;
+pub mod process;
 
-pub use member::{Member, Offer, Presence};
+pub use crate::{
+    member::{Member, Offer, Presence},
+    metrics::{Metrics, ProcessEnd},
+};

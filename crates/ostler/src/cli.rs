@@ -1,6 +1,6 @@
 //! What can be said on the command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -35,6 +35,16 @@ pub enum Command {
     Connect(crate::connect::Connect),
     /// Write what a shell needs to complete these commands.
     Completions(Completions),
+    /// Keep a server of a bridge, which starts this; not for use by hand.
+    #[command(hide = true)]
+    Keep(Keep),
+}
+
+#[derive(Debug, Args)]
+pub struct Keep {
+    /// What a bridge tells it.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub order: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]

@@ -44,6 +44,7 @@ fn main() -> ExitCode {
         Command::Client(command) => run_alone(async { Ok(client::run(command).await) }),
         Command::Connect(arguments) => run_alone(connect::run(arguments)),
         Command::Completions(arguments) => completions(&arguments),
+        Command::Keep(arguments) => Ok(ostler_bridge::process::keep(&arguments.order)),
     };
     result.unwrap_or_else(|error| {
         eprintln!("ostler: {error:#}");

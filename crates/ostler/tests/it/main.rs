@@ -12,3 +12,4 @@ mod killed;
 mod store;
 mod drain;
 mod connect;
+mod keep;
