@@ -8,7 +8,9 @@
 
 pub mod member;
 mod metrics;
+pub mod pool;
 pub mod process;
+pub mod scope;
 
 pub use crate::{
     member::{Member, Offer, Presence},
