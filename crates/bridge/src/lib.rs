@@ -11,6 +11,7 @@ mod metrics;
 pub mod pool;
 pub mod process;
 pub mod scope;
+pub mod openapi;
 
 pub use crate::{
     member::{Member, Offer, Presence},

@@ -3,3 +3,7 @@
 mod pool;
 mod process;
 mod stdio;
+//! Members of the bridge against real upstreams, through whole nodes where it matters.
+
+mod openapi;
+mod openapi_calls;
