@@ -59,13 +59,13 @@ pub(super) fn build(
     if !query.is_empty() {
         outgoing.target = format!("{}?{}", outgoing.target, query.join("&"));
     }
-    if let Some(body) = &operation.body {
-        if let Some(raw) = arguments.raw(&body.argument) {
-            outgoing
-                .headers
-                .push(("content-type".to_owned(), body.media_type.clone()));
-            outgoing.body = written(body, &raw)?;
-        }
+    if let Some(body) = &operation.body
+        && let Some(raw) = arguments.raw(&body.argument)
+    {
+        outgoing
+            .headers
+            .push(("content-type".to_owned(), body.media_type.clone()));
+        outgoing.body = written(body, &raw)?;
     }
     Ok(outgoing)
 }

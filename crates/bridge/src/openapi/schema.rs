@@ -293,10 +293,10 @@ fn modern(mut out: Map<String, Value>, members: &Map<String, Value>) -> Value {
     if members.get("nullable") != Some(&Value::Bool(true)) {
         return Value::Object(out);
     }
-    if let Some(Value::Array(values)) = out.get_mut("enum") {
-        if !values.contains(&Value::Null) {
-            values.push(Value::Null);
-        }
+    if let Some(Value::Array(values)) = out.get_mut("enum")
+        && !values.contains(&Value::Null)
+    {
+        values.push(Value::Null);
     }
     match out.get("type").cloned() {
         Some(kind) => {
