@@ -30,7 +30,7 @@ fn tools(member: &OpenApi) -> Vec<Value> {
     let offer = member.offer().borrow().clone();
     let tools = offer.tools.iter();
     tools
-        .map(|tool| serde_json::from_str(tool.as_str()).unwrap())
+        .map(|tool| serde_json::from_str(tool.as_str()).expect("a tool is JSON"))
         .collect()
 }
 
@@ -39,7 +39,8 @@ fn report(paths: &Value) -> String {
     let description = json!({"openapi": "3.1.0", "info": {"title": "t", "version": "1"},
                              "servers": [{"url": "http://a.example"}], "paths": paths});
     let member = read(&Config::new(description.to_string()));
-    member.unwrap().report().to_string()
+    let member = member.expect("it can be read");
+    member.report().to_string()
 }
 
 #[test]

@@ -41,13 +41,14 @@ impl World {
         config.reach = Reach::Anywhere;
         change(&mut config);
         let env = Env::system();
-        let member = OpenApi::new(env.clone(), &config).unwrap();
+        let member = OpenApi::new(env.clone(), &config).expect("it can be read");
         let offer = member.offer();
         let node = TestNode::anonymous().await;
         let worker = Worker::new(format!("http://{}", node.workers)).env(env.clone());
         let worker = worker.serve("default", "default", server(member));
         let worker = env.spawn("test.worker", async move {
-            worker.run_until(pending::<()>()).await.unwrap();
+            let ended = worker.run_until(pending::<()>()).await;
+            panic!("a worker ended by itself: {ended:?}");
         });
         node.reaches("ostler_hub_links_opened_total", &[], 1.0)
             .await;
@@ -68,7 +69,8 @@ impl World {
     async fn failed(&self, tool: &str, arguments: Value) -> String {
         let result = self.call(tool, arguments).await;
         assert_eq!(result["isError"], true, "{result}");
-        result["content"][0]["text"].as_str().unwrap().to_owned()
+        let text = result["content"][0]["text"].as_str();
+        text.expect("it has a text").to_owned()
     }
 
     async fn stop(self) {
@@ -84,8 +86,12 @@ fn server(member: OpenApi) -> Server {
         .tools
         .iter()
         .fold(Server::new("pets", "1"), |server, definition| {
-            let definition: Value = serde_json::from_str(definition.as_str()).unwrap();
-            let name = definition["name"].as_str().unwrap().to_owned();
+            let definition: Value =
+                serde_json::from_str(definition.as_str()).expect("a tool is JSON");
+            let name = definition["name"]
+                .as_str()
+                .expect("a tool has a name")
+                .to_owned();
             let member = member.clone();
             let run = {
                 let name = name.clone();
