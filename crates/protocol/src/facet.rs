@@ -27,6 +27,19 @@ pub enum Capability {
     Ui,
 }
 
+impl Capability {
+    pub const ALL: [Capability; 8] = [
+        Self::ElicitForm,
+        Self::ElicitUrl,
+        Self::Sample,
+        Self::SampleTools,
+        Self::SampleContext,
+        Self::Roots,
+        Self::Tasks,
+        Self::Ui,
+    ];
+}
+
 /// What one client declared: per request in the modern era, per session in the legacy one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClientFacet {

@@ -109,7 +109,7 @@ impl Revision {
     }
 
     /// Messages of several blocks in sampling [SP-2].
-    pub(crate) fn has_sampling_lists(self) -> bool {
+    pub fn has_sampling_lists(self) -> bool {
         self.since(V2025_11_25)
     }
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     error::AskError,
-    sample::{Sample, Sampled},
+    sample::{self, Sample, Sampled},
     schema,
 };
 
@@ -30,12 +30,7 @@ impl Ask {
     /// A form. `schema` is a flat object of primitives.
     pub fn form(key: &str, message: &str, schema: Value) -> Self {
         let params = json!({"mode": "form", "message": message, "requestedSchema": schema});
-        Self::new(
-            key,
-            QuestionKind::ElicitForm,
-            Capability::ElicitForm,
-            &params,
-        )
+        Self::raw(key, QuestionKind::ElicitForm, Raw::from_value(&params))
     }
 
     /// A form whose fields are those of the struct `T`.
@@ -47,25 +42,30 @@ impl Ask {
     /// A page to visit, for what must not pass through the client.
     pub fn url(key: &str, message: &str, url: &str) -> Self {
         let params = json!({"mode": "url", "message": message, "url": url});
-        Self::new(key, QuestionKind::ElicitUrl, Capability::ElicitUrl, &params)
+        Self::raw(key, QuestionKind::ElicitUrl, Raw::from_value(&params))
     }
 
     /// A message of the client's model.
     pub fn sample(key: &str, sample: &Sample) -> Self {
-        Self::new(key, QuestionKind::Sample, sample.needs(), &sample.params)
+        Self::raw(key, QuestionKind::Sample, Raw::from_value(&sample.params))
     }
 
     /// The client's roots.
     pub fn roots(key: &str) -> Self {
-        Self::new(key, QuestionKind::Roots, Capability::Roots, &json!({}))
+        Self::raw(key, QuestionKind::Roots, Raw::empty_object())
     }
 
-    fn new(key: &str, kind: QuestionKind, needs: Capability, params: &Value) -> Self {
-        let question = Question {
-            key: key.to_owned(),
-            kind,
-            params: Raw::from_value(params),
+    /// Whatever was asked elsewhere: `params` are those of the MCP request, in the form of
+    /// 2026-07-28.
+    pub fn raw(key: &str, kind: QuestionKind, params: Raw) -> Self {
+        let needs = match kind {
+            QuestionKind::ElicitForm => Capability::ElicitForm,
+            QuestionKind::ElicitUrl => Capability::ElicitUrl,
+            QuestionKind::Sample => sample::needs(&params),
+            QuestionKind::Roots => Capability::Roots,
         };
+        let key = key.to_owned();
+        let question = Question { key, kind, params };
         Self { question, needs }
     }
 }

@@ -8,7 +8,7 @@ use ostler_protocol::{
     facet::ClientFacet,
     json::Raw,
 };
-use ostler_types::{CallId, TraceContext};
+use ostler_types::{CallId, CallKind, TraceContext};
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -61,7 +61,13 @@ impl Ctx {
         self.call.id
     }
 
-    /// The name of the tool or prompt, or the URI of the resource.
+    /// What is asked for: a tool, a prompt, a resource or a completion.
+    pub fn kind(&self) -> CallKind {
+        self.call.facts.kind
+    }
+
+    /// The name of the tool or prompt, the URI of the resource, or the JSON of a completion's
+    /// `ref`.
     pub fn target(&self) -> &str {
         &self.call.facts.target
     }
@@ -182,8 +188,14 @@ impl Ctx {
     }
 
     fn visited<T>(&self, keys: &[String], value: T) -> Elicited<T> {
-        keys.iter().for_each(|key| self.call.visited(key));
+        keys.iter().for_each(|key| self.page_done(key));
         Elicited::Accepted(value)
+    }
+
+    /// Says that the page of an [`Ask::url`], by its key, has done its part. [`Ctx::visit`] says
+    /// so by itself.
+    pub fn page_done(&self, key: &str) {
+        self.call.visited(key);
     }
 
     /// Asks the client's model.
@@ -206,7 +218,8 @@ impl Ctx {
         Answers(answers.into_iter().collect::<BTreeMap<_, _>>())
     }
 
-    async fn ask(&self, ask: Ask) -> Result<Raw, AskError> {
+    /// Asks one question, whatever it is: the answer is the result of its MCP request.
+    pub async fn ask(&self, ask: Ask) -> Result<Raw, AskError> {
         let Ask { question, needs } = ask;
         self.call
             .ask(question, needs)
@@ -232,13 +245,18 @@ impl Ctx {
 
     /// The same with the name of a logger.
     pub fn log_as(&self, logger: Option<&str>, level: LogLevel, data: impl Serialize) {
-        let Ok(data) = serde_json::to_value(data) else {
-            return tracing::warn!(call = %self.call.id, "log data is not JSON");
-        };
+        match serde_json::to_value(data) {
+            Ok(data) => self.log_raw(logger, level, Raw::from_value(&data)),
+            Err(_) => tracing::warn!(call = %self.call.id, "log data is not JSON"),
+        }
+    }
+
+    /// The same with data that is JSON already; it goes out as it is written.
+    pub fn log_raw(&self, logger: Option<&str>, level: LogLevel, data: Raw) {
         self.call.log(&Log {
             level,
             logger: logger.map(str::to_owned),
-            data: Raw::from_value(&data),
+            data,
         });
     }
 

@@ -4,6 +4,7 @@ use std::{borrow::Cow, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 use ostler_protocol::call::Failure;
+use ostler_types::CallKind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -91,7 +92,7 @@ where
                 Ok(args) => handler.run(ctx, args).await.into_tool_result(),
                 Err(why) => Err(ToolError::Failed(why)),
             };
-            tool_outcome(result)
+            tool_outcome(CallKind::Tool, result)
         })
     })
 }
@@ -118,12 +119,16 @@ pub(crate) fn erase<M, H: Handler<M>>(
     })
 }
 
-fn tool_outcome(result: Result<Reply, ToolError>) -> Result<Reply, Failure> {
-    match result {
-        Err(ToolError::Failed(text)) => {
+/// A tool that ran and did not succeed has a result that says so; nothing else has one.
+pub(crate) fn tool_outcome(
+    kind: CallKind,
+    result: Result<Reply, ToolError>,
+) -> Result<Reply, Failure> {
+    match (kind, result) {
+        (CallKind::Tool, Err(ToolError::Failed(text))) => {
             Reply::of(&ToolResult::error(text)).map_err(ToolError::into_failure)
         }
-        other => other.map_err(ToolError::into_failure),
+        (_, other) => other.map_err(ToolError::into_failure),
     }
 }
 

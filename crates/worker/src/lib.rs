@@ -23,6 +23,7 @@ mod template;
 mod completion;
 mod entry;
 mod skill;
+mod raw;
 mod server;
 mod runtime;
 
@@ -34,15 +35,19 @@ pub use declare::{Declarations, TaskSupport};
 pub use entry::{Entry, Prompt, Resource, Template, Tool};
 pub use error::{AskError, ToolError};
 pub use handler::{Handler, NoArgs};
+pub use raw::{RawEntry, RawOffer};
 pub use reply::{IntoContents, IntoPrompt, IntoToolResult, Json, Reply, ToolResult};
 pub use runtime::worker::{Dial, Worker, WorkerError};
 pub use sample::{Sample, Sampled, ToolChoice, ToolOutput, ToolUse};
 pub use server::Server;
 pub use skill::Skill;
+pub use template::UriTemplate;
 pub use visit::{Invitation, Stranger, Visit, Visitors};
 
 // What handlers say in the words of the protocol.
 pub use ostler_protocol::{
-    call::LogLevel,
+    Raw,
+    call::{LogLevel, QuestionKind},
     facet::{Capability, ClientFacet},
 };
+pub use ostler_types::CallKind;

@@ -1,6 +1,6 @@
 //! Requests to the client's model, and what it says.
 
-use ostler_protocol::facet::Capability;
+use ostler_protocol::{facet::Capability, json::Raw};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -116,16 +116,18 @@ impl Sample {
         }
         self
     }
+}
 
-    /// What a client may lack that samples otherwise [SP-1].
-    pub(crate) fn needs(&self) -> Capability {
-        let has = |name: &str| self.params.get(name).is_some();
-        let context = self.params.get("includeContext");
-        match () {
-            () if has("tools") || has("toolChoice") => Capability::SampleTools,
-            () if context.is_some_and(|context| context != "none") => Capability::SampleContext,
-            () => Capability::Sample,
+/// What a client may lack that samples otherwise [SP-1].
+pub(crate) fn needs(params: &Raw) -> Capability {
+    let has = |name: &str| params.get(name).is_some();
+    let context = params.get("includeContext");
+    match () {
+        () if has("tools") || has("toolChoice") => Capability::SampleTools,
+        () if context.is_some_and(|context| context.text().as_deref() != Some("none")) => {
+            Capability::SampleContext
         }
+        () => Capability::Sample,
     }
 }
 

@@ -1,7 +1,7 @@
 //! A Server as its author builds it, and changes while it runs.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Weak},
 };
 
@@ -19,7 +19,8 @@ use crate::{
     entry::{Entry, Item, Template, Tool},
     error::ToolError,
     handler::{Erased, Handler},
-    reply::IntoToolResult,
+    raw::{RawOffer, erase_raw},
+    reply::{IntoToolResult, Reply},
     runtime::watched::Watched,
     skill::SkillItem,
 };
@@ -35,6 +36,8 @@ struct Shared {
     changes: watch::Sender<u64>,
     /// One per link that serves this Server.
     watched: Mutex<Vec<Weak<Watched>>>,
+    /// Counts changes of what they watch.
+    watches: watch::Sender<u64>,
 }
 
 /// One state of what a Server offers.
@@ -49,6 +52,10 @@ pub(crate) struct Book {
     skills: Vec<SkillItem>,
     completion: Option<Erased>,
     resource_watch: bool,
+    /// Entries made elsewhere.
+    raw: Arc<RawOffer>,
+    /// Runs what none of its own entries does.
+    relay: Option<Erased>,
 }
 
 /// Entries in the order of their author, found by key.
@@ -96,11 +103,14 @@ impl Server {
             skills: Vec::new(),
             completion: None,
             resource_watch: false,
+            raw: Arc::default(),
+            relay: None,
         };
         Self(Arc::new(Shared {
             book: RwLock::new(Arc::new(book)),
             changes: watch::Sender::new(0),
             watched: Mutex::default(),
+            watches: watch::Sender::new(0),
         }))
     }
 
@@ -153,6 +163,19 @@ impl Server {
         self
     }
 
+    /// Runs every call that no entry of its own does: those of [`Server::offer_raw`]. The handler
+    /// gets the arguments as JSON text (of a completion `{argument, context?}`), and gives the
+    /// result of the MCP request.
+    pub fn relay<F, Running>(self, handler: F) -> Self
+    where
+        F: Fn(Ctx, Bytes) -> Running + Send + Sync + 'static,
+        Running: Future<Output = Result<Reply, ToolError>> + Send + 'static,
+    {
+        let run = erase_raw(handler);
+        self.change(|book| book.relay = Some(run));
+        self
+    }
+
     // ---- while it runs -----------------------------------------------------------------
 
     /// Adds an entry at the end, or replaces the one of the same name.
@@ -188,6 +211,12 @@ impl Server {
         self.book().prompts.by_key.contains_key(name)
     }
 
+    /// Replaces all entries that were made elsewhere, in one change. Calls of them go to the
+    /// handler of [`Server::relay`].
+    pub fn offer_raw(&self, offer: RawOffer) {
+        self.change(|book| book.raw = Arc::new(offer));
+    }
+
     /// Tells every node that watches `uri` that it changed.
     pub fn resource_updated(&self, uri: &str) {
         self.0.watched.lock().retain(|watched| {
@@ -206,6 +235,21 @@ impl Server {
         links.any(|watched| watched.contains(uri))
     }
 
+    /// What any node watches now.
+    pub fn watched(&self) -> BTreeSet<String> {
+        let mut all = BTreeSet::new();
+        let links = self.0.watched.lock();
+        for link in links.iter().filter_map(Weak::upgrade) {
+            link.add_to(&mut all);
+        }
+        all
+    }
+
+    /// Changes whenever [`Server::watched`] may have.
+    pub fn watches_changed(&self) -> watch::Receiver<u64> {
+        self.0.watches.subscribe()
+    }
+
     // ---- for the runtime ---------------------------------------------------------------
 
     fn change<T>(&self, edit: impl FnOnce(&mut Book) -> T) -> T {
@@ -220,6 +264,10 @@ impl Server {
 
     pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.0.changes.subscribe()
+    }
+
+    pub(crate) fn watches(&self) -> watch::Sender<u64> {
+        self.0.watches.clone()
     }
 
     pub(crate) fn attach(&self, watched: &Arc<Watched>) {
@@ -271,6 +319,15 @@ impl Book {
     }
 
     fn find(&self, kind: CallKind, target: &str) -> Option<Found> {
+        let relayed = || {
+            let run = self.relay.clone()?;
+            let arguments = None;
+            Some(Found { run, arguments })
+        };
+        self.find_own(kind, target).or_else(relayed)
+    }
+
+    fn find_own(&self, kind: CallKind, target: &str) -> Option<Found> {
         match kind {
             CallKind::Tool => found(self.tools.by_key.get(target)?),
             CallKind::Prompt => found(self.prompts.by_key.get(target)?),
@@ -299,7 +356,7 @@ impl Book {
 
     fn to_wire(&self) -> wire::Catalog {
         let info = Value::Object(self.info.clone());
-        wire::Catalog {
+        let mut catalog = wire::Catalog {
             server_info: info.to_string().into(),
             instructions: self.instructions.clone(),
             tools: self.tools.order.iter().map(|item| tool(item)).collect(),
@@ -315,7 +372,9 @@ impl Book {
             logging: true,
             resource_watch: self.resource_watch,
             skills: self.skills.iter().map(skill).collect(),
-        }
+        };
+        self.raw.add_to(&mut catalog);
+        catalog
     }
 }
 

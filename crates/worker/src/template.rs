@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 /// Literals and variables in turn. `{name}` matches one path segment, `{+name}` any rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct UriTemplate(Vec<Part>);
+pub struct UriTemplate(Vec<Part>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Part {
@@ -33,8 +33,21 @@ impl UriTemplate {
         Self(parts)
     }
 
+    /// What every URI of it begins with.
+    pub fn beginning(&self) -> &str {
+        match self.0.first() {
+            Some(Part::Literal(text)) => text,
+            Some(Part::Variable { .. }) | None => "",
+        }
+    }
+
+    /// Whether `uri` follows this template.
+    pub fn matches(&self, uri: &str) -> bool {
+        self.variables(uri).is_some()
+    }
+
     /// The variables of `uri`, decoded, if it follows this template.
-    pub fn variables(&self, uri: &str) -> Option<BTreeMap<String, String>> {
+    pub(crate) fn variables(&self, uri: &str) -> Option<BTreeMap<String, String>> {
         let mut variables = BTreeMap::new();
         let mut rest = uri;
         let mut parts = self.0.iter().peekable();

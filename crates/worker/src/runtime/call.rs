@@ -12,7 +12,7 @@ use ostler_protocol::{
     json::Raw,
 };
 use ostler_rpc::worker_v1::{self as wire, from_worker::Frame};
-use ostler_types::{CallId, Instant, TraceContext};
+use ostler_types::{CallId, CallKind, Instant, TraceContext};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -21,6 +21,7 @@ use crate::{ctx::CallerAssertion, error::AskError};
 
 /// What a call brought along.
 pub(crate) struct Facts {
+    pub kind: CallKind,
     pub target: String,
     pub client: ClientFacet,
     pub caller: CallerAssertion,

@@ -5,5 +5,6 @@ mod hub;
 mod calls;
 mod asks;
 mod links;
+mod relays;
 mod catalog;
 mod example;

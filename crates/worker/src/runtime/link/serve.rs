@@ -80,7 +80,7 @@ impl Link {
         let outbox = lifeline.0.clone();
         let heartbeat = Duration::from_millis(welcome.heartbeat_ms.into()).max(HEARTBEAT_MIN);
         let watched = shared.offers.iter().zip(0..).map(|(offer, index)| {
-            let watched = Arc::new(Watched::new(outbox.clone(), index));
+            let watched = Arc::new(Watched::new(outbox.clone(), index, offer.server.watches()));
             offer.server.attach(&watched);
             watched
         });
@@ -266,6 +266,7 @@ impl Link {
         let deadline = (call.time_left_ms > 0)
             .then(|| self.shared.env.now() + Duration::from_millis(call.time_left_ms));
         let facts = Facts {
+            kind,
             target: call.target,
             client: convert::facet(&call.client.unwrap_or_default()),
             caller: caller(call.caller.unwrap_or_default()),
