@@ -25,8 +25,9 @@ const BUCKETS_SECONDS: [f64; 19] = [
     2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
-/// Labels of one metric. Values are literals, so that they are closed sets.
-pub type Labels<'a> = &'a [(&'static str, &'static str)];
+/// Labels of one metric. Values are literals or names of the configuration, so that they are
+/// closed sets.
+pub type Labels<'a> = &'a [(&'static str, &'a str)];
 
 const METADATA: Metadata<'static> = Metadata::new("ostler", Level::INFO, None);
 
@@ -117,7 +118,7 @@ impl HistogramFn for Bounded {
 fn key(name: &'static str, labels: Labels<'_>) -> Key {
     let labels = labels
         .iter()
-        .map(|(name, value)| Label::from_static_parts(name, value));
+        .map(|(name, value)| Label::new(*name, (*value).to_owned()));
     Key::from_parts(name, labels.collect::<Vec<_>>())
 }
 

@@ -1,26 +1,23 @@
-//! The port for operators: `/livez`, `/readyz` and `/metrics` for all, `/drain` and `/compact` for
-//! who has the token.
-//!
-//! What is open to all shows no id and takes no command; everything else needs the token, what does
-//! not exist included. A page of another site is kept out of both by its Host and Origin.
+//! The port for operators: what is open to all, and `/drain` and `/compact` for who has the token.
+//! Everything that is not open needs the token, what does not exist included.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 
 use axum::{
     Router,
     extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::post,
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use ostler_auth::AdminToken;
 use ostler_env::Env;
 use ostler_store::{CompactError, Store};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::health::Health;
+use crate::{health::Health, open_port::OpenPort};
 
 /// What the port shows and whom it serves.
 pub struct Admin {
@@ -35,50 +32,42 @@ pub struct Admin {
     pub drain: CancellationToken,
 }
 
-struct Desk {
-    admin: Admin,
-    loopback: bool,
-}
-
 impl Admin {
     /// Serves until `stop`.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
-        let bound: SocketAddr = listener.local_addr()?;
-        let router = router(Desk::new(self, bound.ip().is_loopback()));
-        axum::serve(listener, router)
-            .with_graceful_shutdown(stop.cancelled_owned())
+        let health = self.health.clone();
+        let open = OpenPort {
+            env: self.env.clone(),
+            hosts: self.hosts.clone(),
+            obstacles: Arc::new(move || health.obstacles()),
+        };
+        let stop = stop.cancelled_owned();
+        open.serve_with(commands(Arc::new(self)), listener, stop)
             .await
     }
 }
 
-fn router(desk: Desk) -> Router {
-    let desk = Arc::new(desk);
-    let commands = Router::new()
+fn commands(admin: Arc<Admin>) -> Router {
+    Router::new()
         .route("/drain", post(drain))
         .route("/compact", post(compact))
         .fallback(async || (StatusCode::NOT_FOUND, "there is no such thing here\n"))
-        .layer(middleware::from_fn_with_state(desk.clone(), check_token));
-    Router::new()
-        .route("/livez", get(async || "alive\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .merge(commands)
-        .layer(middleware::from_fn_with_state(desk.clone(), check_names))
-        .with_state(desk)
+        .layer(middleware::from_fn_with_state(admin.clone(), check_token))
+        .with_state(admin)
 }
 
 /// Answers when new work is refused; `/readyz` says `draining` from then on until the node is gone.
-async fn drain(State(desk): State<Arc<Desk>>) -> Response {
+async fn drain(State(admin): State<Arc<Admin>>) -> Response {
     tracing::info!("an operator wants this node to drain");
-    desk.admin.drain.cancel();
-    desk.admin.health.drains().await;
+    admin.drain.cancel();
+    admin.health.drains().await;
     (StatusCode::ACCEPTED, "draining\n").into_response()
 }
 
 /// Answers when the rewrite has ended; the node works on meanwhile, and it goes on without a listener.
-async fn compact(State(desk): State<Arc<Desk>>) -> Response {
+async fn compact(State(admin): State<Arc<Admin>>) -> Response {
     tracing::info!("an operator wants the store rewritten");
-    let (status, told) = match desk.admin.store.compact().await {
+    let (status, told) = match admin.store.compact().await {
         Ok(rewritten) => (StatusCode::OK, rewritten.to_string()),
         Err(why) => (status_of(&why), why.to_string()),
     };
@@ -98,24 +87,8 @@ fn status_of(why: &CompactError) -> StatusCode {
     }
 }
 
-async fn ready(State(desk): State<Arc<Desk>>) -> Response {
-    let obstacles = desk.admin.health.obstacles();
-    match obstacles.is_empty() {
-        true => "ready\n".into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, obstacles.join("\n") + "\n").into_response(),
-    }
-}
-
-async fn metrics(State(desk): State<Arc<Desk>>) -> Response {
-    let kind = [(
-        header::CONTENT_TYPE,
-        "text/plain; version=0.0.4; charset=utf-8",
-    )];
-    (kind, desk.admin.env.metrics().render()).into_response()
-}
-
-async fn check_token(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
-    let Some(token) = &desk.admin.token else {
+async fn check_token(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let Some(token) = &admin.token else {
         return (
             StatusCode::FORBIDDEN,
             "this node takes no commands; set admin.token_file\n",
@@ -133,46 +106,6 @@ async fn check_token(State(desk): State<Arc<Desk>>, request: Request, next: Next
     let asked = [(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))];
     let why = "send the token of the admin port: Authorization: Bearer <token>\n";
     (StatusCode::UNAUTHORIZED, asked, why).into_response()
-}
-
-async fn check_names(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
-    if !desk.is_named(request.headers()) {
-        return (
-            StatusCode::MISDIRECTED_REQUEST,
-            "this Host is not served here; add it to admin.hosts\n",
-        )
-            .into_response();
-    }
-    if request.headers().contains_key(header::ORIGIN) {
-        return (StatusCode::FORBIDDEN, "this port is not for web pages\n").into_response();
-    }
-    next.run(request).await
-}
-
-impl Desk {
-    fn new(mut admin: Admin, loopback: bool) -> Self {
-        for host in &mut admin.hosts {
-            host.make_ascii_lowercase();
-        }
-        Self { admin, loopback }
-    }
-
-    fn is_named(&self, headers: &HeaderMap) -> bool {
-        let Some(host) = headers
-            .get(header::HOST)
-            .and_then(|host| host.to_str().ok())
-            .map(str::to_ascii_lowercase)
-        else {
-            return false;
-        };
-        let name = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
-            _ => &host,
-        };
-        let is_loopback = matches!(name, "localhost" | "127.0.0.1" | "[::1]");
-        let mut known = self.admin.hosts.iter();
-        (self.loopback && is_loopback) || known.any(|known| known == name || *known == host)
-    }
 }
 
 #[cfg(test)]
@@ -194,21 +127,6 @@ mod tests {
             token: None,
             drain: CancellationToken::new(),
         }
-    }
-
-    fn check(loopback: bool, hosts: &[&str], host: &'static str, is_named: bool) {
-        let desk = Desk::new(admin(hosts), loopback);
-        let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
-        assert_eq!(desk.is_named(&headers), is_named, "{hosts:?} {host}");
-    }
-
-    #[tokio::test]
-    async fn a_host_is_known_by_name_in_any_case() {
-        check(true, &[], "LocalHost:9090", true);
-        check(false, &[], "localhost:9090", false);
-        check(false, &["Node.Example"], "node.example:9090", true);
-        check(false, &["node.example:9090"], "NODE.example:9090", true);
-        check(false, &["node.example:9090"], "node.example:9091", false);
     }
 
     /// A port that is served as long as the test runs.

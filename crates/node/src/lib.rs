@@ -9,6 +9,7 @@ mod wiring;
 mod run;
 mod parts;
 mod drain;
+pub mod open_port;
 mod admin;
 mod health;
 mod reload;
