@@ -204,8 +204,8 @@ impl Client {
     }
 
     /// Says goodbye. A server that does not hear it forgets the session in time.
-    pub async fn close(self) {
-        match self.dialect {
+    pub async fn close(&self) {
+        match &self.dialect {
             Dialect::Modern(modern) => modern.close().await,
             Dialect::Legacy(legacy) => legacy.close().await,
         }

@@ -39,7 +39,7 @@ pub struct Behalf {
 }
 
 /// What a host can answer. It is declared to the server, so it must be true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Abilities {
     pub form: bool,
     pub url: bool,

@@ -183,7 +183,7 @@ impl Legacy {
         }
     }
 
-    pub(crate) async fn close(self) {
+    pub(crate) async fn close(&self) {
         if self.line.session.is_some() {
             // The server may not let clients end sessions, or may be gone.
             let said = self.line.send(Verb::Delete, &[], Default::default());

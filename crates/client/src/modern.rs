@@ -98,8 +98,8 @@ impl Modern {
         }
     }
 
-    pub(crate) async fn close(self) {
-        match self.way {
+    pub(crate) async fn close(&self) {
+        match &self.way {
             Way::Http(..) => {}
             Way::Pipe(piped) => piped.close().await,
         }
