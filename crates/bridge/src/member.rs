@@ -33,7 +33,7 @@ pub struct Asked {
 
 /// What a member offers. Entries are MCP objects in the form of 2026-07-28, as the upstream
 /// wrote them but for what that revision says otherwise.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Offer {
     /// `serverInfo`.
     pub info: Raw,
@@ -42,6 +42,8 @@ pub struct Offer {
     pub prompts: Vec<Raw>,
     pub resources: Vec<Raw>,
     pub templates: Vec<Raw>,
+    /// Any of its tools may become a task, without saying so [T-16].
+    pub tasks: bool,
     pub completions: bool,
     pub resource_watch: bool,
     pub presence: Presence,

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use ostler_worker::CallerAssertion;
+use serde::Deserialize;
 
 /// How far an upstream is shared, as its operator chose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Isolation {
     /// One for all callers.
     #[default]

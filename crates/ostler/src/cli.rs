@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// Hosts MCP servers: tool workers dial in over gRPC, MCP clients of every era connect over HTTP.
 #[derive(Debug, Parser)]
@@ -18,6 +18,8 @@ pub enum Command {
     Dev(Dev),
     /// Run a node.
     Serve(Serve),
+    /// Host MCP servers and OpenAPI services as they are: a worker that stands before them.
+    Bridge(Bridge),
     /// Tell a node to refuse new work, finish the old and exit.
     Drain(Drain),
     /// Check a configuration file and report every problem.
@@ -89,6 +91,81 @@ pub struct Serve {
     /// Take callers and workers without credentials; works on loopback only.
     #[arg(long)]
     pub anonymous: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("hosted").required(true).args(["config", "url", "openapi", "command"])))]
+pub struct Bridge {
+    /// What to host, from a file: TOML as in deploy/bridge.toml, or the `mcpServers` of a desktop
+    /// client if its name ends in .json.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// An MCP server over Streamable HTTP or HTTP+SSE, of any revision.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// A service, by its OpenAPI description: a file or a URL.
+    #[arg(long, value_name = "FILE")]
+    pub openapi: Option<String>,
+    /// The URL that its paths stand behind; without it the first one that the description names.
+    #[arg(long, value_name = "URL", requires = "openapi")]
+    pub base: Option<String>,
+    /// Say what of it is served and what is not, and why, and end.
+    #[arg(long, requires = "openapi")]
+    pub check: bool,
+    /// The Server it becomes.
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "default",
+        conflicts_with = "config"
+    )]
+    pub server: String,
+    /// The tenant of that; of all members that name none in a file.
+    #[arg(long, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// Address of a node's worker port; may be repeated. 127.0.0.1:7070 unless told.
+    #[arg(long = "hub", value_name = "ADDR")]
+    pub hubs: Vec<String>,
+    /// Address for operators: health and metrics; not shown without it.
+    #[arg(long, value_name = "ADDR")]
+    pub admin: Option<SocketAddr>,
+    /// The file with its worker token; not needed where the node takes anonymous workers.
+    #[arg(long, value_name = "FILE")]
+    pub worker_token_file: Option<PathBuf>,
+    /// A file with the bearer token for the URL or the service.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "command"])]
+    pub token_file: Option<PathBuf>,
+    /// A file with headers for every request to it: lines of `Name: value`.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "command"])]
+    pub header_file: Option<PathBuf>,
+    /// Let it be at a private, loopback or link-local address.
+    #[arg(long, conflicts_with_all = ["config", "command"])]
+    pub allow_private: bool,
+    /// Who may share a connection or a process.
+    #[arg(long, value_enum, default_value_t = Isolation::Shared, conflicts_with = "config")]
+    pub isolation: Isolation,
+    /// Let the command be a shell.
+    #[arg(long, requires = "command")]
+    pub allow_shell: bool,
+    /// Give the command this variable of the environment too; may be repeated.
+    #[arg(long = "env", value_name = "NAME", requires = "command")]
+    pub env_pass: Vec<String>,
+    /// Where the command runs.
+    #[arg(long, value_name = "DIR", requires = "command")]
+    pub cwd: Option<PathBuf>,
+    /// An MCP server over standard input and output: the command that starts it, after `--`.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Isolation {
+    /// All callers.
+    Shared,
+    /// Each principal has its own.
+    PerPrincipal,
+    /// Each session has its own; modern calls, which have none, that of their principal.
+    PerSession,
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 //! Must not know: how any part of a node works; it chooses what to run and prints what people need.
 
 mod cli;
+mod bridge;
 mod serve;
 mod admin;
 mod dev;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         }),
         Command::Client(command) => run_alone(async { Ok(client::run(command).await) }),
         Command::Connect(arguments) => run_alone(connect::run(arguments)),
+        Command::Bridge(arguments) => block_on(bridge::run(arguments)),
         Command::Completions(arguments) => completions(&arguments),
         Command::Keep(arguments) => Ok(ostler_bridge::process::keep(&arguments.order)),
     };

@@ -1,9 +1,13 @@
-//! The bridge as a crate, with real processes where it has some.
+//! Members of the bridge against real upstreams, through whole nodes where it matters.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod pool;
 mod process;
 mod stdio;
-//! Members of the bridge against real upstreams, through whole nodes where it matters.
-
 mod openapi;
 mod openapi_calls;
+mod world;
+mod calls;
+mod asks;
+mod lists;
+mod processes;

@@ -70,7 +70,7 @@ fn code(error: &Error) -> (i64, Option<&'static str>) {
 /// Whether sending a request again does no harm. `is_harmless`: even if it ran before.
 pub fn may_repeat(error: &Error, is_harmless: bool) -> bool {
     match error {
-        Error::Connect { .. } | Error::Busy { .. } => true,
+        Error::Connect { .. } | Error::NotSent { .. } | Error::Busy { .. } => true,
         // A proxy says so while the server behind it starts anew.
         Error::Broken { .. }
         | Error::Status {

@@ -1,0 +1,253 @@
+//! Following an upstream: read its lists, listen, read again what changed, come back.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use ostler_client::{
+    Answer, Answering, Ask, Client, Error, Facts, Host, ListKind, Notice, text_member,
+};
+use ostler_protocol::{Raw, facet::TASKS_EXTENSION};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::{Connection, Shared};
+use crate::{
+    member::{Offer, Presence},
+    pool::Refusal,
+};
+
+/// Between two readings of lists that keep changing.
+const CHANGE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Follows it until the member is dropped or the pool closes.
+pub(super) async fn run(shared: Arc<Shared>) {
+    loop {
+        match shared.pool.hold(shared.settings.shared_key()).await {
+            Ok(hold) => {
+                let why = shared.serve(&hold).await;
+                hold.discard(&why);
+                shared.down(why);
+            }
+            Err(Refusal::Closing) => return,
+            Err(refusal) => {
+                shared.down(refusal.to_string());
+                let pause = refusal.retry_after().unwrap_or_default();
+                shared.env.sleep(pause.max(CHANGE_PAUSE)).await;
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// Shows what it offers until this connection does not do any more; says why.
+    async fn serve(&self, connection: &Connection) -> String {
+        let client = &connection.client;
+        let dirty = Dirty::default();
+        if let Err(error) = self.refresh(client, ListKind::ALL.into(), &dirty).await {
+            return error.to_string();
+        }
+        tracing::info!(
+            member = self.name(),
+            revision = client.facts().revision.as_str(),
+            "the upstream is there"
+        );
+        tokio::select! {
+            biased;
+            why = connection.gone(&self.env) => why,
+            error = self.listen(client, &dirty) => error.to_string(),
+            error = self.renew(client, &dirty) => error.to_string(),
+        }
+    }
+
+    /// Reads what changed, as often as it does, until that does not work.
+    async fn renew(&self, client: &Client, dirty: &Dirty) -> Error {
+        loop {
+            dirty.told.notified().await;
+            let kinds = dirty.take();
+            if let Err(error) = self.refresh(client, kinds, dirty).await {
+                return error;
+            }
+            self.env.sleep(CHANGE_PAUSE).await;
+        }
+    }
+
+    /// Listens for changes; where that cannot be, looks for them now and then.
+    async fn listen(&self, client: &Client, dirty: &Dirty) -> Error {
+        loop {
+            if self.has_something_to_hear(client.facts()) {
+                let mut ear = Ear {
+                    shared: self,
+                    dirty,
+                };
+                match client.listen(self.wanted.subscribe(), &mut ear).await {
+                    Err(error) if !is_no_way_to_listen(&error) => return error,
+                    ended => tracing::debug!(member = self.name(), ?ended, "nothing is heard"),
+                }
+            }
+            self.env.sleep(self.settings.refresh).await;
+            dirty.add(ListKind::ALL);
+        }
+    }
+
+    fn has_something_to_hear(&self, facts: &Facts) -> bool {
+        let mut lists = ListKind::ALL.iter();
+        lists.any(|kind| facts.offers_feature(kind.capability(), "listChanged"))
+            || facts.offers_feature("resources", "subscribe")
+    }
+
+    /// Reads these lists and shows what the upstream offers now.
+    async fn refresh(
+        &self,
+        client: &Client,
+        kinds: BTreeSet<ListKind>,
+        dirty: &Dirty,
+    ) -> Result<(), Error> {
+        let mut offer = (**self.offer.borrow()).clone();
+        offer.describe(client.facts());
+        for kind in kinds {
+            let mut ear = Ear {
+                shared: self,
+                dirty,
+            };
+            let entries = match client.list(kind, &mut ear).await {
+                Ok(entries) => entries,
+                // It does not have this list, whatever it declared.
+                Err(Error::Rpc(error)) => {
+                    tracing::warn!(member = self.name(), ?kind, %error, "no list");
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            };
+            *offer.list(kind) = entries.iter().map(Raw::detached).collect();
+        }
+        self.publish(offer);
+        Ok(())
+    }
+
+    fn publish(&self, offer: Offer) {
+        let named = |tool: &Raw| Some((text_member(tool, "name")?, tool.clone()));
+        let tools: HashMap<_, _> = offer.tools.iter().filter_map(named).collect();
+        *self.tools.write() = Arc::new(tools);
+        self.offer.send_if_modified(|shown| {
+            let is_new = **shown != offer;
+            *shown = Arc::new(offer);
+            is_new
+        });
+    }
+
+    fn down(&self, why: String) {
+        let mut offer = (**self.offer.borrow()).clone();
+        if offer.presence == Presence::Up {
+            tracing::warn!(member = self.name(), why, "the upstream is not there");
+        }
+        offer.presence = Presence::Down(why);
+        self.publish(offer);
+    }
+}
+
+/// Whether the upstream does without what a listen needs; anything else may pass.
+fn is_no_way_to_listen(error: &Error) -> bool {
+    match error {
+        Error::NotOffered(_) | Error::Rpc(_) | Error::Protocol(_) | Error::NoEndpoint { .. } => {
+            true
+        }
+        Error::Status { status, .. } => (400..500).contains(status),
+        _ => false,
+    }
+}
+
+impl Offer {
+    /// Takes over what the upstream says of itself.
+    fn describe(&mut self, facts: &Facts) {
+        self.info = facts.info.detached();
+        self.instructions = facts.instructions.clone();
+        // Revisions without that capability may complete all the same.
+        self.completions =
+            facts.offers("completions") || !facts.revision.has_completions_capability();
+        self.resource_watch = facts.offers_feature("resources", "subscribe");
+        let extensions = facts.capabilities.get("extensions").unwrap_or_default();
+        self.tasks = extensions.get(TASKS_EXTENSION).is_some();
+        self.presence = Presence::Up;
+    }
+
+    fn list(&mut self, kind: ListKind) -> &mut Vec<Raw> {
+        match kind {
+            ListKind::Tools => &mut self.tools,
+            ListKind::Prompts => &mut self.prompts,
+            ListKind::Resources => &mut self.resources,
+            ListKind::Templates => &mut self.templates,
+        }
+    }
+}
+
+/// Lists to read again.
+#[derive(Default)]
+struct Dirty {
+    kinds: Mutex<BTreeSet<ListKind>>,
+    told: Notify,
+}
+
+impl Dirty {
+    fn add(&self, kinds: impl IntoIterator<Item = ListKind>) {
+        self.kinds.lock().extend(kinds);
+        self.told.notify_one();
+    }
+
+    fn take(&self) -> BTreeSet<ListKind> {
+        std::mem::take(&mut *self.kinds.lock())
+    }
+}
+
+/// Hears what belongs to no call.
+struct Ear<'a> {
+    shared: &'a Shared,
+    dirty: &'a Dirty,
+}
+
+impl Host for Ear<'_> {
+    fn notice(&mut self, notice: Notice) {
+        let member = self.shared.name();
+        match notice {
+            Notice::Changed(ListKind::Resources) => {
+                self.dirty.add([ListKind::Resources, ListKind::Templates]);
+            }
+            Notice::Changed(kind) => self.dirty.add([kind]),
+            // What changed while nobody listened is not told.
+            Notice::Listening | Notice::Resumed => self.dirty.add(ListKind::ALL),
+            Notice::Updated { uri } => self.shared.server.resource_updated(&uri),
+            Notice::Dropped { tool, reason } => {
+                tracing::warn!(member, tool, reason, "a tool that cannot be called");
+            }
+            Notice::Unwatched { uri, reason } => {
+                tracing::warn!(
+                    member,
+                    uri,
+                    reason,
+                    "the upstream tells nothing of a resource"
+                );
+            }
+            Notice::Refused { ask, reason } => {
+                tracing::warn!(
+                    member,
+                    ask,
+                    reason,
+                    "a question was shown to nobody; isolate this member per principal"
+                );
+            }
+            Notice::Log { level, data, .. } => {
+                tracing::info!(member, level, %data, "the upstream says");
+            }
+            Notice::Visited { .. } | Notice::Progress { .. } | Notice::Task { .. } => {}
+        }
+    }
+
+    /// Nobody's call: there is nobody to ask.
+    fn answer(&mut self, ask: Ask) -> Answering<'_> {
+        let (member, method) = (self.shared.name(), ask.method());
+        tracing::warn!(member, method, "a question outside of any call was refused");
+        Box::pin(async { Answer::Refused })
+    }
+}

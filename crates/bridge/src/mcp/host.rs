@@ -1,0 +1,166 @@
+//! Whom an upstream hears while it runs a call: the client behind that call.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::Duration,
+};
+
+use ostler_client::{Answer, Answering, Ask, Behalf, Host, Notice, object, text_member};
+use ostler_protocol::Revision;
+use ostler_worker::{AskError, CallerAssertion, Ctx, LogLevel, QuestionKind, Raw};
+
+use super::{Settings, scope};
+
+/// Between a user's consent to visit a page and the next attempt at the request that needs it.
+const VISIT_PAUSE: Duration = Duration::from_secs(5);
+
+/// Passes what an upstream asks and tells on to the client behind one call, and answers back.
+pub(super) struct Relay {
+    ctx: Ctx,
+    revision: Revision,
+    behalf: Behalf,
+    /// Questions so far, by kind. The key of a question is its kind and its number in the call,
+    /// so a run that is made again asks under the same keys.
+    asked: [u32; 4],
+    /// Pages that were agreed to, by the id the upstream gave them: the keys of their questions.
+    pages: HashMap<String, String>,
+    unanswered: Option<AskError>,
+}
+
+impl Relay {
+    pub fn new(ctx: &Ctx, settings: &Settings, revision: Revision) -> Relay {
+        Relay {
+            ctx: ctx.clone(),
+            revision,
+            behalf: Behalf {
+                owner: owner(ctx.caller()),
+                abilities: scope::abilities(ctx.client()),
+                log_level: Some(settings.log_level.clone()),
+            },
+            asked: [0; 4],
+            pages: HashMap::new(),
+            unanswered: None,
+        }
+    }
+
+    /// Why the last question that had no answer had none.
+    pub fn unanswered(self) -> Option<AskError> {
+        self.unanswered
+    }
+
+    fn next_key(&mut self, kind: QuestionKind) -> String {
+        let (place, word) = match kind {
+            QuestionKind::ElicitForm => (0, "form"),
+            QuestionKind::ElicitUrl => (1, "url"),
+            QuestionKind::Sample => (2, "sample"),
+            QuestionKind::Roots => (3, "roots"),
+        };
+        self.asked[place] += 1;
+        format!("{word}-{}", self.asked[place])
+    }
+
+    async fn ask(&mut self, kind: QuestionKind, params: Raw) -> Answer {
+        let key = self.next_key(kind);
+        if let Some(id) = text_member(&params, "elicitationId") {
+            self.pages.insert(id, key.clone());
+        }
+        let ask = ostler_worker::Ask::raw(&key, kind, params);
+        match self.ctx.ask(ask).await {
+            Ok(answer) => Answer::Given(self.in_its_words(kind, answer)),
+            Err(why) => {
+                tracing::debug!(call = %self.ctx.call_id(), key, %why, "a question has no answer");
+                self.unanswered = Some(why);
+                Answer::Refused
+            }
+        }
+    }
+
+    /// A lone block of a message, for revisions that have no lists of them [SP-2].
+    fn in_its_words(&self, kind: QuestionKind, answer: Raw) -> Raw {
+        if kind != QuestionKind::Sample || self.revision.has_sampling_lists() {
+            return answer;
+        }
+        let content = answer.get("content").unwrap_or_default();
+        let mut blocks = content.elements();
+        let (Some(only), None) = (blocks.next(), blocks.next()) else {
+            return answer;
+        };
+        object(answer.members().map(|(name, value)| match &*name {
+            "content" => (name, only.clone()),
+            _ => (name, value),
+        }))
+    }
+}
+
+/// Equal for one principal only: whoever looked for another one with the same number would have to
+/// try some 2^64 names.
+fn owner(caller: &CallerAssertion) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let CallerAssertion {
+        tenant,
+        issuer,
+        subject,
+        client,
+        ..
+    } = caller;
+    (tenant, issuer, subject, client).hash(&mut hasher);
+    hasher.finish()
+}
+
+impl Host for Relay {
+    fn behalf(&self) -> Option<&Behalf> {
+        Some(&self.behalf)
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Progress {
+                progress,
+                total,
+                message,
+            } => self.ctx.progress(progress, total, message.as_deref()),
+            Notice::Log {
+                level,
+                logger,
+                data,
+            } => {
+                let level = LogLevel::parse(&level).unwrap_or(LogLevel::Info);
+                self.ctx.log_raw(logger.as_deref(), level, data);
+            }
+            Notice::Task { .. } => self.ctx.become_task(),
+            Notice::Visited { id } => {
+                if let Some(key) = self.pages.remove(&id) {
+                    self.ctx.page_done(&key);
+                }
+            }
+            Notice::Refused { ask, reason } => {
+                tracing::warn!(call = %self.ctx.call_id(), ask, reason, "a question was shown to nobody");
+            }
+            // News of the connection are for who follows it.
+            Notice::Dropped { .. }
+            | Notice::Changed(_)
+            | Notice::Updated { .. }
+            | Notice::Unwatched { .. }
+            | Notice::Listening
+            | Notice::Resumed => {}
+        }
+    }
+
+    fn answer(&mut self, ask: Ask) -> Answering<'_> {
+        Box::pin(async move {
+            match ask {
+                Ask::Form { params, .. } => self.ask(QuestionKind::ElicitForm, params).await,
+                Ask::Url { params, .. } => self.ask(QuestionKind::ElicitUrl, params).await,
+                Ask::Sample { params } => self.ask(QuestionKind::Sample, params).await,
+                Ask::Roots { params } => self.ask(QuestionKind::Roots, params).await,
+                // Nobody tells us when: the request is simply made again, and asks again if it was
+                // too early.
+                Ask::Visited => {
+                    self.ctx.sleep(VISIT_PAUSE).await;
+                    Answer::accepted(None)
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! What the end of a request at an upstream is to the call.
+//!
+//! An error of the upstream's own is passed on as it is. For everything else the codes are those
+//! that the platform itself uses for a worker: to a client the upstream is a part of it.
+
+use ostler_client::{Error, RpcError};
+use ostler_protocol::Revision;
+use ostler_worker::{AskError, CallKind, Capability, ClientFacet, Raw, ToolError};
+use serde_json::{Value, json};
+
+use crate::{member::Asked, pool::Refusal};
+
+/// Codes of the platform, of which the node's faults are the table.
+const BUSY: i32 = -31002;
+const LOST: i32 = -31003;
+const BAD_RESULT: i32 = -31006;
+const NOBODY_THERE: i32 = -31008;
+/// JSON-RPC 2.0, section 5.1.
+const METHOD_NOT_FOUND: i32 = -32601;
+/// "Resource not found", up to 2025-11-25.
+const NO_RESOURCE: i64 = -32002;
+/// "Missing client capability", from 2026-07-28 on.
+const LACKING: i64 = -32021;
+
+/// Why a call has no result. `unanswered` is why the client behind it did not answer what the
+/// upstream asked.
+pub(super) fn failure(
+    member: &str,
+    asked: &Asked,
+    error: Error,
+    unanswered: Option<AskError>,
+) -> ToolError {
+    match (error, unanswered) {
+        (Error::Unanswered(_), Some(why)) => why.into(),
+        (Error::Unanswered(what), None) => {
+            ToolError::failed(format!("{member} asked for {what}, which was not answered"))
+        }
+        (Error::Rpc(error), _) => of_upstream(asked, error),
+        (Error::Stopped, _) => ToolError::Cancelled,
+        (Error::TaskCancelled, _) => ToolError::failed(format!("{member} cancelled its task")),
+        (error, _) => of_transport(member, &error),
+    }
+}
+
+/// The upstream's own error.
+fn of_upstream(asked: &Asked, error: RpcError) -> ToolError {
+    let RpcError {
+        code,
+        message,
+        data,
+    } = error;
+    match code {
+        NO_RESOURCE if asked.kind == CallKind::Resource => return ToolError::NotFound(message),
+        LACKING => return ToolError::NeedsCapability(required(data)),
+        _ => {}
+    }
+    ToolError::Protocol {
+        // No JSON-RPC code is that large.
+        code: i32::try_from(code).unwrap_or(-32603),
+        message,
+        data: data.and_then(|data| data.to::<Value>().ok()),
+    }
+}
+
+/// The capabilities that an upstream misses, which are those of the client behind the call.
+fn required(data: Option<Raw>) -> Vec<Capability> {
+    let required = data.unwrap_or_default().get("requiredCapabilities");
+    let required = required.unwrap_or_default();
+    let facet = ClientFacet::from_capabilities(&required, Revision::LATEST_MODERN);
+    let facet = facet.unwrap_or_default();
+    let all = Capability::ALL.into_iter();
+    all.filter(|capability| facet.has(*capability)).collect()
+}
+
+/// The upstream could not be asked, or what it said is no answer.
+fn of_transport(member: &str, error: &Error) -> ToolError {
+    let (code, text, executed) = match error {
+        Error::Connect { .. } | Error::NotSent { .. } | Error::SessionGone => {
+            (NOBODY_THERE, "cannot be reached; try again later", "no")
+        }
+        Error::Busy { .. } => (BUSY, "is busy; try again later", "no"),
+        Error::Broken { .. } => (LOST, "was lost during the call; it may have run", "unknown"),
+        Error::Status { .. } => (LOST, "failed during the call; it may have run", "unknown"),
+        Error::NotOffered(_) => (METHOD_NOT_FOUND, "does not offer this", "no"),
+        Error::Refused { .. } => (NOBODY_THERE, "refused the bridge; ask its operator", "no"),
+        _ => (
+            BAD_RESULT,
+            "gave an answer that breaks the protocol",
+            "unknown",
+        ),
+    };
+    protocol(code, member, text, executed)
+}
+
+/// The call got no connection. Why is for the log: it may name files and addresses.
+pub(super) fn down(member: &str, why: &Refusal) -> ToolError {
+    tracing::debug!(member, %why, "a call got no connection");
+    let (code, text) = match why {
+        Refusal::TenantFull | Refusal::BridgeFull => (BUSY, "is busy; try again later"),
+        Refusal::Failed { .. } | Refusal::Resting { .. } | Refusal::Closing => {
+            (NOBODY_THERE, "is not available; try again later")
+        }
+    };
+    let mut data = json!({"executed": "no"});
+    if let Some(wait) = why.retry_after() {
+        data["retryAfterMs"] = json!(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+    }
+    ToolError::Protocol {
+        code,
+        message: format!("{member} {text}"),
+        data: Some(data),
+    }
+}
+
+fn protocol(code: i32, member: &str, text: &str, executed: &str) -> ToolError {
+    ToolError::Protocol {
+        code,
+        message: format!("{member} {text}"),
+        data: Some(json!({"executed": executed})),
+    }
+}
+
+/// Whether the upstream cannot have begun with the request, because this connection leads nowhere
+/// any more. One that only broke under a request may do for others.
+pub(super) fn was_not_sent(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Connect { .. } | Error::NotSent { .. } | Error::SessionGone
+    )
+}

@@ -1,0 +1,216 @@
+//! A Server of the bridge: its members' offers as one, and each call to the member it is for.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, future};
+use metrics::{Counter, Gauge};
+use ostler_env::Env;
+use ostler_types::ServerId;
+use ostler_worker::{Ctx, Reply, Server, ToolError};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{
+    federation::{self, Conflict, Part, Routes, Rules},
+    member::{Asked, Member, Offer, Presence},
+};
+
+/// One member in its place.
+pub struct Seat {
+    pub name: String,
+    pub rules: Rules,
+    pub member: Arc<dyn Member>,
+}
+
+/// A Server that its members make. Dropped, it hears of them no more.
+pub struct Served {
+    desk: Arc<Desk>,
+    _tasks: [AbortOnDropHandle<()>; 2],
+}
+
+struct Desk {
+    id: ServerId,
+    server: Server,
+    seats: Vec<Seat>,
+    offers: Vec<watch::Receiver<Arc<Offer>>>,
+    routes: RwLock<Arc<Routes>>,
+    up: Vec<Gauge>,
+    conflicts: Counter,
+    /// Conflicts that were told. Held while offers are looked at and shown, so that an older look
+    /// never comes after a newer one.
+    told: Mutex<BTreeSet<String>>,
+}
+
+impl Served {
+    /// Begins to serve these members as `server`, in this order.
+    pub fn start(env: &Env, id: &ServerId, server: Server, seats: Vec<Seat>) -> Served {
+        let label = id.to_string();
+        let up = seats.iter().map(|seat| up_gauge(env, &label, &seat.name));
+        let desk = Arc::new(Desk {
+            id: id.clone(),
+            offers: seats.iter().map(|seat| seat.member.offer()).collect(),
+            up: up.collect(),
+            conflicts: conflicts_counter(env, &label),
+            routes: RwLock::default(),
+            told: Mutex::default(),
+            server: server.clone(),
+            seats,
+        });
+        // Held by the handler through the Server, which is held here: a cycle would never end.
+        let weak = Arc::downgrade(&desk);
+        server.relay(move |ctx, arguments| {
+            let desk = weak.upgrade();
+            async move {
+                let desk = desk.ok_or(ToolError::Cancelled)?;
+                desk.call(ctx, arguments).await
+            }
+        });
+        let merging = env.spawn("bridge merge", merge(desk.clone()));
+        let watching = env.spawn("bridge watch", watch(desk.clone()));
+        Served {
+            desk,
+            _tasks: [merging, watching].map(AbortOnDropHandle::new),
+        }
+    }
+
+    /// What it is served as.
+    pub fn id(&self) -> &ServerId {
+        &self.desk.id
+    }
+
+    /// What the worker serves.
+    pub fn server(&self) -> Server {
+        self.desk.server.clone()
+    }
+
+    /// Waits until every member was reached or found to be down, but no longer than `patience`: a
+    /// Server that is linked before that offers nothing for a while.
+    pub async fn settled(&self, env: &Env, patience: Duration) {
+        let until = env.now() + patience;
+        let known = self.desk.offers.iter().map(|offer| async {
+            let mut offer = offer.clone();
+            let is_known = |offer: &Arc<Offer>| offer.presence != Presence::Unknown;
+            // An error: the member is gone, so nothing more is to be known.
+            let _ = offer.wait_for(is_known).await;
+        });
+        if env.until(until, future::join_all(known)).await.is_none() {
+            tracing::warn!(server = %self.desk.id, "not every member is known yet");
+        }
+        self.desk.show();
+    }
+}
+
+impl Desk {
+    async fn call(&self, ctx: Ctx, arguments: Bytes) -> Result<Reply, ToolError> {
+        let (kind, target) = (ctx.kind(), ctx.target().to_owned());
+        let found = self.routes.read().find(kind, &target);
+        let Some((index, target)) = found else {
+            return Err(ToolError::NotFound(format!("no member offers {target}")));
+        };
+        let asked = Asked {
+            kind,
+            target,
+            arguments,
+        };
+        self.seats[index].member.call(ctx, asked).await
+    }
+
+    /// Shows what all members offer now. Conflicts that were not there before are told.
+    fn show(&self) {
+        let mut told = self.told.lock();
+        let offers: Vec<_> = self
+            .offers
+            .iter()
+            .map(|offer| offer.borrow().clone())
+            .collect();
+        let parts = self.seats.iter().zip(&offers).map(|(seat, offer)| Part {
+            name: &seat.name,
+            rules: &seat.rules,
+            offer,
+        });
+        let merged = federation::merge(self.id.name.as_str(), &parts.collect::<Vec<_>>());
+        for (up, offer) in self.up.iter().zip(&offers) {
+            up.set(f64::from(u8::from(offer.presence == Presence::Up)));
+        }
+        for conflict in &merged.conflicts {
+            self.tell(conflict, &mut told);
+        }
+        // The routes first: what is listed can be called.
+        *self.routes.write() = Arc::new(merged.routes);
+        self.server.offer_raw(merged.offer);
+    }
+
+    fn tell(&self, conflict: &Conflict, told: &mut BTreeSet<String>) {
+        let Conflict {
+            shown,
+            first,
+            other,
+        } = conflict;
+        if told.len() < CONFLICTS_TOLD_MAX && told.insert(format!("{other} {shown}")) {
+            self.conflicts.increment(1);
+            let server = &self.id;
+            tracing::warn!(
+                %server,
+                shown,
+                first,
+                other,
+                "two members offer the same; the first has it"
+            );
+        }
+    }
+}
+
+/// Conflicts that are remembered, so that each is told once; more are not told.
+const CONFLICTS_TOLD_MAX: usize = 10_000;
+
+async fn merge(desk: Arc<Desk>) {
+    let mut offers: Vec<_> = desk.offers.clone();
+    loop {
+        for offer in &mut offers {
+            offer.mark_unchanged();
+        }
+        desk.show();
+        let changes = offers.iter_mut().map(|offer| offer.changed().boxed());
+        if let (Err(_), ..) = future::select_all(changes).await {
+            // A member is gone, and so is the bridge.
+            return;
+        }
+    }
+}
+
+/// Tells members what is watched of theirs.
+async fn watch(desk: Arc<Desk>) {
+    let mut changes = desk.server.watches_changed();
+    let mut known = BTreeSet::new();
+    loop {
+        let now = desk.server.watched();
+        for uri in now.symmetric_difference(&known) {
+            let owner = desk.routes.read().owner(uri);
+            if let Some(index) = owner {
+                desk.seats[index].member.watch(uri, now.contains(uri));
+            }
+        }
+        known = now;
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn up_gauge(env: &Env, server: &str, member: &str) -> Gauge {
+    env.metrics().gauge(
+        "ostler_bridge_member_up",
+        "Whether a member is there.",
+        &[("server", server), ("member", member)],
+    )
+}
+
+fn conflicts_counter(env: &Env, server: &str) -> Counter {
+    env.metrics().counter(
+        "ostler_bridge_conflicts_total",
+        "Entries that are not shown because another member offers the same.",
+        &[("server", server)],
+    )
+}

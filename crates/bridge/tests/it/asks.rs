@@ -1,0 +1,97 @@
+//! What an upstream asks in the middle of a call, and who is asked.
+
+use ostler_testkit::{Modern, Session};
+use serde_json::{Value, json};
+
+use crate::world::{ERAS, World, text};
+
+/// Calls a tool that asks, answers each question of one modern client, and says how it ended.
+async fn converse(world: &World, call: Modern, answers: &[Value]) -> Value {
+    let door = world.door();
+    let mut result = call.result(&door).await;
+    for answer in answers {
+        assert_eq!(result["resultType"], "input_required", "{result}");
+        let asked = result["inputRequests"].as_object().unwrap();
+        let keyed = asked.keys().map(|key| (key.clone(), answer.clone()));
+        result = call.retry(&result, keyed.collect()).result(&door).await;
+    }
+    assert_eq!(result["resultType"], "complete", "{result}");
+    result
+}
+
+fn everything() -> Value {
+    json!({"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}}, "roots": {}})
+}
+
+#[tokio::test]
+async fn a_modern_client_is_asked_whatever_the_upstream_speaks() {
+    let model =
+        json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": "hi"}});
+    for era in ERAS {
+        let world = World::open(era).await;
+        let call = |tool: &str, arguments: Value| Modern::call(tool, arguments).can(everything());
+        let yes = json!({"action": "accept", "content": {"ok": true}});
+        let done = converse(&world, call("transfer", json!({"amount": 5})), &[yes]).await;
+        assert_eq!(text(&done), r#"5: accept {"ok":true}"#);
+        let no = json!({"action": "decline"});
+        let done = converse(&world, call("transfer", json!({"amount": 5})), &[no]).await;
+        assert_eq!(text(&done), "5: decline");
+        let rounds =
+            ["a", "b", "c"].map(|text| json!({"action": "accept", "content": {"answer": text}}));
+        let interview = call("interview", json!({"name": "Ada", "rounds": 3}));
+        let done = converse(&world, interview, &rounds).await;
+        assert_eq!(text(&done), "Ada: a b c");
+        let done = converse(&world, call("sample", json!({})), &[model.clone()]).await;
+        assert_eq!(text(&done), "hi");
+        let roots = json!({"roots": [{"uri": "file:///a"}]});
+        let done = converse(&world, call("roots", json!({})), &[roots]).await;
+        assert_eq!(text(&done), "file:///a");
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_legacy_client_is_asked_on_its_stream() {
+    for era in ERAS {
+        let world = World::open(era).await;
+        let session = Session::open(&world.door(), everything()).await;
+        let call = session.call(7, "transfer", json!({"amount": 5}));
+        let mut live = world.door().open(&call).await;
+        let asked = live.message().await;
+        assert_eq!(asked["method"], "elicitation/create", "{asked}");
+        assert_eq!(asked["params"]["message"], "Transfer 5?");
+        let yes = json!({"action": "accept", "content": {"ok": true}});
+        assert_eq!(session.answer(&asked, yes).await.status, 202);
+        let done = live.message().await;
+        assert_eq!(text(&done["result"]), r#"5: accept {"ok":true}"#, "{done}");
+        drop(live);
+        assert_eq!(session.delete().await.status, 204);
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_cannot_be_asked_is_told_what_it_lacks_or_the_tool_goes_on_without() {
+    let world = World::open("legacy").await;
+    let door = world.door();
+    // A legacy upstream hears a refusal, and decides itself what to make of it.
+    let done = Modern::call("degrade", json!({})).result(&door).await;
+    assert!(text(&done).starts_with("without"), "{done}");
+    world.stop().await;
+    let world = World::open("modern").await;
+    let call = Modern::call("transfer", json!({"amount": 5}));
+    let lacks = call.send(&world.door()).await;
+    assert_eq!(lacks.code(), -32021, "{lacks:?}");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn consent_to_a_page_is_passed_on() {
+    for era in ERAS {
+        let world = World::open(era).await;
+        let call = Modern::call("visit", json!({})).can(everything());
+        let done = converse(&world, call, &[json!({"action": "accept"})]).await;
+        assert_eq!(text(&done), "accept");
+        world.stop().await;
+    }
+}

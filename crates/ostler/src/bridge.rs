@@ -1,0 +1,151 @@
+//! `ostler bridge`: a worker that hosts what exists.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Context;
+use ostler_bridge::{
+    config::{Config, Source, Table},
+    process::Keeper,
+    scope,
+};
+use ostler_env::{Env, log};
+use ostler_node::open_port::OpenPort;
+use tokio::net::TcpListener;
+
+use crate::{
+    cli::{Bridge, Isolation},
+    serve,
+};
+
+pub async fn run(arguments: Bridge) -> anyhow::Result<ExitCode> {
+    log::init(log::Format::Text, "info")?;
+    let env = Env::system();
+    let is_check = arguments.check;
+    let config = config(arguments)?;
+    if is_check {
+        for table in &config.bridge {
+            println!("{}", ostler_bridge::report(&env, table).await?);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let is_settled = Arc::new(AtomicBool::new(false));
+    if let Some(address) = config.worker.admin {
+        show(&env, address, &config, is_settled.clone()).await?;
+    }
+    let settled = move || is_settled.store(true, Ordering::Release);
+    let keeper = Keeper::this_binary();
+    ostler_bridge::run(env, config, keeper, settled, serve::stop_signal()?).await?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Health and metrics, until the process ends.
+async fn show(
+    env: &Env,
+    address: SocketAddr,
+    config: &Config,
+    is_settled: Arc<AtomicBool>,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let port = OpenPort {
+        env: env.clone(),
+        hosts: config.worker.admin_hosts.clone(),
+        obstacles: Arc::new(move || match is_settled.load(Ordering::Acquire) {
+            true => Vec::new(),
+            false => vec!["reaching the members".to_owned()],
+        }),
+    };
+    let never = std::future::pending();
+    let serving = port.serve(listener, never);
+    // It ends with the process.
+    drop(env.spawn("ostler.open_port", serving));
+    Ok(())
+}
+
+/// What the command line says goes before the file.
+fn config(arguments: Bridge) -> anyhow::Result<Config> {
+    let mut config = match &arguments.config {
+        Some(path) => Config::read(path)?,
+        None => Config::default(),
+    };
+    if !arguments.hubs.is_empty() {
+        config.worker.hubs = arguments.hubs.clone();
+    }
+    if let Some(file) = &arguments.worker_token_file {
+        config.worker.token_file = Some(file.clone());
+    }
+    config.worker.admin = arguments.admin.or(config.worker.admin);
+    if let Some(tenant) = &arguments.tenant {
+        config.worker.tenant = tenant.clone();
+    }
+    if arguments.config.is_none() {
+        config.bridge.push(table(arguments)?);
+    }
+    Ok(config)
+}
+
+/// The one member of a bridge without a file. Whoever types a command means what they type: it may
+/// be a name on the PATH.
+fn table(arguments: Bridge) -> anyhow::Result<Table> {
+    let headers = match &arguments.header_file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("{path:?}"))?;
+            headers(&text).with_context(|| format!("{path:?}"))?
+        }
+        None => BTreeMap::new(),
+    };
+    Ok(Table {
+        server: arguments.server,
+        command: arguments.command,
+        url: arguments.url,
+        openapi: arguments.openapi,
+        base: arguments.base,
+        isolation: match arguments.isolation {
+            Isolation::Shared => scope::Isolation::Shared,
+            Isolation::PerPrincipal => scope::Isolation::PerPrincipal,
+            Isolation::PerSession => scope::Isolation::PerSession,
+        },
+        env_pass: arguments.env_pass,
+        cwd: arguments.cwd,
+        allow_relative: true,
+        allow_shell: arguments.allow_shell,
+        headers,
+        token: arguments.token_file.map(|file| Source::File { file }),
+        allow_private: arguments.allow_private,
+        ..Table::default()
+    })
+}
+
+/// Lines of `Name: value`; what begins with `#` says nothing.
+fn headers(text: &str) -> anyhow::Result<BTreeMap<String, Source>> {
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':').context("a line is no `Name: value`")?;
+        let value = Source::Plain(value.trim().to_owned());
+        Ok((name.trim().to_owned(), value))
+    };
+    lines.map(header).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_are_lines_of_a_file() {
+        let found = headers("# ours\nX-A: b: c\n\n X-D :e\n").expect("they are good");
+        let wanted = [("X-A", "b: c"), ("X-D", "e")];
+        let wanted = wanted.map(|(name, value)| (name.to_owned(), Source::Plain(value.to_owned())));
+        assert_eq!(found, BTreeMap::from(wanted));
+        assert!(headers("no header").is_err());
+    }
+}
