@@ -4,6 +4,7 @@
 mod pool;
 mod process;
 mod stdio;
+mod storm;
 mod openapi;
 mod openapi_calls;
 mod world;
