@@ -47,6 +47,8 @@ pub struct Worker {
     pub upstreams_max: usize,
     /// One that nobody used for so long is closed, unless all callers share it.
     pub idle_ttl_s: u64,
+    /// One that fails again and again is left alone for so long at most.
+    pub rest_max_s: u64,
     /// Where health and metrics are shown, and by which names besides those of loopback.
     pub admin: Option<SocketAddr>,
     pub admin_hosts: Vec<String>,
@@ -65,6 +67,7 @@ impl Default for Worker {
             upstreams_per_tenant_max: 64,
             upstreams_max: 256,
             idle_ttl_s: 600,
+            rest_max_s: 60,
             admin: None,
             admin_hosts: Vec::new(),
         }

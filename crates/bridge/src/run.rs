@@ -102,6 +102,7 @@ fn pool(env: &Env, config: &config::Worker, keeper: Keeper, groups: &[Kinds]) ->
         tenant_max: config.upstreams_per_tenant_max,
         bridge_max: config.upstreams_max,
         idle_ttl: Duration::from_secs(config.idle_ttl_s.max(1)),
+        rest_max: Duration::from_secs(config.rest_max_s.max(1)),
         ..pool::Limits::default()
     };
     Pool::new(env, &metrics, limits, connector)
