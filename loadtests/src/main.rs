@@ -4,6 +4,7 @@
 //! Must not know: how any part of a node does its work.
 //! Start with the subcommand's own file.
 
+mod bridge;
 mod cancels;
 mod disk;
 mod full;
@@ -26,6 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Kills bridged servers under calls, again and again; fails when anything of them is left.
+    BridgeKill(bridge::Arguments),
     /// Clients that go away in the middle; fails when anything of them is left.
     Cancels(cancels::Arguments),
     /// Clients and workers that write down whatever a node acknowledges, and a verdict on it.
@@ -47,6 +50,7 @@ enum Command {
 async fn main() -> anyhow::Result<()> {
     let env = Env::system();
     match Arguments::parse().command {
+        Command::BridgeKill(arguments) => bridge::run(&env, arguments).await,
         Command::Cancels(arguments) => cancels::run(&env, arguments).await,
         Command::Oracle(command) => oracle::run(&env, command).await,
         Command::Sessions(arguments) => sessions::run(&env, arguments).await,

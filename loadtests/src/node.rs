@@ -92,6 +92,11 @@ impl Node {
         self.ports.edge
     }
 
+    /// Where workers link.
+    pub fn hub(&self) -> String {
+        self.ports.workers.to_string()
+    }
+
     /// The value of a metric; the labels, if it has any, are part of its name.
     pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let mut connection = Connection::open(self.ports.admin).await?;
