@@ -9,6 +9,7 @@ mod cancels;
 mod disk;
 mod full;
 mod http;
+mod matrix;
 mod node;
 mod oracle;
 mod power;
@@ -34,6 +35,8 @@ enum Command {
     /// Clients and workers that write down whatever a node acknowledges, and a verdict on it.
     #[command(subcommand)]
     Oracle(oracle::Command),
+    /// Clients of every revision at workers of every kind.
+    Matrix(matrix::Arguments),
     /// Sessions by the hundred thousand: asleep, woken, abandoned.
     Sessions(sessions::Arguments),
     /// Cuts the power of a disk under a writing store, again and again; needs root.
@@ -53,6 +56,7 @@ async fn main() -> anyhow::Result<()> {
         Command::BridgeKill(arguments) => bridge::run(&env, arguments).await,
         Command::Cancels(arguments) => cancels::run(&env, arguments).await,
         Command::Oracle(command) => oracle::run(&env, command).await,
+        Command::Matrix(arguments) => matrix::run(&env, arguments).await,
         Command::Sessions(arguments) => sessions::run(&env, arguments).await,
         Command::Power(arguments) => power::run(&env, arguments).await,
         Command::PowerWriter(arguments) => power::writer::run(&env, arguments).await,

@@ -7,6 +7,7 @@ mod fixture;
 mod suite;
 mod clients;
 mod old;
+mod matrix;
 
 use std::{path::PathBuf, process::Command};
 
@@ -14,7 +15,7 @@ use anyhow::{Context, ensure};
 
 use crate::shell;
 
-const PARTS: &[&str] = &["suite", "clients", "restart"];
+const PARTS: &[&str] = &["suite", "clients", "restart", "matrix"];
 
 pub fn run(only: &[&str]) -> anyhow::Result<()> {
     for name in only {
@@ -30,6 +31,9 @@ pub fn run(only: &[&str]) -> anyhow::Result<()> {
     }
     if wants("restart") {
         clients::run(clients::Round::Restart)?;
+    }
+    if wants("matrix") {
+        matrix::run()?;
     }
     Ok(())
 }
