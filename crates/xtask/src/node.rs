@@ -53,6 +53,10 @@ impl Node {
         self.ports.edge
     }
 
+    pub fn admin(&self) -> SocketAddr {
+        self.ports.admin
+    }
+
     /// Where workers link.
     pub fn hub(&self) -> String {
         format!("http://{}", self.ports.workers)

@@ -8,6 +8,7 @@ mod suite;
 mod clients;
 mod old;
 mod matrix;
+mod hosted;
 
 use std::{path::PathBuf, process::Command};
 
@@ -15,7 +16,7 @@ use anyhow::{Context, ensure};
 
 use crate::shell;
 
-const PARTS: &[&str] = &["suite", "clients", "restart", "matrix"];
+const PARTS: &[&str] = &["suite", "clients", "restart", "matrix", "hosted"];
 
 pub fn run(only: &[&str]) -> anyhow::Result<()> {
     for name in only {
@@ -34,6 +35,9 @@ pub fn run(only: &[&str]) -> anyhow::Result<()> {
     }
     if wants("matrix") {
         matrix::run()?;
+    }
+    if wants("hosted") {
+        hosted::run()?;
     }
     Ok(())
 }
