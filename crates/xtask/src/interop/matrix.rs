@@ -2,7 +2,6 @@
 //! both eras. What was seen goes into `docs/matrix.md`, and must be what stands there.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -10,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 
-use super::{folder, node_js, npm, python};
+use super::{folder, free_port, node_js, npm, python};
 use crate::{
     child::{self, Guarded},
     node::{self, Node},
@@ -144,10 +143,6 @@ fn copied(folder: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let to = folder.join(name);
     std::fs::copy(scripts().join(name), &to).with_context(|| format!("copying {name}"))?;
     Ok(to)
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// The page must say what was seen; where it does not, it is written anew, to be looked at.

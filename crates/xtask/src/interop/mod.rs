@@ -7,16 +7,17 @@ mod fixture;
 mod suite;
 mod clients;
 mod old;
+mod bridged;
 mod matrix;
 mod hosted;
 
-use std::{path::PathBuf, process::Command};
+use std::{net::TcpListener, path::PathBuf, process::Command};
 
 use anyhow::{Context, ensure};
 
 use crate::shell;
 
-const PARTS: &[&str] = &["suite", "clients", "restart", "matrix", "hosted"];
+const PARTS: &[&str] = &["suite", "clients", "restart", "matrix", "hosted", "bridged"];
 
 pub fn run(only: &[&str]) -> anyhow::Result<()> {
     for name in only {
@@ -39,6 +40,9 @@ pub fn run(only: &[&str]) -> anyhow::Result<()> {
     if wants("hosted") {
         hosted::run()?;
     }
+    if wants("bridged") {
+        bridged::run()?;
+    }
     Ok(())
 }
 
@@ -47,6 +51,11 @@ fn folder(name: &str) -> anyhow::Result<PathBuf> {
     let folder = shell::root().join("target/interop").join(name);
     std::fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     Ok(folder)
+}
+
+/// A port of ours, until somebody else takes it.
+fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 /// Installs npm packages into a folder, once.

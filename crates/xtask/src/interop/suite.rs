@@ -1,11 +1,11 @@
 //! The official conformance suite, with nothing allowed to fail or to warn.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::Write,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, ExitStatus},
     time::Duration,
 };
 
@@ -49,9 +49,7 @@ const RUNS: &[(&str, &[&str])] = &[
 const MAY_SKIP: &[&str] = &["tasks-status-notifications"];
 
 pub fn run() -> anyhow::Result<()> {
-    let node_js = node_js()?;
-    let suite = npm("suite", &[SUITE])?
-        .join("node_modules/@modelcontextprotocol/conformance/dist/index.js");
+    let (node_js, suite) = (node_js()?, program()?);
     let fixture = Fixture::start("suite-node")?;
     let verdict = run_all(&node_js, &suite, &fixture.url());
     fixture.explain(verdict)
@@ -77,17 +75,7 @@ fn run_one(
     name: &str,
     arguments: &[&str],
 ) -> anyhow::Result<Vec<String>> {
-    let results = folder("suite-results")?;
-    let (out, log) = (results.join(name), results.join(format!("{name}.log")));
-    let _ = std::fs::remove_dir_all(&out);
-    let mut said = File::create(&log)?;
-    let mut command = Command::new(node_js);
-    command.arg(suite).args(["server", "--url", url, "-o"]);
-    command.arg(&out).args(arguments).stderr(said.try_clone()?);
-    let status = child::run(&mut command, RUN_MAX, |line| Ok(writeln!(said, "{line}")?))
-        .with_context(|| format!("the suite's run {name}"))?;
-    let report = Report::read(&out).with_context(|| format!("see {}", log.display()))?;
-    println!("suite {name}: {report}");
+    let (report, status, log) = ask(node_js, suite, url, name, arguments)?;
     let mut faults: Vec<String> = report
         .faults
         .iter()
@@ -105,6 +93,39 @@ fn run_one(
     Ok(faults)
 }
 
+/// Runs the suite once, and reads what it wrote down.
+fn ask(
+    node_js: &Path,
+    suite: &Path,
+    url: &str,
+    name: &str,
+    arguments: &[&str],
+) -> anyhow::Result<(Report, ExitStatus, PathBuf)> {
+    let results = folder("suite-results")?;
+    let (out, log) = (results.join(name), results.join(format!("{name}.log")));
+    let _ = std::fs::remove_dir_all(&out);
+    let mut said = File::create(&log)?;
+    let mut command = Command::new(node_js);
+    command.arg(suite).args(["server", "--url", url, "-o"]);
+    command.arg(&out).args(arguments).stderr(said.try_clone()?);
+    let status = child::run(&mut command, RUN_MAX, |line| Ok(writeln!(said, "{line}")?))
+        .with_context(|| format!("the suite's run {name}"))?;
+    let report = Report::read(&out).with_context(|| format!("see {}", log.display()))?;
+    println!("suite {name}: {report}");
+    Ok((report, status, log))
+}
+
+/// The scenarios of the whole suite that a server passes.
+pub fn passed(url: &str, name: &str) -> anyhow::Result<BTreeSet<String>> {
+    let (report, _, _) = ask(&node_js()?, &program()?, url, name, &["--suite", "all"])?;
+    Ok(report.clean)
+}
+
+fn program() -> anyhow::Result<PathBuf> {
+    let program = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+    Ok(npm("suite", &[SUITE])?.join(program))
+}
+
 /// What the suite wrote down about one run.
 #[derive(Default)]
 struct Report {
@@ -112,6 +133,8 @@ struct Report {
     passed: usize,
     other: BTreeMap<String, usize>,
     faults: Vec<String>,
+    /// Scenarios with something passed and nothing else but notes.
+    clean: BTreeSet<String>,
 }
 
 impl std::fmt::Display for Report {
@@ -140,7 +163,11 @@ impl Report {
                 .with_context(|| format!("results of {name}"))?;
             let checks: Vec<Value> = serde_json::from_str(&text)?;
             report.scenarios += 1;
+            let before = (report.passed, report.faults.len());
             checks.iter().for_each(|check| report.count(&name, check));
+            if report.passed > before.0 && report.faults.len() == before.1 {
+                report.clean.insert(title(&name));
+            }
         }
         Ok(report)
     }
@@ -161,6 +188,13 @@ impl Report {
             )),
         }
     }
+}
+
+/// The scenario's name, without the time that the suite adds.
+fn title(folder: &str) -> String {
+    const TIME: usize = "-2026-07-28T01-02-03-456Z".len();
+    let end = folder.len().saturating_sub(TIME);
+    folder.get(..end).unwrap_or(folder).to_owned()
 }
 
 fn folders(out: &Path) -> anyhow::Result<Vec<PathBuf>> {
