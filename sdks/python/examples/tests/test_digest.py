@@ -1,0 +1,59 @@
+"""The long job: progress, its result, and a cancel in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+from conftest import Node, connect, working
+
+CONTENTS = [b"one", b"two", b"three"]
+
+
+@pytest.fixture
+def url(node: Node, tmp_path: pathlib.Path) -> Iterator[str]:
+    root = tmp_path / "archive"
+    root.mkdir()
+    for number, content in enumerate(CONTENTS):
+        (root / f"{number}.txt").write_bytes(content)
+    with working(node, "digest", DIGEST_ROOT=str(root)) as url:
+        yield url
+
+
+async def test_it_tells_how_far_it_is(url: str, era: str) -> None:
+    told = []
+
+    async def progress(value: float, total: float | None, message: str | None) -> None:
+        told.append((value, total, message))
+
+    async with connect(url, era) as client:
+        given = {"pause": 0.2}
+        done = await client.call_tool("digest", given, progress_callback=progress)
+    assert done.structured_content == {
+        "files": 3,
+        "bytes": 11,
+        "sha256": hashlib.sha256(b"".join(CONTENTS)).hexdigest(),
+    }
+    assert told[0] == (0, 3, "0.txt") and told[-1] == (3, 3, "done")
+
+
+async def test_it_can_be_cancelled(url: str) -> None:
+    begun = asyncio.Event()
+
+    async def progress(*_: object) -> None:
+        begun.set()
+
+    async with connect(url, "legacy") as client:
+        given = {"pause": 10}
+        call = client.call_tool("digest", given, progress_callback=progress)
+        running = asyncio.ensure_future(call)
+        await asyncio.wait_for(begun.wait(), 10)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        # The worker takes the next call at once.
+        done = await asyncio.wait_for(client.call_tool("digest", {}), 10)
+        assert done.structured_content and done.structured_content["files"] == 3
