@@ -2,20 +2,20 @@
 
 import asyncio
 import sys
-from typing import TypedDict
 
 from ostler import Ctx, Server, ToolError, Worker
+from pydantic import BaseModel
 
 COUNTER = "matrix://counter"
 server = Server("matrix-python", "1.0.0", watchable=True)
 counts = {"counter": 0, "waited": 0}
 
 
-class Sum(TypedDict):
+class Sum(BaseModel):
     sum: float
 
 
-class Name(TypedDict):
+class Name(BaseModel):
     name: str
 
 
@@ -26,7 +26,7 @@ def echo(text: str) -> str:
 
 @server.tool("sum")
 def add(a: float, b: float) -> Sum:
-    return {"sum": a + b}
+    return Sum(sum=a + b)
 
 
 @server.tool
@@ -50,7 +50,7 @@ async def say(ctx: Ctx) -> str:
 @server.tool
 async def ask(ctx: Ctx) -> str:
     answer = await ctx.elicit("Who are you?", Name)
-    return f"hello {answer.data['name']}" if answer.accepted else "declined"
+    return f"hello {answer.data.name}" if answer.accepted else "declined"
 
 
 @server.tool

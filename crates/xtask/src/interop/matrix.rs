@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 
-use super::{folder, free_port, node_js, npm, python};
+use super::{folder, free_port, node_js, npm, sdks};
 use crate::{
     child::{self, Guarded},
     node::{self, Node},
@@ -82,11 +82,10 @@ impl Cast {
 
     fn start_sdk_workers(&mut self) -> anyhow::Result<()> {
         let hub = self.node.hub();
-        let sdk = shell::root().join("sdks/python").display().to_string();
-        let python = python("matrix-python", &[&sdk])?;
+        let python = sdks::python_sdk()?;
         let script = scripts().join("worker.py");
         self.start("python", Command::new(python).arg(script).arg(&hub))?;
-        let sdk = shell::root().join("sdks/typescript").display().to_string();
+        let sdk = sdks::typescript_sdk()?.display().to_string();
         let folder = npm("matrix-typescript", &[&sdk])?;
         let script = copied(&folder, "worker.mjs")?;
         self.start("typescript", Command::new(node_js()?).arg(script).arg(&hub))

@@ -7,6 +7,7 @@ mod fixture;
 mod suite;
 mod clients;
 mod old;
+mod sdks;
 mod bridged;
 mod matrix;
 mod hosted;
@@ -17,7 +18,9 @@ use anyhow::{Context, ensure};
 
 use crate::shell;
 
-const PARTS: &[&str] = &["suite", "clients", "restart", "matrix", "hosted", "bridged"];
+const PARTS: &[&str] = &[
+    "suite", "clients", "restart", "matrix", "hosted", "bridged", "sdks",
+];
 
 pub fn run(only: &[&str]) -> anyhow::Result<()> {
     for name in only {
@@ -33,6 +36,9 @@ pub fn run(only: &[&str]) -> anyhow::Result<()> {
     }
     if wants("restart") {
         clients::run(clients::Round::Restart)?;
+    }
+    if wants("sdks") {
+        sdks::run()?;
     }
     if wants("matrix") {
         matrix::run()?;

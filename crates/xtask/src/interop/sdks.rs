@@ -1,0 +1,61 @@
+//! The SDKs' own tests, and the example workers at work, against the real binary.
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context, ensure};
+
+use super::python;
+use crate::shell;
+
+pub fn run() -> anyhow::Result<()> {
+    let python = python_sdk()?;
+    let sdk = shell::root().join("sdks/python");
+    tested(
+        Command::new(&python)
+            .args(["-m", "pytest", "-q"])
+            .current_dir(&sdk),
+    )?;
+    tested(Command::new(&python).args(["-m", "mypy"]).current_dir(&sdk))?;
+    let examples = sdk.join("examples");
+    tested(
+        Command::new(&python)
+            .args(["-m", "pytest", "-q"])
+            .current_dir(examples),
+    )?;
+    let sdk = typescript_sdk()?;
+    tested(
+        Command::new("npm")
+            .args(["test", "--silent"])
+            .current_dir(sdk),
+    )
+}
+
+/// A Python that has the SDK, as it stands, with what its tests and the examples need.
+pub fn python_sdk() -> anyhow::Result<PathBuf> {
+    let sdk = shell::root().join("sdks/python");
+    let editable = format!("{}[test]", sdk.display());
+    let needed = ["requirements.txt", "tests/requirements.txt"];
+    let needed = needed.map(|file| sdk.join("examples").join(file).display().to_string());
+    let [examples, tests] = &needed;
+    python(
+        "sdk-python",
+        &["-e", &editable, "-r", examples, "-r", tests],
+    )
+}
+
+/// The folder of the SDK for TypeScript, built.
+pub fn typescript_sdk() -> anyhow::Result<PathBuf> {
+    let sdk = shell::root().join("sdks/typescript");
+    let install = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
+    shell::run_in(&sdk, "npm", &install)?;
+    Ok(sdk)
+}
+
+/// Runs tests with the program of a node at hand.
+fn tested(command: &mut Command) -> anyhow::Result<()> {
+    let node = shell::root().join("target/debug/ostler");
+    let status = command.env("OSTLER_BIN", node).status();
+    let status = status.with_context(|| format!("starting {:?}", command.get_program()))?;
+    ensure!(status.success(), "{command:?} ended with {status}");
+    Ok(())
+}
