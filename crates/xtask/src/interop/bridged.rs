@@ -36,7 +36,7 @@ pub fn run() -> anyhow::Result<()> {
         everything()?,
         by_url("fixture-modern", ""),
         // The same server, asked in the revision before: all that is modern is then the bridge's.
-        by_url("fixture-legacy", "era = \"legacy\"\n"),
+        by_url("fixture-legacy", "speaks = \"legacy\"\n"),
     ];
     let mut lost = 0;
     for upstream in &upstreams {
@@ -57,7 +57,7 @@ fn compare(upstream: &Upstream) -> anyhow::Result<usize> {
     node.start()?;
     let config = folder.join("bridge.toml");
     let text = format!(
-        "[worker]\nhub = \"{}\"\n\n[[bridge]]\nserver = \"default\"\n{}",
+        "[worker]\nhubs = [\"{}\"]\n\n[[bridge]]\nserver = \"default\"\n{}",
         node.hub(),
         upstream.bridge,
     );

@@ -101,7 +101,7 @@ impl Cast {
             "zod@4",
         ];
         let folder = npm("matrix-servers", &packages)?;
-        let mut config = format!("[worker]\nhub = \"{}\"\n", self.node.hub());
+        let mut config = format!("[worker]\nhubs = [\"{}\"]\n", self.node.hub());
         for era in ["legacy", "modern"] {
             let script = copied(&folder, &format!("{era}.mjs"))?;
             let port = free_port()?;
