@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use ostler_client::{
-    Client, Endpoint, Error, Filter, Limits, ListKind, Options, Request, parse, stopper,
+    Client, Endpoint, Error, Filter, Limits, ListKind, Options, Reach, Request, parse, stopper,
     text_member,
 };
 use ostler_env::Env;
@@ -236,9 +236,9 @@ impl Bench {
             ..self.options()
         };
         let listening = async {
-            let client = Client::connect(self.env.clone(), options).await?;
+            let client = Client::connect(self.env.clone(), &self.endpoint(), options).await?;
             let mut listener = Listener { heard, stopper };
-            match client.listen(&filter, &mut listener).await {
+            match client.listen(watch::channel(filter).1, &mut listener).await {
                 Ok(()) | Err(Error::Stopped) => anyhow::Ok(()),
                 Err(error) => Err(error.into()),
             }
@@ -267,7 +267,7 @@ impl Bench {
             stop,
             ..self.options()
         };
-        let client = Client::connect(self.env.clone(), options).await?;
+        let client = Client::connect(self.env.clone(), &self.endpoint(), options).await?;
         let mut person = Person::default();
         let request = call("wait", "{}");
         let waiting = client.run(&request, &mut person);
@@ -331,20 +331,24 @@ impl Bench {
     }
 
     async fn connect(&self) -> anyhow::Result<Client> {
-        let client = Client::connect(self.env.clone(), self.options()).await?;
+        let client = Client::connect(self.env.clone(), &self.endpoint(), self.options()).await?;
         let spoken = client.facts().revision;
         ensure!(spoken == self.revision, "it speaks {}", spoken.as_str());
         Ok(client)
     }
 
+    fn endpoint(&self) -> Endpoint {
+        Endpoint {
+            url: self.url.clone(),
+            token: None,
+            headers: Vec::new(),
+            reach: Reach::Anywhere,
+        }
+    }
+
     fn options(&self) -> Options {
         let (_, choice) = door(self.revision);
         Options {
-            endpoint: Endpoint {
-                url: self.url.clone(),
-                token: None,
-                headers: Vec::new(),
-            },
             choice,
             abilities: ABLE,
             log_level: Some("debug".to_owned()),

@@ -9,6 +9,8 @@ pub const ABLE: Abilities = Abilities {
     form: true,
     url: true,
     sample: true,
+    sample_tools: true,
+    sample_context: true,
     roots: true,
 };
 pub const ROOT: &str = "file:///matrix";
@@ -37,7 +39,7 @@ impl Host for Person {
             Ask::Form { .. } => Answer::accepted(Some(named("ada"))),
             Ask::Url { .. } | Ask::Visited => Answer::accepted(None),
             Ask::Sample { .. } => Answer::sampled("pong", "matrix"),
-            Ask::Roots => Answer::roots([ROOT]),
+            Ask::Roots { .. } => Answer::roots([ROOT]),
         };
         Box::pin(async { answer })
     }
