@@ -120,6 +120,14 @@ impl Node {
     }
 }
 
+/// Waits until a program listens on a port of this machine.
+pub fn wait_for_port(port: u16, process: &mut Guarded) -> anyhow::Result<()> {
+    let what = format!("port {port} to be served");
+    wait_until(&what, Some(process), || {
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    })
+}
+
 /// Starts a program whose output is added to a log.
 pub fn spawn(command: &mut Command, log: &Path) -> anyhow::Result<Guarded> {
     spawn_with(command, Stdio::null(), log)

@@ -190,7 +190,15 @@ impl Bench {
         client.close().await;
         let said = match called {
             Ok(result) if !is_error(&result) => text(&result),
-            Ok(_) | Err(Error::Rpc(_)) if person.asked.is_empty() => return Ok(Seen::Refused),
+            Ok(result) if person.asked.is_empty() => {
+                // What is missing is named, so that whoever reads it knows why.
+                let why = text(&result);
+                ensure!(
+                    why.to_lowercase().contains("elicit"),
+                    "refused with {why:?}"
+                );
+                return Ok(Seen::Refused);
+            }
             Ok(result) => bail!("asked {:?}, then {}", person.asked, result.as_str()),
             Err(error) => return Err(error.into()),
         };

@@ -50,6 +50,7 @@ pub fn run() -> anyhow::Result<()> {
 fn compare(upstream: &Upstream) -> anyhow::Result<usize> {
     let name = upstream.name;
     let direct = suite::passed(&upstream.url, &format!("{name}-direct"))?;
+    ensure!(!direct.is_empty(), "{name} passes nothing by itself");
     let folder = folder(&format!("bridged-{name}"))?;
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder)?;
@@ -90,7 +91,8 @@ fn everything() -> anyhow::Result<Upstream> {
     let log = folder("bridged-everything")?.join("server.log");
     let mut command = Command::new(&node_js);
     command.arg(&script).arg("streamableHttp");
-    let process = node::spawn(command.env("PORT", port.to_string()), &log)?;
+    let mut process = node::spawn(command.env("PORT", port.to_string()), &log)?;
+    node::wait_for_port(port, &mut process)?;
     let text = |path: &PathBuf| path.display().to_string();
     Ok(Upstream {
         name: "everything",

@@ -144,7 +144,7 @@ fn hosted(folder: &Path, node: &Node) -> anyhow::Result<Vec<Hosted>> {
     let entity = json!({"name": "ada", "entityType": "person", "observations": ["counts"]});
     let file = json!({"path": text(&files.join("a.txt"))});
     let livez = json!({"url": format!("http://{}/livez", node.admin())});
-    let ignore = ["--ignore-robots-txt".to_owned()];
+    let ours = ["--ignore-robots-txt", "--allow-private-ips"].map(str::to_owned);
     let database = |name| ["--db-path".to_owned(), here(name)];
     Ok(vec![
         host(

@@ -109,6 +109,8 @@ impl Cast {
             let mut server = Command::new(&node);
             server.arg(&script).args(["http", &port.to_string()]);
             self.start(&name, &mut server)?;
+            let server = self.others.last_mut().context("it was started")?;
+            node::wait_for_port(port, server)?;
             config += &format!(
                 "\n[[bridge]]\nserver = \"{name}\"\nurl = \"http://127.0.0.1:{port}/mcp\"\nallow_private = true\n",
             );

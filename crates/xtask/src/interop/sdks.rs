@@ -1,11 +1,14 @@
 //! The SDKs' own tests, and the example workers at work, against the real binary.
 
-use std::{path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use super::python;
-use crate::shell;
+use crate::{child, shell};
+
+/// How long one set of tests may take; each takes well under a minute on two idle cores.
+const TESTS_MAX: Duration = Duration::from_secs(600);
 
 pub fn run() -> anyhow::Result<()> {
     let python = python_sdk()?;
@@ -15,7 +18,18 @@ pub fn run() -> anyhow::Result<()> {
             .args(["-m", "pytest", "-q"])
             .current_dir(&sdk),
     )?;
-    tested(Command::new(&python).args(["-m", "mypy"]).current_dir(&sdk))?;
+    for check in [
+        &["mypy"][..],
+        &["ruff", "check", "."],
+        &["ruff", "format", "--check", "."],
+    ] {
+        tested(
+            Command::new(&python)
+                .arg("-m")
+                .args(check)
+                .current_dir(&sdk),
+        )?;
+    }
     let examples = sdk.join("examples");
     tested(
         Command::new(&python)
@@ -54,8 +68,10 @@ pub fn typescript_sdk() -> anyhow::Result<PathBuf> {
 /// Runs tests with the program of a node at hand.
 fn tested(command: &mut Command) -> anyhow::Result<()> {
     let node = shell::root().join("target/debug/ostler");
-    let status = command.env("OSTLER_BIN", node).status();
-    let status = status.with_context(|| format!("starting {:?}", command.get_program()))?;
+    let status = child::run(command.env("OSTLER_BIN", node), TESTS_MAX, |line| {
+        println!("{line}");
+        Ok(())
+    })?;
     ensure!(status.success(), "{command:?} ended with {status}");
     Ok(())
 }
