@@ -127,7 +127,7 @@ struct Shelf<'a, 'b> {
 }
 
 impl Shelf<'_, '_> {
-    /// Entries without a name cannot be called, so they are left out; the member has said so.
+    /// Entries without a name cannot be asked for; no member offers any.
     fn fill(
         &mut self,
         entries: &[Raw],

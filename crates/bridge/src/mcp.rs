@@ -51,7 +51,7 @@ pub struct Settings {
 }
 
 /// An MCP server as a member of a Server.
-pub struct Upstream {
+pub struct McpMember {
     shared: Arc<Shared>,
     _follow: AbortOnDropHandle<()>,
 }
@@ -69,14 +69,14 @@ struct Shared {
     wanted: watch::Sender<Filter>,
 }
 
-impl Upstream {
+impl McpMember {
     /// Begins to follow it. The pool's connector knows it by the same settings.
     pub fn start(
         env: Env,
         settings: Settings,
         pool: Arc<Pool<Connector>>,
         server: Server,
-    ) -> Upstream {
+    ) -> McpMember {
         let shared = Arc::new(Shared {
             settings,
             env: env.clone(),
@@ -88,11 +88,11 @@ impl Upstream {
         });
         let follow = env.spawn("bridge follow", follow::run(shared.clone()));
         let _follow = AbortOnDropHandle::new(follow);
-        Upstream { shared, _follow }
+        McpMember { shared, _follow }
     }
 }
 
-impl Member for Upstream {
+impl Member for McpMember {
     fn offer(&self) -> watch::Receiver<Arc<Offer>> {
         self.shared.offer.subscribe()
     }
@@ -144,7 +144,7 @@ impl Shared {
         let key = self.settings.key(ctx);
         let hold = self.pool.hold(key).await;
         let hold = hold.map_err(|why| outcome::down(self.name(), &why))?;
-        let mut host = host::Relay::new(ctx, &self.settings, hold.client.facts().revision);
+        let mut host = host::CallHost::new(ctx, &self.settings, hold.client.facts().revision);
         let ended = hold.client.run(request, &mut host).await;
         Ok(ended.map_err(|error| {
             if outcome::was_not_sent(&error) {

@@ -11,7 +11,7 @@ use crate::{
     config::{self, Config, ConfigError, Group, Table},
     federation::Rules,
     kind::{self, Kind},
-    mcp::{Connector, MemberId, Upstream},
+    mcp::{Connector, McpMember, MemberId},
     member::Member,
     metrics::Metrics,
     pool::{self, Pool},
@@ -53,6 +53,8 @@ pub async fn run(
             serve(worker, &served).run_until(shutdown).await
         }
     };
+    // Who follows an upstream need not see it closed.
+    drop(served);
     pool.close().await;
     Ok(ended?)
 }
@@ -135,7 +137,7 @@ impl Kinds {
         let seats = self.members.into_iter().map(|(table, kind)| {
             let member: Arc<dyn Member> = match kind {
                 Kind::Ready(member) => member,
-                Kind::Mcp(settings) => Arc::new(Upstream::start(
+                Kind::Mcp(settings) => Arc::new(McpMember::start(
                     env.clone(),
                     *settings,
                     pool.clone(),

@@ -26,11 +26,11 @@ pub struct Seat {
 
 /// A Server that its members make. Dropped, it hears of them no more.
 pub struct Served {
-    desk: Arc<Desk>,
+    shared: Arc<Shared>,
     _tasks: [AbortOnDropHandle<()>; 2],
 }
 
-struct Desk {
+struct Shared {
     id: ServerId,
     server: Server,
     seats: Vec<Seat>,
@@ -48,7 +48,7 @@ impl Served {
     pub fn start(env: &Env, id: &ServerId, server: Server, seats: Vec<Seat>) -> Served {
         let label = id.to_string();
         let up = seats.iter().map(|seat| up_gauge(env, &label, &seat.name));
-        let desk = Arc::new(Desk {
+        let shared = Arc::new(Shared {
             id: id.clone(),
             offers: seats.iter().map(|seat| seat.member.offer()).collect(),
             up: up.collect(),
@@ -59,50 +59,50 @@ impl Served {
             seats,
         });
         // Held by the handler through the Server, which is held here: a cycle would never end.
-        let weak = Arc::downgrade(&desk);
+        let weak = Arc::downgrade(&shared);
         server.relay(move |ctx, arguments| {
-            let desk = weak.upgrade();
+            let shared = weak.upgrade();
             async move {
-                let desk = desk.ok_or(ToolError::Cancelled)?;
-                desk.call(ctx, arguments).await
+                let shared = shared.ok_or(ToolError::Cancelled)?;
+                shared.call(ctx, arguments).await
             }
         });
-        let merging = env.spawn("bridge merge", merge(desk.clone()));
-        let watching = env.spawn("bridge watch", watch(desk.clone()));
+        let merging = env.spawn("bridge merge", merge(shared.clone()));
+        let watching = env.spawn("bridge watch", watch(shared.clone()));
         Served {
-            desk,
+            shared,
             _tasks: [merging, watching].map(AbortOnDropHandle::new),
         }
     }
 
     /// What it is served as.
     pub fn id(&self) -> &ServerId {
-        &self.desk.id
+        &self.shared.id
     }
 
     /// What the worker serves.
     pub fn server(&self) -> Server {
-        self.desk.server.clone()
+        self.shared.server.clone()
     }
 
     /// Waits until every member was reached or found to be down, but no longer than `patience`: a
     /// Server that is linked before that offers nothing for a while.
     pub async fn settled(&self, env: &Env, patience: Duration) {
         let until = env.now() + patience;
-        let known = self.desk.offers.iter().map(|offer| async {
+        let known = self.shared.offers.iter().map(|offer| async {
             let mut offer = offer.clone();
             let is_known = |offer: &Arc<Offer>| offer.presence != Presence::Unknown;
             // An error: the member is gone, so nothing more is to be known.
             let _ = offer.wait_for(is_known).await;
         });
         if env.until(until, future::join_all(known)).await.is_none() {
-            tracing::warn!(server = %self.desk.id, "not every member is known yet");
+            tracing::warn!(server = %self.shared.id, "not every member is known yet");
         }
-        self.desk.show();
+        self.shared.show();
     }
 }
 
-impl Desk {
+impl Shared {
     async fn call(&self, ctx: Ctx, arguments: Bytes) -> Result<Reply, ToolError> {
         let (kind, target) = (ctx.kind(), ctx.target().to_owned());
         let found = self.routes.read().find(kind, &target);
@@ -165,13 +165,13 @@ impl Desk {
 /// Conflicts that are remembered, so that each is told once; more are not told.
 const CONFLICTS_TOLD_MAX: usize = 10_000;
 
-async fn merge(desk: Arc<Desk>) {
-    let mut offers: Vec<_> = desk.offers.clone();
+async fn merge(shared: Arc<Shared>) {
+    let mut offers: Vec<_> = shared.offers.clone();
     loop {
         for offer in &mut offers {
             offer.mark_unchanged();
         }
-        desk.show();
+        shared.show();
         let changes = offers.iter_mut().map(|offer| offer.changed().boxed());
         if let (Err(_), ..) = future::select_all(changes).await {
             // A member is gone, and so is the bridge.
@@ -181,15 +181,15 @@ async fn merge(desk: Arc<Desk>) {
 }
 
 /// Tells members what is watched of theirs.
-async fn watch(desk: Arc<Desk>) {
-    let mut changes = desk.server.watches_changed();
+async fn watch(shared: Arc<Shared>) {
+    let mut changes = shared.server.watches_changed();
     let mut known = BTreeSet::new();
     loop {
-        let now = desk.server.watched();
+        let now = shared.server.watched();
         for uri in now.symmetric_difference(&known) {
-            let owner = desk.routes.read().owner(uri);
+            let owner = shared.routes.read().owner(uri);
             if let Some(index) = owner {
-                desk.seats[index].member.watch(uri, now.contains(uri));
+                shared.seats[index].member.watch(uri, now.contains(uri));
             }
         }
         known = now;

@@ -121,10 +121,31 @@ impl Shared {
                 }
                 Err(error) => return Err(error),
             };
-            *offer.list(kind) = entries.iter().map(Raw::detached).collect();
+            *offer.list(kind) = self.named(kind, &entries);
         }
         self.publish(offer);
         Ok(())
+    }
+
+    /// Entries that can be asked for; one without a name is told of and left out.
+    fn named(&self, kind: ListKind, entries: &[Raw]) -> Vec<Raw> {
+        let member = match kind {
+            ListKind::Tools | ListKind::Prompts => "name",
+            ListKind::Resources => "uri",
+            ListKind::Templates => "uriTemplate",
+        };
+        let is_named = |entry: &&Raw| text_member(entry, member).is_some();
+        let named: Vec<_> = entries.iter().filter(is_named).map(Raw::detached).collect();
+        let nameless = entries.len() - named.len();
+        if nameless > 0 {
+            tracing::warn!(
+                member = self.name(),
+                ?kind,
+                nameless,
+                "entries without a name"
+            );
+        }
+        named
     }
 
     fn publish(&self, offer: Offer) {
@@ -247,7 +268,7 @@ impl Host for Ear<'_> {
     /// Nobody's call: there is nobody to ask.
     fn answer(&mut self, ask: Ask) -> Answering<'_> {
         let (member, method) = (self.shared.name(), ask.method());
-        tracing::warn!(member, method, "a question outside of any call was refused");
+        tracing::info!(member, method, "a question outside of any call was refused");
         Box::pin(async { Answer::Refused })
     }
 }

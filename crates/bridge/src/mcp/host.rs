@@ -16,7 +16,7 @@ use super::{Settings, scope};
 const VISIT_PAUSE: Duration = Duration::from_secs(5);
 
 /// Passes what an upstream asks and tells on to the client behind one call, and answers back.
-pub(super) struct Relay {
+pub(super) struct CallHost {
     ctx: Ctx,
     revision: Revision,
     behalf: Behalf,
@@ -28,9 +28,9 @@ pub(super) struct Relay {
     unanswered: Option<AskError>,
 }
 
-impl Relay {
-    pub fn new(ctx: &Ctx, settings: &Settings, revision: Revision) -> Relay {
-        Relay {
+impl CallHost {
+    pub fn new(ctx: &Ctx, settings: &Settings, revision: Revision) -> CallHost {
+        CallHost {
             ctx: ctx.clone(),
             revision,
             behalf: Behalf {
@@ -108,7 +108,7 @@ fn owner(caller: &CallerAssertion) -> u64 {
     hasher.finish()
 }
 
-impl Host for Relay {
+impl Host for CallHost {
     fn behalf(&self) -> Option<&Behalf> {
         Some(&self.behalf)
     }

@@ -41,7 +41,12 @@ async fn a_modern_client_is_asked_whatever_the_upstream_speaks() {
         let interview = call("interview", json!({"name": "Ada", "rounds": 3}));
         let done = converse(&world, interview, &rounds).await;
         assert_eq!(text(&done), "Ada: a b c");
-        let done = converse(&world, call("sample", json!({})), &[model.clone()]).await;
+        let done = converse(
+            &world,
+            call("sample", json!({})),
+            std::slice::from_ref(&model),
+        )
+        .await;
         assert_eq!(text(&done), "hi");
         let roots = json!({"roots": [{"uri": "file:///a"}]});
         let done = converse(&world, call("roots", json!({})), &[roots]).await;

@@ -132,3 +132,24 @@ async fn several_members_are_one_server_whose_lists_outlive_a_member_that_is_dow
     near.stop().await;
     one.stop().await;
 }
+
+#[tokio::test]
+async fn a_contested_name_is_its_first_members_and_the_conflict_is_counted() {
+    let far = TestNode::anonymous().await;
+    let worker = far.worker(&Script::new()).await;
+    let near = TestNode::anonymous().await;
+    let members = vec![
+        node("first", far.edge, "auto"),
+        node("other", far.edge, "auto"),
+    ];
+    let bridge = Bridge::start(&near, members).await;
+    assert_eq!(names(&near.door()).await, names(&far.door()).await);
+    let labels = [("server", "default/default")];
+    let metrics = bridge.env.metrics();
+    let conflicts = metrics.value("ostler_bridge_conflicts_total", &labels);
+    assert!(conflicts.unwrap() > 10.0, "{conflicts:?}");
+    bridge.stop().await;
+    near.stop().await;
+    drop(worker);
+    far.stop().await;
+}

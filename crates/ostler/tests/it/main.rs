@@ -13,3 +13,4 @@ mod store;
 mod drain;
 mod connect;
 mod keep;
+mod bridge;
