@@ -108,134 +108,103 @@ fn mcp_servers(hosted: &[Hosted]) -> Value {
 
 /// All servers, with what they work on in `folder`.
 fn hosted(folder: &Path, node: &Node) -> anyhow::Result<Vec<Hosted>> {
-    let text = |path: &Path| path.display().to_string();
+    let mut all = by_typescript(folder)?;
+    all.extend(by_python(folder, node)?);
+    all.extend(by_old_python(folder)?);
+    Ok(all)
+}
+
+fn by_typescript(folder: &Path) -> anyhow::Result<Vec<Hosted>> {
     let files = folder.join("files");
     std::fs::create_dir_all(&files)?;
     std::fs::write(files.join("a.txt"), "a file of ours")?;
+    let bin = npm("hosted-npm", NPM)?.join("node_modules/.bin");
+    let host = |name, program: &str| Hosted::new(name, bin.join(format!("mcp-server-{program}")));
+    let entity = json!({"name": "ada", "entityType": "person", "observations": ["counts"]});
+    let thought = json!({
+        "thought": "so it is", "nextThoughtNeeded": false, "thoughtNumber": 1, "totalThoughts": 1,
+    });
+    let file = json!({"path": text(&files.join("a.txt"))});
+    let entities = json!({"entities": [entity]});
+    Ok(vec![
+        host("everything", "everything").call("echo", json!({"message": "hi"}), "Echo: hi"),
+        host("filesystem", "filesystem").with([text(&files)]).call(
+            "read_text_file",
+            file,
+            "of ours",
+        ),
+        host("memory", "memory").call("create_entities", entities, "ada"),
+        host("thinking", "sequential-thinking").call("sequentialthinking", thought, "thought"),
+        host("commands", "commands").call("run_command", json!({"command": "echo hi"}), "hi"),
+    ])
+}
+
+fn by_python(folder: &Path, node: &Node) -> anyhow::Result<Vec<Hosted>> {
     let repository = folder.join("repository");
     std::fs::create_dir_all(&repository)?;
     let git = |arguments: &[&str]| shell::run_in(&repository, "git", arguments);
     git(&["init", "--quiet"])?;
     let author = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
-    git(&[
-        &author[..],
-        &["commit", "--quiet", "--allow-empty", "-m", "the first"],
-    ]
-    .concat())?;
-
-    let npm = npm("hosted-npm", NPM)?.join("node_modules/.bin");
-    let npm = |name: &str| npm.join(format!("mcp-server-{name}"));
-    let new = bin(python("hosted-python", PYPI)?)?;
-    let new = |name: &str| new.join(format!("mcp-server-{name}"));
-    let old = bin(python("hosted-python-1", PYPI_OLD)?)?;
-    let old = |name: &str| old.join(format!("mcp-server-{name}"));
-    let here = |name: &str| text(&folder.join(name));
-    let host = |name, command, arguments: &[String], tool, given, expect| Hosted {
-        name,
-        command,
-        arguments: arguments.to_vec(),
-        tool,
-        given,
-        expect,
-    };
-    let thought = json!({
-        "thought": "so it is", "nextThoughtNeeded": false, "thoughtNumber": 1, "totalThoughts": 1,
-    });
-    let entity = json!({"name": "ada", "entityType": "person", "observations": ["counts"]});
-    let file = json!({"path": text(&files.join("a.txt"))});
-    let livez = json!({"url": format!("http://{}/livez", node.admin())});
+    let commit = ["commit", "--quiet", "--allow-empty", "-m", "the first"];
+    git(&[&author[..], &commit].concat())?;
+    let bin = bin(python("hosted-python", PYPI)?)?;
+    let host = |name| Hosted::new(name, bin.join(format!("mcp-server-{name}")));
+    let repository = text(&repository);
+    // The only pages at hand are our own.
     let ours = ["--ignore-robots-txt", "--allow-private-ips"].map(str::to_owned);
-    let database = |name| ["--db-path".to_owned(), here(name)];
+    let page = json!({"url": format!("http://{}/livez", node.admin())});
     Ok(vec![
-        host(
-            "everything",
-            npm("everything"),
-            &[],
-            "echo",
-            json!({"message": "hi"}),
-            "Echo: hi",
-        ),
-        host(
-            "filesystem",
-            npm("filesystem"),
-            &[text(&files)],
-            "read_text_file",
-            file,
-            "of ours",
-        ),
-        host(
-            "memory",
-            npm("memory"),
-            &[],
-            "create_entities",
-            json!({"entities": [entity]}),
-            "ada",
-        ),
-        host(
-            "thinking",
-            npm("sequential-thinking"),
-            &[],
-            "sequentialthinking",
-            thought,
-            "thought",
-        ),
-        host(
-            "commands",
-            npm("commands"),
-            &[],
-            "run_command",
-            json!({"command": "echo hi"}),
-            "hi",
-        ),
-        host(
-            "git",
-            new("git"),
-            &["--repository".to_owned(), text(&repository)],
-            "git_log",
-            json!({"repo_path": text(&repository)}),
-            "the first",
-        ),
-        host(
-            "fetch",
-            new("fetch"),
-            &ignore,
-            "fetch",
-            livez,
-            "Contents of http",
-        ),
-        host(
-            "time",
-            new("time"),
-            &[],
-            "get_current_time",
-            json!({"timezone": "UTC"}),
-            "UTC",
-        ),
-        host(
-            "sqlite",
-            old("sqlite"),
-            &database("sqlite.db"),
-            "read_query",
-            json!({"query": "SELECT 6 * 7 AS answer"}),
-            "42",
-        ),
-        host(
-            "calculator",
-            old("calculator"),
-            &[],
-            "calculate",
-            json!({"expression": "6*7"}),
-            "42",
-        ),
-        host(
-            "duckdb",
-            old("duckdb"),
-            &database("duck.db"),
-            "query",
-            json!({"query": "SELECT 6 * 7 AS answer"}),
-            "42",
-        ),
+        host("git")
+            .with(["--repository".to_owned(), repository.clone()])
+            .call("git_log", json!({"repo_path": repository}), "the first"),
+        host("fetch")
+            .with(ours)
+            .call("fetch", page, "Contents of http"),
+        host("time").call("get_current_time", json!({"timezone": "UTC"}), "UTC"),
     ])
+}
+
+fn by_old_python(folder: &Path) -> anyhow::Result<Vec<Hosted>> {
+    let bin = bin(python("hosted-python-1", PYPI_OLD)?)?;
+    let host = |name| Hosted::new(name, bin.join(format!("mcp-server-{name}")));
+    let database = |name| ["--db-path".to_owned(), text(&folder.join(name))];
+    let query = json!({"query": "SELECT 6 * 7 AS answer"});
+    Ok(vec![
+        host("sqlite")
+            .with(database("sqlite.db"))
+            .call("read_query", query.clone(), "42"),
+        host("calculator").call("calculate", json!({"expression": "6*7"}), "42"),
+        host("duckdb")
+            .with(database("duck.db"))
+            .call("query", query, "42"),
+    ])
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+impl Hosted {
+    fn new(name: &'static str, command: PathBuf) -> Self {
+        Self {
+            name,
+            command,
+            arguments: Vec::new(),
+            tool: "",
+            given: Value::Null,
+            expect: "",
+        }
+    }
+
+    fn with(mut self, arguments: impl IntoIterator<Item = String>) -> Self {
+        self.arguments.extend(arguments);
+        self
+    }
+
+    fn call(mut self, tool: &'static str, given: Value, expect: &'static str) -> Self {
+        (self.tool, self.given, self.expect) = (tool, given, expect);
+        self
+    }
 }
 
 /// The folder of an environment's programs.
