@@ -13,6 +13,7 @@ from ostler import Ctx, NeedsCapability, NeedsScope, NotFound, ProtocolError, Se
 from ostler._proto import worker_pb2 as wire
 from ostler._runtime import call as call_module
 from ostler._runtime import calls as calls_module
+from ostler._runtime import threads as threads_module
 
 SECRET = "postgres://admin:hunter2@db"
 
@@ -249,6 +250,94 @@ async def test_a_function_knows_who_calls_and_how_long_it_may_take(hub: Hub) -> 
         link = await hub.link()
         said = text_of(await link.result("who", call=wire.CallId(hi=1, lo=2), **more))
         assert said == "acme ('a:b',) s1 False 00000000000000010000000000000002"
+
+
+# ---- threads -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["cancel", "forget"])
+async def test_after_a_cancel_no_next_step_begins(hub: Hub, how: str) -> None:
+    server, steps = Server("test", "1"), []
+    inside, go_on = asyncio.Event(), threading.Event()
+    ended = asyncio.Event()
+
+    @server.tool
+    async def job(ctx: Ctx) -> str:
+        def step() -> None:
+            ctx._call._loop.call_soon_threadsafe(inside.set)
+            go_on.wait()
+
+        try:
+            for number in range(2):
+                await ctx.run_blocking(step)
+                steps.append(number)
+            return "done"
+        finally:
+            ended.set()
+
+    async with working(hub, server):
+        link = await hub.link()
+        id = await link.call("job")
+        await link.expect("started")
+        await asyncio.wait_for(inside.wait(), 10)
+        stop = wire.Cancel(call=id) if how == "cancel" else wire.Forget(call=id, attempt=1)
+        await link.send(**{how: stop})
+        await link.send(ping=wire.Ping())
+        await link.expect("pong")
+        go_on.set()
+        if how == "cancel":
+            outcome = await link.expect("outcome")
+            assert outcome.failure.kind == wire.FAILURE_KIND_CANCELLED
+        await asyncio.wait_for(ended.wait(), 10)
+        assert steps == []
+
+
+async def test_what_was_cancelled_before_it_began_never_runs(hub: Hub) -> None:
+    server, ran, gate = Server("test", "1"), [], threading.Event()
+    begun = threading.Event()
+
+    @server.tool
+    def hang() -> None:
+        begun.set()
+        gate.wait()
+
+    @server.tool
+    def write(number: int) -> None:
+        ran.append(number)
+
+    async with working(hub, server, threads=1, capacity=2):
+        link = await hub.link()
+        hanging = await link.call("hang")
+        await link.expect("started")
+        await asyncio.to_thread(begun.wait, 10)
+        for number in range(20):
+            id = await link.call("write", b'{"number":%d}' % number)
+            await link.expect("started")
+            await link.send(cancel=wire.Cancel(call=id))
+            assert (await link.expect("outcome")).failure.kind == wire.FAILURE_KIND_CANCELLED
+        gate.set()
+        assert (await link.expect("outcome")).call == hanging
+        await link.result("write", b'{"number":-1}')
+        assert ran == [-1]
+
+
+async def test_a_cancelled_job_leaves_the_queue_and_a_full_queue_takes_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads_module, "WAITING_MAX", 1)
+    threads, gate, begun = threads_module.Threads(1), threading.Event(), threading.Event()
+    running = asyncio.create_task(threads.run(lambda: begun.set() or gate.wait()))
+    await asyncio.to_thread(begun.wait, 10)
+    waiting = asyncio.create_task(threads.run(lambda: None))
+    await asyncio.sleep(0)
+    assert threads.waiting == 1
+    with pytest.raises(RuntimeError, match="wait for a thread"):
+        await threads.run(lambda: None)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled() and threads.waiting == 0
+    gate.set()
+    assert await running is True
 
 
 # ---- calls that survive --------------------------------------------------------------

@@ -8,74 +8,115 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import queue
 import threading
+from collections import OrderedDict
+from dataclasses import dataclass
 from typing import Any, Callable, TypeVar
 
 T = TypeVar("T")
-Job = tuple[asyncio.AbstractEventLoop, "asyncio.Future[Any]", Callable[[], Any]]
+
+WAITING_MAX = 100_000
+"""Jobs that wait for a thread: one for each call of the largest capacity."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+    work: Callable[[], Any]
+
+    def run(self) -> bool:
+        """Whether anybody is left who could have another job."""
+        try:
+            told: tuple[Any, BaseException | None] = (self.work(), None)
+        except BaseException as error:  # noqa: BLE001, whatever it is, a waiter hears it
+            told = (None, portable(error))
+        try:
+            self.loop.call_soon_threadsafe(_tell, self.future, *told)
+        except RuntimeError:
+            # The loop has ended, and with it whoever waited.
+            return False
+        return True
 
 
 class Threads:
-    """At most `count` of them; what waits is bounded by the calls that the worker takes."""
+    """At most `count_max` of them. What waits for one is waited for: a job whose function was
+    cancelled before it began is taken out, and never runs."""
 
-    def __init__(self, count: int) -> None:
-        self._count_max = count
-        self._count = 0
-        self._busy = 0
-        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+    def __init__(self, count_max: int) -> None:
+        self._count_max = count_max
+        self._count = self._idle = 0
+        self._waiting: OrderedDict[_Job, None] = OrderedDict()
+        self._more = threading.Condition()
+        """Guards all of it."""
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Cancelled, it still waits for `work`, which may look at `Ctx.is_cancelled`; cancelled
-        again it does not."""
-        future = self._submit(work)
+        """Cancelled while `work` runs, it waits for its end, as nothing can stop it, and is
+        cancelled then; cancelled again it does not wait. So after a cancel no next step begins."""
+        job = self._submit(work)
         try:
-            return await asyncio.shield(future)
+            await asyncio.wait([job.future])
         except asyncio.CancelledError:
-            await asyncio.wait([future])
-            return future.result()
+            if not self._withdraw(job):
+                await asyncio.wait([job.future])
+            raise
+        result: T = job.future.result()
+        return result
 
-    def _submit(self, work: Callable[[], T]) -> "asyncio.Future[T]":
+    def _submit(self, work: Callable[[], Any]) -> _Job:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
         context = contextvars.copy_context()
-        self._busy += 1
-        future.add_done_callback(self._done)
-        if self._busy > self._count and self._count < self._count_max:
-            self._count += 1
-            threading.Thread(target=self._work, daemon=True, name="ostler").start()
-        self._jobs.put((loop, future, lambda: context.run(work)))
-        return future
+        job = _Job(loop, loop.create_future(), lambda: context.run(work))
+        job.future.add_done_callback(_look_at)
+        with self._more:
+            if len(self._waiting) >= WAITING_MAX:
+                raise RuntimeError(f"more than {WAITING_MAX} functions wait for a thread")
+            self._waiting[job] = None
+            if self._idle < len(self._waiting) and self._count < self._count_max:
+                self._count += 1
+                threading.Thread(target=self._work, daemon=True, name="ostler").start()
+            self._more.notify()
+        return job
 
-    def _done(self, future: "asyncio.Future[Any]") -> None:
-        self._busy -= 1
-        if not future.cancelled():
-            # Looked at, so that one nobody waits for any more is no complaint.
-            future.exception()
+    def _withdraw(self, job: _Job) -> bool:
+        """Whether it had not begun."""
+        with self._more:
+            if job not in self._waiting:
+                return False
+            del self._waiting[job]
+        job.future.cancel()
+        return True
 
     def _work(self) -> None:
-        while True:
-            loop, future, work = self._jobs.get()
-            try:
-                told: tuple[Any, BaseException | None] = (work(), None)
-            except BaseException as error:  # noqa: BLE001, whatever it is, a waiter hears it
-                told = (None, _portable(error))
-            try:
-                loop.call_soon_threadsafe(_tell, future, *told)
-            except RuntimeError:
-                # The loop has ended, and with it whoever waited.
-                return
+        while self._take().run():
+            pass
+
+    def _take(self) -> _Job:
+        with self._more:
+            self._idle += 1
+            while not self._waiting:
+                self._more.wait()
+            self._idle -= 1
+            return self._waiting.popitem(last=False)[0]
+
+
+def _look_at(future: "asyncio.Future[Any]") -> None:
+    """So that an error which nobody waits for any more is no complaint."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _tell(future: "asyncio.Future[Any]", result: Any, error: BaseException | None) -> None:
-    if future.done():
-        return
     if error is None:
         future.set_result(result)
     else:
         future.set_exception(error)
 
 
-def _portable(error: BaseException) -> BaseException:
+def portable(error: BaseException) -> BaseException:
     """A future cannot carry `StopIteration`."""
     return RuntimeError("StopIteration") if isinstance(error, StopIteration) else error
