@@ -9,7 +9,16 @@ import threading
 import pytest
 from hub import Hub, working
 
-from ostler import Ctx, NeedsCapability, NeedsScope, NotFound, ProtocolError, Server, ToolError
+from ostler import (
+    CallCancelled,
+    Ctx,
+    NeedsCapability,
+    NeedsScope,
+    NotFound,
+    ProtocolError,
+    Server,
+    ToolError,
+)
 from ostler._proto import worker_pb2 as wire
 from ostler._runtime import call as call_module
 from ostler._runtime import calls as calls_module
@@ -121,6 +130,53 @@ async def test_the_text_of_a_defect_goes_to_the_log_alone(
         assert SECRET in caplog.text
         # It goes on.
         assert text_of(await link.result("echo", b'{"message":"a"}')) == "a"
+
+
+class Panic(BaseException):
+    pass
+
+
+async def test_an_exception_of_any_kind_ends_its_call_and_frees_its_place(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = a_server()
+
+    @server.tool
+    async def panic() -> None:
+        raise Panic(SECRET)
+
+    @server.tool("panic-in-a-thread")
+    def panic_too() -> None:
+        raise Panic(SECRET)
+
+    async with working(hub, server, capacity=1):
+        link = await hub.link()
+        for name in ("panic", "panic-in-a-thread"):
+            failure = await link.failure(name)
+            assert failure.kind == wire.FAILURE_KIND_INTERNAL and SECRET not in str(failure)
+        assert caplog.text.count("a handler failed") == 2
+        assert text_of(await link.result("echo", b'{"message":"a"}')) == "a"
+
+
+@pytest.mark.parametrize("how", ["task", "error"])
+async def test_a_cancel_of_the_authors_own_is_a_defect(
+    hub: Hub, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = Server("test", "1")
+
+    @server.tool
+    async def trips(how: str) -> None:
+        if how == "error":
+            raise CallCancelled()
+        task = asyncio.create_task(asyncio.Event().wait())
+        task.cancel()
+        await task
+
+    async with working(hub, server):
+        link = await hub.link()
+        failure = await link.failure("trips", json.dumps({"how": how}).encode())
+        assert failure.kind == wire.FAILURE_KIND_INTERNAL
+        assert "a handler failed: trips" in caplog.text
 
 
 async def test_what_an_author_raises_keeps_its_meaning(hub: Hub) -> None:

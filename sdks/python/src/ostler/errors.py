@@ -144,9 +144,6 @@ class CallCancelled(AskError):
     def __init__(self) -> None:
         super().__init__("the call is cancelled")
 
-    def failure(self) -> Failure:
-        return Failure(wire.FAILURE_KIND_CANCELLED)
-
 
 class BadQuestion(AskError):
     """The question itself is not allowed; a defect in the worker."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Awaitable, Callable
 
-from ..errors import OstlerError
+from ..errors import CallCancelled, OstlerError
 from .call import Call
 from .calls import Calls
 from .outcome import CANCELLED, DEFECT, Ended
@@ -34,13 +34,28 @@ async def _run(call: Call, calls: Calls, handler: Handler, ctx: "Ctx", arguments
 
 async def _outcome(call: Call, handler: Handler, ctx: "Ctx", arguments: bytes) -> Ended:
     try:
-        try:
-            return await handler(ctx, arguments)
-        except OstlerError as error:
-            return error.failure()
-    except asyncio.CancelledError:
-        return CANCELLED
-    except (Exception, SystemExit):
-        # The text may hold anything: it stays here, and the client gets none of it.
-        log.exception("a handler failed: %s, call %s", call.facts.target, ctx.call_id)
-        return DEFECT
+        return await _ended(handler, ctx, arguments)
+    except (asyncio.CancelledError, CallCancelled):
+        # A node takes `CANCELLED` that it did not ask for as the end of the worker: a function
+        # that trips over a task it cancelled itself is a defect.
+        return _defect(call, ctx) if call.stop is None else CANCELLED
+    except (KeyboardInterrupt, GeneratorExit):
+        # The process ends.
+        raise
+    except BaseException:  # noqa: BLE001, whatever it is, it ends this call and no other
+        return _defect(call, ctx)
+
+
+async def _ended(handler: Handler, ctx: "Ctx", arguments: bytes) -> Ended:
+    try:
+        return await handler(ctx, arguments)
+    except CallCancelled:
+        raise
+    except OstlerError as error:
+        return error.failure()
+
+
+def _defect(call: Call, ctx: "Ctx") -> Ended:
+    """The text may hold anything: it stays here, and the client gets none of it."""
+    log.exception("a handler failed: %s, call %s", call.facts.target, ctx.call_id)
+    return DEFECT
