@@ -218,6 +218,43 @@ async def test_an_ask_that_nobody_catches_keeps_its_meaning(hub: Hub) -> None:
         assert list(failure.capabilities) == [wire.CAPABILITY_ROOTS]
 
 
+class Panic(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("how", [KeyError, StopIteration, asyncio.CancelledError, Panic])
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_a_validator_that_fails_is_a_defect_of_its_call(
+    hub: Hub, how: type[BaseException], is_known: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = a_server()
+
+    @dataclasses.dataclass
+    class Named:
+        name: str
+
+        def __post_init__(self) -> None:
+            raise how("secret")
+
+    @server.tool
+    async def name(ctx: Ctx) -> str:
+        return str(await ctx.elicit("Who?", Named))
+
+    given = accept("elicit", name="ada")
+    async with working(hub, server):
+        link = await hub.link()
+        id = await link.call("name", answers=[given] if is_known else [])
+        if not is_known:
+            await link.expect("ask", but=("started",))
+            await link.send(answers=wire.Answers(call=id, answers=[given]))
+        failure = (await link.expect("outcome", but=("started",))).failure
+        assert failure.kind == wire.FAILURE_KIND_INTERNAL and "secret" not in str(failure)
+        assert "a handler failed" in caplog.text
+        # Nobody else notices.
+        await link.call("order")
+        await link.expect("ask", but=("started",))
+
+
 # ---- visits --------------------------------------------------------------------------
 
 

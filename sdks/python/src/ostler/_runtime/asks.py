@@ -18,6 +18,7 @@ from ..errors import (
     Unanswered,
     Unsupported,
 )
+from .threads import portable
 from .transfer import Packer
 
 T = TypeVar("T")
@@ -38,7 +39,8 @@ class Question(Generic[T]):
     params: dict[str, Any]
     needs: Capability
     read: Callable[[Any], T]
-    """From the MCP result to what the author gets; raises `InvalidAnswer`."""
+    """From the MCP result to what the author gets; raises `InvalidAnswer`, and whatever a
+    validator of the author's does."""
 
 
 @dataclass
@@ -56,10 +58,12 @@ class _Open:
             return
         try:
             self.reply.set_result(read_answer(self.question, answer))
-        except AskError as error:
-            self.fail(error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001, an author's validator may raise anything
+            self.fail(portable(error))
 
-    def fail(self, error: AskError) -> None:
+    def fail(self, error: BaseException) -> None:
         if not self.reply.done():
             self.reply.set_exception(error)
             # Looked at, so that one nobody waits for any more is no complaint.
