@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import pathlib
+from typing import Iterator
 
 import grpc
 import pytest
@@ -97,6 +99,59 @@ async def test_a_node_that_is_busy_is_tried_again(hub: Hub) -> None:
         await asyncio.wait_for(hub.refused.wait(), 10)
         hub.refusal = None
         await alive(await hub.link())
+
+
+BAD_TOKENS = [b"", b"\n", b"\xff\xfe", "\u00e4".encode(), b"two\nlines"]
+
+
+@pytest.mark.parametrize("content", BAD_TOKENS)
+async def test_a_worker_without_a_token_does_not_begin(
+    hub: Hub, tmp_path: pathlib.Path, content: bytes
+) -> None:
+    token = tmp_path / "token"
+    token.write_bytes(content)
+    worker = Worker(hub.address, token_file=token).serve("default", "test", a_server())
+    with pytest.raises(WorkerError, match="token"):
+        await worker.run_until(asyncio.Event().wait())
+
+
+@pytest.mark.parametrize("content", [*BAD_TOKENS, None])
+async def test_a_token_that_cannot_be_read_for_a_while_is_waited_for(
+    hub: Hub, tmp_path: pathlib.Path, content: bytes | None
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    warned = asyncio.Event()
+    async with working(hub, a_server(), token_file=token):
+        link = await hub.link()
+        if content is None:
+            token.unlink()
+        else:
+            token.write_bytes(content)
+        with heard(warned, "token"):
+            link.cut()
+            await asyncio.wait_for(warned.wait(), 10)
+        token.write_text("new")
+        link = await hub.link()
+        assert link.metadata["authorization"] == "Bearer new"
+        await alive(link)
+
+
+@contextlib.contextmanager
+def heard(event: asyncio.Event, text: str) -> Iterator[None]:
+    """Sets the event when the worker logs a line with this text."""
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if text in record.getMessage():
+                event.set()
+
+    ear = Ear()
+    logging.getLogger("ostler").addHandler(ear)
+    try:
+        yield
+    finally:
+        logging.getLogger("ostler").removeHandler(ear)
 
 
 @pytest.mark.parametrize(
@@ -291,6 +346,15 @@ async def test_a_node_that_does_not_welcome_is_left(hub: Hub, first: wire.ToWork
     async with working(hub, a_server()):
         link = await hub.dialed()
         await link.send_bytes(first.SerializeToString())
+        await asyncio.wait_for(link.ended.wait(), 10)
+        await alive(await hub.link())
+
+
+@pytest.mark.parametrize("data", [b"\xff\xff\xff", BAD_TEXT], ids=["garbage", "no text"])
+async def test_a_node_whose_first_bytes_are_no_frame_is_left(hub: Hub, data: bytes) -> None:
+    async with working(hub, a_server()):
+        link = await hub.dialed()
+        await link.send_bytes(data)
         await asyncio.wait_for(link.ended.wait(), 10)
         await alive(await hub.link())
 

@@ -147,13 +147,24 @@ def _token_source(
         checked = token and _checked(token)
         return lambda: checked
     path = pathlib.Path(token_file)
-    return lambda: _checked(path.read_text().strip())
+    return lambda: _read_token(path)
+
+
+def _read_token(path: pathlib.Path) -> str:
+    try:
+        return _checked(path.read_text("utf-8").strip())
+    except UnicodeDecodeError:
+        raise _bad_token() from None
 
 
 def _checked(token: str) -> str:
     if not (token and token.isascii() and token.isprintable()):
-        raise WorkerError("a worker token is printable ASCII text")
+        raise _bad_token()
     return token
+
+
+def _bad_token() -> WorkerError:
+    return WorkerError("a worker token is printable ASCII text")
 
 
 def _raise_first(links: Sequence["asyncio.Future[None]"]) -> None:

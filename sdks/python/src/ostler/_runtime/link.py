@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from .._proto import worker_pb2 as wire
-from ..errors import WorkerRefused
+from ..errors import WorkerError, WorkerRefused
 from .outbox import Outbox
 from .serve import Link, LinkEnd, warn_refusals
 from .shared import PROTOCOL_MAX, PROTOCOL_MIN, Phase, Shared
@@ -53,8 +54,9 @@ OPTIONS: list[tuple[str, Any]] = [
 
 
 async def run(shared: Shared, hub: str) -> None:
-    """Keeps one node linked until the worker ends. Raises only for a node that refuses this
-    worker from the start: nothing but a person can help then."""
+    """Keeps one node linked until the worker ends. Raises only for what is wrong from the start,
+    as a node that refuses this worker: nothing but a person can help then. What was right once may
+    be so again, as a file of a token that is just being written."""
     welcomed, retries = False, 0
     while shared.phase is not Phase.CLOSING:
         try:
@@ -63,6 +65,10 @@ async def run(shared: Shared, hub: str) -> None:
                 await link.serve()
         except (LinkEnd, BadLink, OSError) as end:
             _warn(shared, hub, end)
+        except WorkerError as error:
+            if not welcomed:
+                raise
+            _warn(shared, hub, error)
         except grpc.aio.AioRpcError as error:
             why = error.details() or error.code().name
             if not welcomed and error.code() in FINAL:
@@ -134,7 +140,10 @@ async def _greet(shared: Shared, hub: str, outbox: Outbox, stream: Any) -> Link:
 
 
 def _welcome(data: bytes) -> wire.Welcome:
-    frame = wire.ToWorker.FromString(data)
+    try:
+        frame = wire.ToWorker.FromString(data)
+    except DecodeError as error:
+        raise LinkEnd(f"the node breaks the protocol: {error}") from None
     if frame.WhichOneof("frame") != "welcome":
         raise LinkEnd("the node breaks the protocol: the first frame is no welcome")
     if not PROTOCOL_MIN <= frame.welcome.protocol <= PROTOCOL_MAX:
