@@ -18,7 +18,7 @@ pub(crate) type Answered = Result<Raw, AskError>;
 pub(crate) struct Asks {
     /// Answers that came with the call, by key.
     known: HashMap<String, Answer>,
-    /// How often each key was used.
+    /// The keys that were used, and the last number that each was given out with.
     used: HashMap<String, u32>,
     open: Vec<Open>,
 }
@@ -82,14 +82,23 @@ impl Asks {
         (key, answered)
     }
 
-    /// Keys are never used twice in one call [TK-6], and the same run gives the same keys.
+    /// Keys are never used twice in one call [TK-6], and the same run gives the same keys. A
+    /// number counts up until it is free, for an author may have used that key too.
     fn unused_key(&mut self, key: String) -> String {
-        let count = self.used.entry(key.clone()).or_default();
-        *count += 1;
-        match *count {
-            1 => key,
-            n => format!("{key}-{n}"),
-        }
+        let mut number = self.used.get(&key).copied().unwrap_or(0);
+        let unused = loop {
+            number += 1;
+            let numbered = match number {
+                1 => key.clone(),
+                n => format!("{key}-{n}"),
+            };
+            if !self.used.contains_key(&numbered) {
+                break numbered;
+            }
+        };
+        self.used.insert(key, number);
+        self.used.entry(unused.clone()).or_insert(1);
+        unused
     }
 
     fn known_answer(&mut self, question: &Question) -> Option<Answer> {
@@ -136,5 +145,22 @@ impl Open {
     fn tell(&mut self) -> Question {
         self.told = true;
         self.question.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_is_given_out_twice_and_the_same_run_gives_the_same_keys() {
+        let wanted = ["a", "a-2", "a", "a", "a-2", "b", "a-3", "a-2-2"];
+        let given = || {
+            let mut asks = Asks::new(Vec::new());
+            wanted.map(|key| asks.unused_key(key.to_owned()))
+        };
+        let expected = ["a", "a-2", "a-3", "a-4", "a-2-2", "b", "a-3-2", "a-2-2-2"];
+        assert_eq!(given(), expected);
+        assert_eq!(given(), given());
     }
 }
