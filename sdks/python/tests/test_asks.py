@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from ostler import (
     Ask,
     AskError,
+    BadQuestion,
     Ctx,
     Elicited,
     InvalidAnswer,
@@ -26,6 +27,7 @@ from ostler import (
     schema,
 )
 from ostler._proto import worker_pb2 as wire
+from ostler._runtime.asks import Asks
 
 
 class Order(BaseModel):
@@ -216,6 +218,104 @@ async def test_an_ask_that_nobody_catches_keeps_its_meaning(hub: Hub) -> None:
         await link.send(answers=wire.Answers(call=id, answers=[failed]))
         failure = (await link.expect("outcome")).failure
         assert list(failure.capabilities) == [wire.CAPABILITY_ROOTS]
+
+
+def fields(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+BAD_QUESTIONS = [
+    (Ask.url("m", "http://example.com/"), "https, except on this machine"),
+    (Ask.url("m", "ftp://example.com/"), "absolute https URL"),
+    (Ask.url("m", "https:///path"), "name a host"),
+    (Ask.url("m", "https://[::1%a]/"), "name a host"),
+    (Ask.url("m", "https://a.example:65536/"), "name a host"),
+    (Ask.url("m", "https://me@a.example/"), "credentials"),
+    (Ask.url("m", "https://a.example/\u00e4"), "RFC 3986"),
+    (Ask.url("m", "https://a.example/" + "a" * 5000), "longer than"),
+    (Ask.url("a\u202eb", "https://a.example/"), "U+202E"),
+    (Ask.url("a\ud83d", "https://a.example/"), "U+D83D"),
+    (Ask.form("x" * (17 << 10), fields()), "`message` is longer"),
+    (Ask.form("m", fields(), key=""), "the key must have"),
+    (Ask.form("m", fields(), key="k" * 257), "the key must have"),
+    (Ask.form("m", {"type": "array"}), "must be"),
+    (Ask.form("m", {"type": "object"}), "`requestedSchema.properties`"),
+    (Ask.form("m", fields() | {"required": ["a"]}), "`a` is not described"),
+    (Ask.form("m", fields() | {"allOf": []}), "`allOf` is not allowed"),
+    (Ask.form("m", fields(a={"type": "object"})), "field `a`: `type` must be"),
+    (Ask.form("m", fields(a={"type": "string", "pattern": "x"})), "`pattern` is not allowed"),
+    (Ask.form("m", fields(a={"type": "string", "format": "phone"})), "`format` is one of"),
+    (Ask.form("m", fields(a={"type": "string", "minLength": -1})), "`minLength`"),
+    (Ask.form("m", fields(a={"type": "string", "enum": []})), "an enum needs a value"),
+    (Ask.form("m", fields(a={"type": "string", "enum": ["a"], "default": "b"})), "`default`"),
+    (Ask.form("m", fields(a={"type": "string", "oneOf": [{"const": "a"}]})), "{const, title}"),
+    (Ask.form("m", fields(a={"type": "integer", "default": 1.5})), "`default` does not fit"),
+    (Ask.form("m", fields(a={"type": "number", "minimum": "1"})), "`minimum` must be a number"),
+    (Ask.form("m", fields(a={"type": "array", "items": {"type": "string"}})), "`items` has either"),
+    (Ask.form("m", fields(a={"type": "boolean", "title": "\u2067"})), "U+2067"),
+    (Ask.form("m", fields(**{f"a{n}": {"type": "boolean"} for n in range(257)})), "more than 256"),
+    (Ask.sample(Sample("a", tokens_max=0)), "`maxTokens`"),
+    (Ask.sample(Sample("a", includeContext="all")), "`includeContext`"),
+    (Ask.sample(Sample("a", temperature=float("nan"))), "it is not JSON"),
+    (Ask.sample(Sample("a", metadata=object())), "it is not JSON"),
+]
+
+
+@pytest.mark.parametrize(("question", "why"), BAD_QUESTIONS)
+async def test_a_question_that_cannot_be_asked_says_why_to_its_author(
+    question: Any, why: str
+) -> None:
+    with pytest.raises(BadQuestion) as refused:
+        Asks({}).open(question)
+    assert why in str(refused.value)
+
+
+GOOD_FIELDS = [
+    {"type": "string", "minLength": 1, "maxLength": 3, "default": "abc", "format": "uri"},
+    {"type": "string", "enum": ["a"], "enumNames": ["A"], "default": "a"},
+    {"type": "string", "oneOf": [{"const": "a", "title": "A"}]},
+    {"type": "integer", "default": 42.0, "minimum": 42, "maximum": 42, "format": "int64"},
+    {"type": "boolean", "default": False, "title": "A", "description": "two\nlines"},
+    {"type": "array", "items": {"type": "string", "enum": ["a"]}, "maxItems": 1, "default": ["a"]},
+    {"type": "array", "items": {"anyOf": [{"const": "a", "title": "A"}]}, "default": []},
+]
+GOOD_URLS = [
+    "https://a.example:443/a?b=%20#c",
+    "https://[::1]/",
+    "http://localhost:1/",
+    "http://[::1]",
+]
+
+
+async def test_what_can_be_asked_is() -> None:
+    for field in GOOD_FIELDS:
+        Asks({}).open(Ask.form("m", fields(a=field) | {"required": ["a"]}))
+    for url in GOOD_URLS:
+        Asks({}).open(Ask.url("m", url))
+
+
+async def test_no_key_is_given_out_twice_and_the_same_run_gives_the_same_keys() -> None:
+    def given() -> list[str]:
+        asks = Asks({})
+        wanted = ["a", "a-2", "a", "a", "a-2", "b", "a-3", "a-2-2"]
+        return [asks.open(Ask.roots(key=key))[0] for key in wanted]
+
+    assert given() == ["a", "a-2", "a-3", "a-4", "a-2-2", "b", "a-3-2", "a-2-2-2"]
+    assert given() == given()
+
+
+async def test_a_bad_question_reaches_no_client(hub: Hub) -> None:
+    server = Server("test", "1")
+
+    @server.tool
+    async def visit(ctx: Ctx) -> str:
+        await ctx.elicit_url("m", "http://example.com/")
+        return "visited"
+
+    async with working(hub, server):
+        link = await hub.link()
+        result = json.loads(await link.result("visit"))
+        assert result["isError"] and "must be https" in result["content"][0]["text"]
 
 
 class Panic(BaseException):

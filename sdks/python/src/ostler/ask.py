@@ -11,7 +11,7 @@ from . import schema
 from ._proto import worker_pb2 as wire
 from ._runtime.asks import Question
 from .declare import Capability
-from .errors import BadQuestion, InvalidAnswer
+from .errors import InvalidAnswer
 from .sample import Sample, Sampled
 
 T = TypeVar("T")
@@ -68,8 +68,6 @@ class Ask:
     @staticmethod
     def url(message: str, url: str, *, key: str = "visit") -> Question[Elicited[None]]:
         """A page to visit, for what must not pass through the client."""
-        if not url.startswith(("https://", "http://")):
-            raise BadQuestion("`url` must be an absolute https URL")
         params = {"mode": "url", "message": message, "url": url}
         kind = wire.QUESTION_KIND_ELICIT_URL
         return Question(key, kind, params, Capability.ELICIT_URL, _read_url)

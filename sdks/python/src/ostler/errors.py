@@ -149,6 +149,7 @@ class BadQuestion(AskError):
     """The question itself is not allowed; a defect in the worker."""
 
     def __init__(self, why: str) -> None:
+        self.why = why
         super().__init__(f"this cannot be asked: {why}")
 
 

@@ -18,13 +18,11 @@ from ..errors import (
     Unanswered,
     Unsupported,
 )
+from .check import check_key, check_question
 from .threads import portable
 from .transfer import Packer
 
 T = TypeVar("T")
-
-KEY_BYTES_MAX = 256
-"""The longest key of a question."""
 
 Answer = Union[bytes, int]
 """A result object as JSON text, or the number of an `AnswerFailure`."""
@@ -83,6 +81,13 @@ def read_answer(question: Question[T], answer: Answer) -> T:
     return question.read(value)
 
 
+def _encoded(params: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(params, allow_nan=False).encode()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadQuestion(f"it is not JSON: {error}") from None
+
+
 def _failure(question: Question[Any], number: int) -> AskError:
     if number == wire.ANSWER_FAILURE_UNSUPPORTED:
         return Unsupported(question.needs)
@@ -100,29 +105,34 @@ class Asks:
         self._known = known
         """Answers that came with the call."""
         self._used: dict[str, int] = {}
+        """The keys that were used, and the last number that each was given out with."""
         self._open: dict[str, _Open] = {}
 
     def open(self, question: Question[T]) -> tuple[str, asyncio.Future[T]]:
         """Opens a question, and says the key it goes under. One whose answer came with the call
         is answered at once, if the answer fits; otherwise the client is asked as if there were
-        none [MR-12]."""
-        if not 1 <= len(question.key.encode()) <= KEY_BYTES_MAX:
-            raise BadQuestion(f"the key must have 1 to {KEY_BYTES_MAX} bytes")
+        none [MR-12]. Raises `BadQuestion` for one that no client may be asked."""
+        params = _encoded(question.params)
+        check_question(question.kind, question.params)
         key = self._unused(question.key)
+        check_key(key)
         reply: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         known = self._known.pop(key, None)
         if known is not None and self._try_known(question, known, reply):
             return key, reply
-        params = json.dumps(question.params, allow_nan=False).encode()
         self._open[key] = _Open(key, question, params, reply)
         # Whoever stops waiting gives the question up: nobody is asked it again.
         reply.add_done_callback(lambda _: self._open.pop(key, None))
         return key, reply
 
     def _unused(self, key: str) -> str:
-        """[TK-6]"""
-        count = self._used[key] = self._used.get(key, 0) + 1
-        return key if count == 1 else f"{key}-{count}"
+        """[TK-6] A number counts up until it is free: an author may have used that key too."""
+        number = self._used.get(key, 0) + 1
+        while (unused := key if number == 1 else f"{key}-{number}") in self._used:
+            number += 1
+        self._used[key] = number
+        self._used.setdefault(unused, 1)
+        return unused
 
     @staticmethod
     def _try_known(question: Question[T], known: Answer, reply: asyncio.Future[T]) -> bool:
