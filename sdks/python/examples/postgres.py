@@ -9,15 +9,18 @@ that a role may execute can do more than read.
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import aclosing
 from typing import Annotated, Any
 
 import psycopg
-from ostler import NotFound, Server, ToolError, Worker
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 from pydantic import BaseModel, Field
-from pydantic_core import to_jsonable_python
+from pydantic_core import to_json
+
+from ostler import NotFound, Server, ToolError, Worker
 
 ROWS_MAX = 500
 BYTES_MAX = 1 << 20
@@ -57,8 +60,8 @@ class Description(BaseModel):
 
 
 class Rows(BaseModel):
-    columns: list[str]
-    rows: list[list[Any]]
+    columns: Annotated[list[str], Field(description="Empty if there are no rows.")]
+    rows: Annotated[list[list[Any]], Field(description="Bytes are in URL-safe base64.")]
     truncated: Annotated[bool, Field(description="There are more rows than these.")]
 
 
@@ -78,7 +81,7 @@ async def list_tables() -> Tables:
         """
     )
     fields = ("schema_name", "name", "kind", "rows_estimated")
-    return Tables(tables=[Table(**dict(zip(fields, row))) for row in rows.rows])
+    return Tables(tables=[Table(**dict(zip(fields, row, strict=True))) for row in rows.rows])
 
 
 @server.tool(annotations=READ_ONLY, idempotent=True)
@@ -109,7 +112,7 @@ async def describe_table(name: str, schema_name: str = "public") -> Description:
     )
     fields = ("name", "type", "nullable", "default", "comment")
     return Description(
-        columns=[Column(**dict(zip(fields, row))) for row in columns.rows],
+        columns=[Column(**dict(zip(fields, row, strict=True))) for row in columns.rows],
         primary_key=[row[0] for row in keys.rows],
     )
 
@@ -117,11 +120,11 @@ async def describe_table(name: str, schema_name: str = "public") -> Description:
 @server.tool(annotations=READ_ONLY, idempotent=True, timeout=30)
 async def query(
     sql: Annotated[str, Field(description="One SELECT; %s stands for a parameter.")],
-    parameters: Annotated[list[Any], Field(description="In the order of their %s.")] = [],
+    parameters: Annotated[tuple[Any, ...], Field(description="In the order of their %s.")] = (),
     limit: Annotated[int, Field(ge=1, le=ROWS_MAX)] = 100,
 ) -> Rows:
     """Runs one query that only reads."""
-    return await read(sql, tuple(parameters), limit)
+    return await read(sql, parameters, limit)
 
 
 @server.resource("postgres://{schema_name}/{table}", "table", mime_type="application/json")
@@ -134,8 +137,8 @@ async def table(schema_name: str, table: str) -> str:
 
 
 async def read(sql: str, parameters: tuple[Any, ...] = (), limit: int = ROWS_MAX) -> Rows:
-    """Runs `sql` where nothing can be written. The extended protocol takes one statement only, so
-    that none can end the transaction and begin another."""
+    """Runs `sql` where nothing can be written. A stream uses the extended protocol, which takes one
+    statement only, so that none can end the transaction and begin another."""
     # The first call opens it: a pool belongs to an event loop.
     await pool.open()
     try:
@@ -144,26 +147,29 @@ async def read(sql: str, parameters: tuple[Any, ...] = (), limit: int = ROWS_MAX
             async with connection.transaction(force_rollback=True):
                 await connection.execute(f"SET LOCAL statement_timeout = {STATEMENT_MAX_MS}")
                 async with connection.cursor(row_factory=tuple_row) as cursor:
-                    await cursor.execute(sql, parameters or None, prepare=True)
-                    return await fetched(cursor, limit)
+                    return await streamed(cursor, sql, parameters, limit)
     except psycopg.Error as error:
         # What PostgreSQL says of a query is for its author; connection strings are not in there.
         raise ToolError(said(error)) from None
 
 
-async def fetched(cursor: psycopg.AsyncCursor[Any], limit: int) -> Rows:
-    if cursor.description is None:
-        raise ToolError("this gives no rows; only queries are allowed")
-    columns = [column.name for column in cursor.description]
+async def streamed(
+    cursor: psycopg.AsyncCursor[Any], sql: str, parameters: tuple[Any, ...], limit: int
+) -> Rows:
+    """Row by row: what is not shown is not loaded either. Left early, the stream has PostgreSQL
+    cancel the rest."""
     rows: list[list[Any]] = []
-    room = BYTES_MAX
-    while len(rows) < limit and (row := await cursor.fetchone()) is not None:
-        plain = to_jsonable_python(list(row), fallback=str)
-        room -= len(str(plain))
-        if room < 0:
-            return Rows(columns=columns, rows=rows, truncated=True)
-        rows.append(plain)
-    return Rows(columns=columns, rows=rows, truncated=await cursor.fetchone() is not None)
+    room, truncated = BYTES_MAX, False
+    async with aclosing(cursor.stream(sql, parameters or None)) as found:
+        async for row in found:
+            plain = to_json(row, bytes_mode="base64", inf_nan_mode="strings", fallback=str)
+            room -= len(plain)
+            truncated = len(rows) == limit or room < 0
+            if truncated:
+                break
+            rows.append(json.loads(plain))
+    columns = [column.name for column in cursor.description or ()]
+    return Rows(columns=columns, rows=rows, truncated=truncated)
 
 
 def said(error: psycopg.Error) -> str:
@@ -176,4 +182,6 @@ def said(error: psycopg.Error) -> str:
 
 if __name__ == "__main__":
     hub = os.environ.get("OSTLER_HUB", "http://127.0.0.1:7070")
-    Worker(hub, token=os.environ.get("OSTLER_WORKER_TOKEN")).serve("default", "postgres", server).run()
+    Worker(hub, token=os.environ.get("OSTLER_WORKER_TOKEN")).serve(
+        "default", "postgres", server
+    ).run()

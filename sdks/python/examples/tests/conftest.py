@@ -6,6 +6,7 @@ The node's program is what `OSTLER_BIN` names.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import signal
@@ -21,6 +22,7 @@ import pytest
 from mcp.client import Client
 
 EXAMPLES = pathlib.Path(__file__).parent.parent
+sys.path.insert(0, str(EXAMPLES))
 PATIENCE = 20.0
 """Seconds until a process must be there."""
 
@@ -45,6 +47,7 @@ class Node:
     def __init__(self, folder: pathlib.Path) -> None:
         binary = os.environ.get("OSTLER_BIN")
         assert binary, "OSTLER_BIN names the program of a node: build it with `cargo build`"
+        self.folder = folder
         self.edge, self.hub, self.admin = free_port(), free_port(), free_port()
         command = [binary, "serve", "--anonymous", "--data", str(folder / "data")]
         for name, port in (("edge", self.edge), ("workers", self.hub), ("admin", self.admin)):
@@ -90,17 +93,48 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         yield node
 
 
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """An example at work."""
+
+    url: str
+    """Of its Server."""
+    pid: int
+    log: pathlib.Path
+
+    def peak(self) -> int:
+        """The most memory that it ever had, in bytes."""
+        status = pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        [line] = [line for line in status if line.startswith("VmHWM:")]
+        return int(line.split()[1]) << 10
+
+    def wait_for_log(self, text: str) -> str:
+        """The first line that it logs with this text."""
+
+        def found() -> list[str]:
+            return [line for line in self.log.read_text().splitlines() if text in line]
+
+        wait_for(f"{text!r} in the log", lambda: bool(found()))
+        return found()[0]
+
+
 @contextlib.contextmanager
-def working(node: Node, example: str, **environment: str) -> Iterator[str]:
-    """An example at work; the URL of its Server."""
-    linked = node.links()
-    worker = subprocess.Popen(
-        [sys.executable, str(EXAMPLES / f"{example}.py")],
-        env={**os.environ, "OSTLER_HUB": f"http://127.0.0.1:{node.hub}", **environment},
-    )
-    with ended(worker):
-        wait_for(f"{example} to link", lambda: node.links() > linked)
-        yield node.url(example)
+def working(node: Node, example: str, **environment: str) -> Iterator[Example]:
+    """An example at work, with these variables in its environment."""
+    linked, log = node.links(), node.folder / f"{example}.log"
+    with log.open("w") as opened:
+        worker = subprocess.Popen(
+            [sys.executable, str(EXAMPLES / f"{example}.py")],
+            env={**os.environ, "OSTLER_HUB": f"http://127.0.0.1:{node.hub}", **environment},
+            stderr=opened,
+        )
+    try:
+        with ended(worker):
+            wait_for(f"{example} to link", lambda: node.links() > linked)
+            yield Example(node.url(example), worker.pid, log)
+    finally:
+        # Shown where the test fails.
+        print(log.read_text())
 
 
 @pytest.fixture(params=["legacy", "auto"])

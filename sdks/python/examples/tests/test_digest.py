@@ -19,8 +19,8 @@ def url(node: Node, tmp_path: pathlib.Path) -> Iterator[str]:
     root.mkdir()
     for number, content in enumerate(CONTENTS):
         (root / f"{number}.txt").write_bytes(content)
-    with working(node, "digest", DIGEST_ROOT=str(root)) as url:
-        yield url
+    with working(node, "digest", DIGEST_ROOT=str(root)) as example:
+        yield example.url
 
 
 async def test_it_tells_how_far_it_is(url: str, era: str) -> None:

@@ -40,8 +40,8 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def url(node: Node, folder: pathlib.Path) -> Iterator[str]:
-    with working(node, "files", FILES_ROOT=str(folder)) as url:
-        yield url
+    with working(node, "files", FILES_ROOT=str(folder)) as example:
+        yield example.url
 
 
 async def test_files_are_listed_read_and_written(url: str, era: str, folder: pathlib.Path) -> None:

@@ -67,8 +67,8 @@ def url(node: Node, api: Api, tmp_path: pathlib.Path) -> Iterator[str]:
     key = tmp_path / "key"
     key.write_text(KEY + "\n")
     address = f"http://127.0.0.1:{api.server_port}"
-    with working(node, "orders", ORDERS_API=address, ORDERS_KEY_FILE=str(key)) as url:
-        yield url
+    with working(node, "orders", ORDERS_API=address, ORDERS_KEY_FILE=str(key)) as example:
+        yield example.url
 
 
 async def test_orders_are_read_and_cancelled_with_the_key(url: str, era: str, api: Api) -> None:

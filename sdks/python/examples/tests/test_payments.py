@@ -15,8 +15,8 @@ BOOK = {"payee": "bookshop", "cents": 1250}
 
 @pytest.fixture
 def url(node: Node, tmp_path: pathlib.Path) -> Iterator[str]:
-    with working(node, "payments", PAYMENTS_DB=str(tmp_path / "payments.db")) as url:
-        yield url
+    with working(node, "payments", PAYMENTS_DB=str(tmp_path / "payments.db")) as example:
+        yield example.url
 
 
 def person(action: str, decision: str, asked: list[str]) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from conftest import Node, connect, free_port, text, working
+from conftest import Example, Node, connect, free_port, text, working
 
 SHOP = """
 CREATE TABLE books (id serial PRIMARY KEY, title text NOT NULL, price numeric);
@@ -64,13 +64,19 @@ def serving(folder: pathlib.Path) -> Iterator[str]:
             connection.execute(SHOP)
         yield url
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], stdout=subprocess.DEVNULL, cwd=folder)
+        stop = [*control, "-m", "immediate", "stop"]
+        subprocess.run(stop, check=False, stdout=subprocess.DEVNULL, cwd=folder)
 
 
 @pytest.fixture(scope="module")
-def url(node: Node, database: str) -> Iterator[str]:
-    with working(node, "postgres", DATABASE_URL=database) as url:
-        yield url
+def example(node: Node, database: str) -> Iterator[Example]:
+    with working(node, "postgres", DATABASE_URL=database) as example:
+        yield example
+
+
+@pytest.fixture
+def url(example: Example) -> str:
+    return example.url
 
 
 def books(database: str) -> tuple[object, ...]:
@@ -125,6 +131,29 @@ async def test_rows_and_bytes_are_limited(url: str) -> None:
         assert big.structured_content and 1 <= len(big.structured_content["rows"]) < 5
         wrong = await client.call_tool("query", {"sql": "SELECT 1", "limit": 100_000})
         assert wrong.is_error
+
+
+async def test_no_more_is_loaded_than_is_shown(example: Example) -> None:
+    sql = "SELECT repeat('x', 1000) FROM generate_series(1, 400000)"
+    async with connect(example.url, "auto") as client:
+        await client.call_tool("query", {"sql": "SELECT 1"})
+        before = example.peak()
+        some = await client.call_tool("query", {"sql": sql, "limit": 1})
+        assert some.structured_content and some.structured_content["truncated"]
+        # The connection is as good as before.
+        again = await client.call_tool("query", {"sql": "SELECT count(*) FROM books"})
+        assert again.structured_content and again.structured_content["rows"] == [[1000]]
+    assert example.peak() - before < 32 << 20
+
+
+async def test_values_that_json_has_no_words_for_are_told_as_text(url: str) -> None:
+    sql = "SELECT '\\xff00'::bytea, ARRAY['a'::bytea], 'NaN'::float8, '1 day'::interval, 1.50"
+    async with connect(url, "auto") as client:
+        found = await client.call_tool("query", {"sql": sql})
+        assert found.structured_content, text(found)
+        assert found.structured_content["rows"] == [["_wA=", ["YQ=="], "NaN", "P1D", "1.50"]]
+        nothing = await client.call_tool("query", {"sql": "SELECT id FROM books WHERE id < 0"})
+        assert nothing.structured_content and nothing.structured_content["rows"] == []
 
 
 async def test_mistakes_are_told_to_their_author(url: str) -> None:
