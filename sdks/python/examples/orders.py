@@ -13,20 +13,26 @@ import asyncio
 import os
 import pathlib
 import time
-from typing import Any
-from urllib.parse import quote
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Any
 
 import httpx
+from pydantic import BaseModel, Field
+
 from ostler import Ctx, Server, ToolError, Worker
-from pydantic import BaseModel
 
 RATE_MAX = 5
 """Requests per second."""
 WAIT_MAX = 10.0
 """Seconds that a call waits for its turn."""
+PAUSE_MAX = 3600.0
+"""Seconds that the API may ask for."""
 BYTES_MAX = 256 << 10
 
 server = Server("orders", "1.0.0")
+# It becomes a part of a path. Quoting would not do: `..` needs none, and leads elsewhere.
+OrderId = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{1,64}$")]
 
 
 class Order(BaseModel):
@@ -72,18 +78,17 @@ api = client()
 
 
 @server.tool(annotations={"readOnlyHint": True, "openWorldHint": True}, idempotent=True)
-async def get_order(id: str) -> Order:
+async def get_order(id: OrderId) -> Order:
     """Looks an order up."""
-    # Quoted, so that an id is one part of the path whatever is in it.
-    return Order(**await ask("GET", f"/orders/{quote(id, safe='')}"))
+    return Order(**await ask("GET", f"/orders/{id}"))
 
 
 @server.tool(annotations={"destructiveHint": True, "openWorldHint": True})
-async def cancel_order(ctx: Ctx, id: str, reason: str) -> Order:
+async def cancel_order(ctx: Ctx, id: OrderId, reason: str) -> Order:
     """Cancels an order that has not been sent."""
     body = {"reason": reason}
     # The same in every attempt, so that the API does it once.
-    return Order(**await ask("POST", f"/orders/{quote(id, safe='')}/cancel", body, ctx.call_id))
+    return Order(**await ask("POST", f"/orders/{id}/cancel", body, ctx.call_id))
 
 
 async def ask(method: str, path: str, body: Any = None, once: str | None = None) -> dict[str, Any]:
@@ -99,7 +104,8 @@ async def ask(method: str, path: str, body: Any = None, once: str | None = None)
 
 async def answered(response: httpx.Response) -> dict[str, Any]:
     if response.status_code == 429:
-        seconds = float(response.headers.get("retry-after", "1"))
+        said = response.headers.get("retry-after", "")
+        seconds = pause_of(said, datetime.now(timezone.utc))
         turns.pause(seconds)
         raise ToolError(f"the API wants a pause; try again in {seconds:.0f} s")
     if response.status_code == 404:
@@ -115,6 +121,19 @@ async def answered(response: httpx.Response) -> dict[str, Any]:
     return found
 
 
+def pause_of(retry_after: str, now: datetime) -> float:
+    """Seconds, which the header says as such or as a date; one if it says neither."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return min(float(retry_after), PAUSE_MAX)
+    try:
+        seconds = (parsedate_to_datetime(retry_after) - now).total_seconds()
+    except (ValueError, TypeError):
+        return 1.0
+    return min(max(seconds, 0.0), PAUSE_MAX)
+
+
 if __name__ == "__main__":
     hub = os.environ.get("OSTLER_HUB", "http://127.0.0.1:7070")
-    Worker(hub, token=os.environ.get("OSTLER_WORKER_TOKEN")).serve("default", "orders", server).run()
+    Worker(hub, token=os.environ.get("OSTLER_WORKER_TOKEN")).serve(
+        "default", "orders", server
+    ).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import http.server
 import json
 import pathlib
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import orders
 import pytest
 from conftest import Node, connect, text, working
 
@@ -23,6 +25,7 @@ class Api(http.server.ThreadingHTTPServer):
         self.times: list[float] = []
         self.refuse = 0
         """How many requests get 429."""
+        self.retry_after = "1"
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -42,7 +45,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.server.refuse:
             self.server.refuse -= 1
             self.send_response(429)
-            self.send_header("retry-after", "1")
+            self.send_header("retry-after", self.server.retry_after)
             self.end_headers()
         else:
             self.send_response(200)
@@ -84,17 +87,17 @@ async def test_orders_are_read_and_cancelled_with_the_key(url: str, era: str, ap
     assert cancelled[:2] == ("POST", "/orders/a1/cancel") and cancelled[3]
 
 
-async def test_an_id_is_one_part_of_the_path(url: str, api: Api) -> None:
+NO_IDS = ["", ".", "..", "../admin?x=", "a#b", "a/b", "%2e%2e%2f", "a\n", "ä", "a" * 65]
+
+
+async def test_an_id_leads_to_orders_only(url: str, api: Api) -> None:
     async with connect(url, "auto") as client:
-        for id in ("../admin?x=", "a#b", "a/b", "%2e%2e%2f"):
-            await client.call_tool("get_order", {"id": id})
-    paths = [path for _, path, _, _ in api.seen]
-    assert paths == [
-        "/orders/..%2Fadmin%3Fx%3D",
-        "/orders/a%23b",
-        "/orders/a%2Fb",
-        "/orders/%252e%252e%252f",
-    ]
+        for id in NO_IDS:
+            assert (await client.call_tool("get_order", {"id": id})).is_error, id
+            given = {"id": id, "reason": "no need"}
+            assert (await client.call_tool("cancel_order", given)).is_error, id
+        assert not (await client.call_tool("get_order", {"id": "A-1_b"})).is_error
+    assert [path for _, path, _, _ in api.seen] == ["/orders/A-1_b"]
 
 
 async def test_the_limit_of_the_api_is_kept(url: str, api: Api) -> None:
@@ -111,3 +114,25 @@ async def test_a_refusal_is_told_and_then_it_works(url: str, api: Api) -> None:
         assert refused.is_error and "try again in 1 s" in text(refused)
         assert not (await client.call_tool("get_order", {"id": "a1"})).is_error
     assert api.times[1] - api.times[0] >= 0.9
+
+
+def test_a_pause_is_said_in_seconds_or_as_a_date() -> None:
+    now = datetime.datetime(2026, 11, 26, 12, tzinfo=datetime.timezone.utc)
+    for said, seconds in [
+        ("7", 7),
+        ("Thu, 26 Nov 2026 12:00:09 GMT", 9),
+        ("Thu, 26 Nov 2026 11:00:00 GMT", 0),
+        ("Fri, 27 Nov 2026 12:00:00 GMT", orders.PAUSE_MAX),
+        ("999999999999", orders.PAUSE_MAX),
+        ("nan", 1),
+        ("-1", 1),
+        ("soon", 1),
+    ]:
+        assert orders.pause_of(said, now) == seconds, said
+
+
+async def test_a_refusal_until_a_date_is_told(url: str, api: Api) -> None:
+    api.refuse, api.retry_after = 1, "Thu, 26 Nov 2020 12:00:00 GMT"
+    async with connect(url, "auto") as client:
+        refused = await client.call_tool("get_order", {"id": "a1"})
+        assert refused.is_error and "try again in 0 s" in text(refused)
