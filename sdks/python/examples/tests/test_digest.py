@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Iterator
 
 import pytest
-from conftest import Node, connect, working
+from conftest import Example, Node, connect, working
 
 CONTENTS = [b"one", b"two", b"three"]
 
@@ -40,20 +40,31 @@ async def test_it_tells_how_far_it_is(url: str, era: str) -> None:
     assert told[0] == (0, 3, "0.txt") and told[-1] == (3, 3, "done")
 
 
-async def test_it_can_be_cancelled(url: str) -> None:
+@pytest.fixture
+def large(node: Node, tmp_path: pathlib.Path) -> Iterator[Example]:
+    """An archive that takes seconds, all holes."""
+    root = tmp_path / "large"
+    root.mkdir()
+    for number in range(8):
+        with (root / f"{number}.bin").open("wb") as file:
+            file.truncate(256 << 20)
+    with working(node, "digest", DIGEST_ROOT=str(root)) as example:
+        yield example
+
+
+@pytest.mark.parametrize("pause", [0, 10])
+async def test_a_cancel_ends_the_work(large: Example, pause: int) -> None:
     begun = asyncio.Event()
 
     async def progress(*_: object) -> None:
         begun.set()
 
-    async with connect(url, "legacy") as client:
-        given = {"pause": 10}
-        call = client.call_tool("digest", given, progress_callback=progress)
+    async with connect(large.url, "legacy") as client:
+        call = client.call_tool("digest", {"pause": pause}, progress_callback=progress)
         running = asyncio.ensure_future(call)
         await asyncio.wait_for(begun.wait(), 10)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        # The worker takes the next call at once.
-        done = await asyncio.wait_for(client.call_tool("digest", {}), 10)
-        assert done.structured_content and done.structured_content["files"] == 3
+    line = await asyncio.to_thread(large.wait_for_log, "cancelled after")
+    assert int(line.split()[-2]) < 8 * (256 << 20)
