@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Annotated, Literal
 
-from ostler import Ctx, Server, ToolError, Worker
 from pydantic import BaseModel, Field
+
+from ostler import Ctx, Server, ToolError, Worker
 
 CENTS_MAX = 1_000_000
 DATABASE = os.environ.get("PAYMENTS_DB", "payments.db")
@@ -65,12 +68,16 @@ def write(call: str, payee: str, cents: int, approved_by: str) -> None:
         database.execute("INSERT OR IGNORE INTO payments VALUES (?, ?, ?, ?)", row)
 
 
-def connected() -> sqlite3.Connection:
-    database = sqlite3.connect(DATABASE)
-    database.execute(SCHEMA)
-    return database
+@contextmanager
+def connected() -> Iterator[sqlite3.Connection]:
+    """One transaction on a connection of its own."""
+    with closing(sqlite3.connect(DATABASE)) as database, database:
+        database.execute(SCHEMA)
+        yield database
 
 
 if __name__ == "__main__":
     hub = os.environ.get("OSTLER_HUB", "http://127.0.0.1:7070")
-    Worker(hub, token=os.environ.get("OSTLER_WORKER_TOKEN")).serve("default", "payments", server).run()
+    Worker(hub, token=os.environ.get("OSTLER_WORKER_TOKEN")).serve(
+        "default", "payments", server
+    ).run()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pathlib
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
 import mcp_types as types
+import payments
 import pytest
 from conftest import Node, connect, text, working
+from mcp import MCPError
 
 BOOK = {"payee": "bookshop", "cents": 1250}
 
@@ -44,6 +47,26 @@ async def test_what_is_approved_is_paid_once(url: str, era: str) -> None:
     assert asked == ["Pay 12.50 to 'bookshop'?"]
 
 
+def test_a_call_that_is_delivered_twice_is_written_once(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payments, "DATABASE", str(tmp_path / "payments.db"))
+    for call in ("first", "second", "first"):
+        payments.write(call, "bookshop", 1250, "alice")
+    listed = payments.list_payments().payments
+    assert [it.model_dump() for it in listed] == [BOOK, BOOK]
+
+
+def test_no_connection_is_left_open(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payments, "DATABASE", str(tmp_path / "payments.db"))
+    with payments.connected() as database:
+        pass
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        database.execute("SELECT 1")
+
+
 @pytest.mark.parametrize(
     ("action", "decision"), [("accept", "do not pay"), ("decline", ""), ("cancel", "")]
 )
@@ -67,7 +90,7 @@ async def test_who_cannot_be_asked_cannot_pay(url: str, era: str) -> None:
 async def outcome(client: Any) -> str:
     try:
         refused = await client.call_tool("pay", BOOK)
-    except Exception as error:
+    except MCPError as error:
         return repr(error)
     assert refused.is_error
     return text(refused)
