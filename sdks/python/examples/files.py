@@ -8,14 +8,16 @@ part of a path is opened by itself, below the one before, and never through a sy
 
 from __future__ import annotations
 
+import heapq
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
-from ostler import NotFound, Server, ToolError, Worker
 from pydantic import BaseModel, Field
+
+from ostler import NotFound, Server, ToolError, Worker
 
 BYTES_MAX = 1 << 20
 """Of one file, read or written."""
@@ -41,11 +43,13 @@ class Listing(BaseModel):
 @server.tool(annotations={"readOnlyHint": True}, idempotent=True)
 def list_folder(path: Path = "") -> Listing:
     """Lists a folder, links apart."""
-    with opened(parts(path), os.O_RDONLY | os.O_DIRECTORY) as folder, os.scandir(folder) as found:
-        known = sorted((it for it in found if not it.is_symlink()), key=lambda it: it.name)
     with opened(parts(path), os.O_RDONLY | os.O_DIRECTORY) as folder:
-        shown = [entry(folder, it.name) for it in known[:ENTRIES_MAX]]
-    return Listing(entries=[it for it in shown if it], truncated=len(known) > ENTRIES_MAX)
+        with os.scandir(folder) as found:
+            # However many there are, no more are held than are shown, and one that says so.
+            names = (it.name for it in found if not it.is_symlink())
+            first = heapq.nsmallest(ENTRIES_MAX + 1, names)
+        shown = [entry(folder, name) for name in first[:ENTRIES_MAX]]
+    return Listing(entries=[it for it in shown if it], truncated=len(first) > ENTRIES_MAX)
 
 
 @server.tool(annotations={"readOnlyHint": True}, idempotent=True)
@@ -133,9 +137,14 @@ def replace(folder: int, name: str, data: bytes) -> None:
     """Writes beside the file, then takes its place."""
     beside = f".{name}.{os.getpid()}.{os.urandom(4).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
-    with os.fdopen(os.open(beside, flags, 0o644, dir_fd=folder), "wb") as file:
-        file.write(data)
-    os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    opened = os.open(beside, flags, 0o644, dir_fd=folder)
+    try:
+        with os.fdopen(opened, "wb") as file:
+            file.write(data)
+        os.rename(beside, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except BaseException:
+        os.unlink(beside, dir_fd=folder)
+        raise
 
 
 if __name__ == "__main__":

@@ -82,3 +82,26 @@ async def test_sizes_are_limited(url: str, folder: pathlib.Path) -> None:
     (folder / "huge").write_bytes(b"x" * (2 << 20))
     async with connect(url, "auto") as client:
         assert (await client.call_tool("read_file", {"path": "huge"})).is_error
+
+
+async def test_a_write_that_fails_leaves_nothing_behind(url: str, folder: pathlib.Path) -> None:
+    (folder / "taken").mkdir()
+    (folder / "taken" / "x").touch()
+    before = names(folder)
+    async with connect(url, "auto") as client:
+        assert (await client.call_tool("write_file", {"path": "taken", "text": "no"})).is_error
+    assert names(folder) == before
+
+
+def names(folder: pathlib.Path) -> list[str]:
+    return sorted(it.name for it in folder.iterdir())
+
+
+async def test_a_long_list_is_cut_and_says_so(url: str, folder: pathlib.Path) -> None:
+    (folder / "many").mkdir()
+    for number in range(1_001):
+        (folder / "many" / f"{number:04}").touch()
+    async with connect(url, "auto") as client:
+        listed = (await client.call_tool("list_folder", {"path": "many"})).structured_content
+    assert listed and listed["truncated"]
+    assert [it["name"] for it in listed["entries"]] == [f"{n:04}" for n in range(1_000)]
