@@ -304,6 +304,36 @@ async def test_no_key_is_given_out_twice_and_the_same_run_gives_the_same_keys() 
     assert given() == given()
 
 
+async def test_of_questions_that_belong_together_none_is_asked_or_left_alone(hub: Hub) -> None:
+    server = Server("test", "1")
+
+    @server.tool
+    async def ask(ctx: Ctx) -> str:
+        with pytest.raises(BadQuestion):
+            await ctx.ask_all(Ask.roots(key="a"), Ask.url("m", "http://example.com/"))
+        with pytest.raises(AskError):
+            await ctx.ask_all(Ask.roots(key="b"), Ask.roots(key="c"))
+        await ctx.roots(key="d")
+        return "done"
+
+    def keys(ask: Any) -> list[str]:
+        return [question.key for question in ask.questions]
+
+    async with working(hub, server):
+        link = await hub.link()
+        id = await link.call("ask")
+        assert keys(await link.expect("ask", but=("started",))) == ["b", "c"]
+        refused = wire.Answer(key="b", failure=wire.ANSWER_FAILURE_REFUSED)
+        await link.send(answers=wire.Answers(call=id, answers=[refused]))
+        assert keys(await link.expect("ask")) == ["d"]
+        # Nor on a new link.
+        link.cut()
+        link = await hub.link()
+        assert keys(await link.expect("ask")) == ["d"]
+        await link.send(answers=wire.Answers(call=id, answers=[answer("d", {"roots": []})]))
+        assert await said(link) == "done"
+
+
 async def test_a_bad_question_reaches_no_client(hub: Hub) -> None:
     server = Server("test", "1")
 

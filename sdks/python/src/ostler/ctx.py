@@ -127,8 +127,7 @@ class Ctx:
         agreed: list[str] = []
         try:
             for _ in range(Visit.ROUNDS_MAX):
-                key, answer = self._call.ask(Ask.url(visit.message, visit.url, key=visit.key))
-                asked = asyncio.ensure_future(answer)
+                key, asked = self._call.ask(Ask.url(visit.message, visit.url, key=visit.key))
                 # Before anybody has agreed to go there is no visit. After that the page may be
                 # done while nobody answers whether they would go again.
                 await _first([asked, waits] if agreed else [asked])
@@ -161,9 +160,16 @@ class Ctx:
 
     async def ask_all(self, *asks: Question[Any]) -> list[Any]:
         """Asks several questions at once and waits for all answers, which come in the order of
-        the questions. The first question without an answer raises its `AskError`."""
-        answers = [self._call.ask(ask)[1] for ask in asks]
-        return list(await asyncio.gather(*answers))
+        the questions. The first question without an answer raises its `AskError`, and the others
+        are given up; `asyncio.gather` of several asks can tell them apart."""
+        answers: list[asyncio.Future[Any]] = []
+        try:
+            for ask in asks:
+                answers.append(self._call.ask(ask)[1])
+            return list(await asyncio.gather(*answers))
+        finally:
+            for answer in answers:
+                answer.cancel()
 
     async def _ask(self, question: Question[T]) -> T:
         return await self._call.ask(question)[1]

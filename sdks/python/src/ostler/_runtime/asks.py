@@ -146,11 +146,15 @@ class Asks:
 
     def take_untold(self) -> list[_Open]:
         """Questions that were not sent yet; they travel together."""
-        return self._tell([it for it in self._open.values() if not it.told])
+        return self._tell([it for it in self._waiting() if not it.told])
 
     def take_all(self) -> list[_Open]:
         """All open questions, for a new link."""
-        return self._tell(list(self._open.values()))
+        return self._tell(self._waiting())
+
+    def _waiting(self) -> list[_Open]:
+        """Those given up in this very step are still among the open ones."""
+        return [it for it in self._open.values() if not it.reply.done()]
 
     @staticmethod
     def _tell(questions: list[_Open]) -> list[_Open]:

@@ -7,7 +7,7 @@ import enum
 import math
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Optional, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 from .._proto import worker_pb2 as wire
 from ..declare import Caller, Client, Trace
@@ -73,7 +73,7 @@ class Call:
 
     # ---- for the function --------------------------------------------------------------
 
-    def ask(self, question: Question[T]) -> tuple[str, Awaitable[T]]:
+    def ask(self, question: Question[T]) -> tuple[str, asyncio.Future[T]]:
         """The key that the question goes under, and its answer. Questions of one step of the
         event loop reach the client together."""
         if threading.get_ident() != self._thread:
