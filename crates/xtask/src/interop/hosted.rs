@@ -2,6 +2,7 @@
 //! read it, one bridge, and the official client in both eras.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -45,6 +46,7 @@ struct Hosted {
     name: &'static str,
     command: PathBuf,
     arguments: Vec<String>,
+    environment: BTreeMap<&'static str, String>,
     tool: &'static str,
     given: Value,
     expect: &'static str,
@@ -100,7 +102,11 @@ fn call_all(era: &str, hosted: &[Hosted], node: &Node) -> anyhow::Result<()> {
 /// The file of a desktop host.
 fn mcp_servers(hosted: &[Hosted]) -> Value {
     let entry = |server: &Hosted| {
-        let command = json!({"command": server.command, "args": server.arguments});
+        let command = json!({
+            "command": server.command,
+            "args": server.arguments,
+            "env": server.environment,
+        });
         (server.name.to_owned(), command)
     };
     json!({"mcpServers": hosted.iter().map(entry).collect::<serde_json::Map<_, _>>()})
@@ -120,12 +126,10 @@ fn by_typescript(folder: &Path) -> anyhow::Result<Vec<Hosted>> {
     std::fs::write(files.join("a.txt"), "a file of ours")?;
     let bin = npm("hosted-npm", NPM)?.join("node_modules/.bin");
     let host = |name, program: &str| Hosted::new(name, bin.join(format!("mcp-server-{program}")));
-    let entity = json!({"name": "ada", "entityType": "person", "observations": ["counts"]});
     let thought = json!({
         "thought": "so it is", "nextThoughtNeeded": false, "thoughtNumber": 1, "totalThoughts": 1,
     });
     let file = json!({"path": text(&files.join("a.txt"))});
-    let entities = json!({"entities": [entity]});
     Ok(vec![
         host("everything", "everything").call("echo", json!({"message": "hi"}), "Echo: hi"),
         host("filesystem", "filesystem").with([text(&files)]).call(
@@ -133,7 +137,9 @@ fn by_typescript(folder: &Path) -> anyhow::Result<Vec<Hosted>> {
             file,
             "of ours",
         ),
-        host("memory", "memory").call("create_entities", entities, "ada"),
+        host("memory", "memory")
+            .env("MEMORY_FILE_PATH", text(&folder.join("memory.jsonl")))
+            .call("read_graph", json!({}), "entities"),
         host("thinking", "sequential-thinking").call("sequentialthinking", thought, "thought"),
         host("commands", "commands").call("run_command", json!({"command": "echo hi"}), "hi"),
     ])
@@ -190,6 +196,7 @@ impl Hosted {
             name,
             command,
             arguments: Vec::new(),
+            environment: BTreeMap::new(),
             tool: "",
             given: Value::Null,
             expect: "",
@@ -198,6 +205,11 @@ impl Hosted {
 
     fn with(mut self, arguments: impl IntoIterator<Item = String>) -> Self {
         self.arguments.extend(arguments);
+        self
+    }
+
+    fn env(mut self, name: &'static str, value: String) -> Self {
+        self.environment.insert(name, value);
         self
     }
 
