@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future;
 use ostler_client::{Answer, Answering, Ask, Behalf, Host, Notice, object, text_member};
 use ostler_protocol::Revision;
 use ostler_worker::{AskError, CallerAssertion, Ctx, LogLevel, QuestionKind, Raw};
@@ -20,8 +21,8 @@ pub(super) struct CallHost {
     ctx: Ctx,
     revision: Revision,
     behalf: Behalf,
-    /// Questions so far, by kind. The key of a question is its kind and its number in the call,
-    /// so a run that is made again asks under the same keys.
+    /// Questions of a legacy upstream so far, by kind. Such a question has no key, so it gets its
+    /// kind and its number in the call: a run that is made again asks under the same keys.
     asked: [u32; 4],
     /// Pages that were agreed to, by the id the upstream gave them: the keys of their questions.
     pages: HashMap<String, String>,
@@ -60,18 +61,28 @@ impl CallHost {
         format!("{word}-{}", self.asked[place])
     }
 
-    async fn ask(&mut self, kind: QuestionKind, params: Raw) -> Answer {
-        let key = self.next_key(kind);
-        if let Some(id) = text_member(&params, "elicitationId") {
-            self.pages.insert(id, key.clone());
+    /// Asks all of them at once. The first that has no answer ends them all, as it ends the request.
+    async fn ask(&mut self, asks: Vec<(String, QuestionKind, Raw)>) -> Vec<Answer> {
+        for (key, _, params) in &asks {
+            if let Some(id) = text_member(params, "elicitationId") {
+                self.pages.insert(id, key.clone());
+            }
         }
-        let ask = ostler_worker::Ask::raw(&key, kind, params);
-        match self.ctx.ask(ask).await {
-            Ok(answer) => Answer::Given(self.in_its_words(kind, answer)),
+        let relay = &*self;
+        let answers = asks.into_iter().map(|(key, kind, params)| {
+            let answer = relay.ctx.ask(ostler_worker::Ask::raw(&key, kind, params));
+            async move {
+                let answer = answer.await.inspect_err(|why| {
+                    tracing::debug!(key, %why, "a question has no answer");
+                })?;
+                Ok(Answer::Given(relay.in_its_words(kind, answer)))
+            }
+        });
+        match future::try_join_all(answers).await {
+            Ok(answers) => answers,
             Err(why) => {
-                tracing::debug!(call = %self.ctx.call_id(), key, %why, "a question has no answer");
                 self.unanswered = Some(why);
-                Answer::Refused
+                vec![Answer::Refused]
             }
         }
     }
@@ -149,18 +160,35 @@ impl Host for CallHost {
 
     fn answer(&mut self, ask: Ask) -> Answering<'_> {
         Box::pin(async move {
-            match ask {
-                Ask::Form { params, .. } => self.ask(QuestionKind::ElicitForm, params).await,
-                Ask::Url { params, .. } => self.ask(QuestionKind::ElicitUrl, params).await,
-                Ask::Sample { params } => self.ask(QuestionKind::Sample, params).await,
-                Ask::Roots { params } => self.ask(QuestionKind::Roots, params).await,
+            let Some((kind, params)) = question(ask) else {
                 // Nobody tells us when: the request is simply made again, and asks again if it was
                 // too early.
-                Ask::Visited => {
-                    self.ctx.sleep(VISIT_PAUSE).await;
-                    Answer::accepted(None)
-                }
-            }
+                self.ctx.sleep(VISIT_PAUSE).await;
+                return Answer::accepted(None);
+            };
+            let key = self.next_key(kind);
+            let mut answers = self.ask(vec![(key, kind, params)]).await;
+            answers.pop().unwrap_or(Answer::Refused)
         })
+    }
+
+    /// Under the keys of the upstream, so that a client which knows the tool finds them again.
+    fn answer_round(&mut self, round: Vec<(String, Ask)>) -> Answering<'_, Vec<Answer>> {
+        let asks = round.into_iter().filter_map(|(key, ask)| {
+            let (kind, params) = question(ask)?;
+            Some((key, kind, params))
+        });
+        Box::pin(self.ask(asks.collect()))
+    }
+}
+
+/// What to ask the client; nothing for what is no question of the server.
+fn question(ask: Ask) -> Option<(QuestionKind, Raw)> {
+    match ask {
+        Ask::Form { params, .. } => Some((QuestionKind::ElicitForm, params)),
+        Ask::Url { params, .. } => Some((QuestionKind::ElicitUrl, params)),
+        Ask::Sample { params } => Some((QuestionKind::Sample, params)),
+        Ask::Roots { params } => Some((QuestionKind::Roots, params)),
+        Ask::Visited => None,
     }
 }

@@ -100,3 +100,23 @@ async fn consent_to_a_page_is_passed_on() {
         world.stop().await;
     }
 }
+
+#[tokio::test]
+async fn what_a_modern_upstream_asks_at_once_is_asked_at_once_and_under_its_keys() {
+    let world = World::open("modern").await;
+    let door = world.door();
+    let call = Modern::call("ask_several", json!({})).can(everything());
+    let asked = call.result(&door).await;
+    let mut keys: Vec<_> = asked["inputRequests"].as_object().unwrap().keys().collect();
+    keys.sort();
+    assert_eq!(keys, ["model", "name", "roots"], "{asked}");
+    let content = json!({"type": "text", "text": "hi"});
+    let answers = json!({
+        "model": {"role": "assistant", "model": "m", "content": content},
+        "name": {"action": "accept", "content": {"name": "Ada"}},
+        "roots": {"roots": [{"uri": "file:///a"}]},
+    });
+    let done = call.retry(&asked, answers).result(&door).await;
+    assert_eq!(text(&done), r#"accept {"name":"Ada"}, hi, 1"#);
+    world.stop().await;
+}

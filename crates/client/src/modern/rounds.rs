@@ -74,23 +74,33 @@ impl Modern {
     /// The answers to questions by their keys. What cannot be answered ends the request, because
     /// a round without that answer would be asked again.
     pub(super) async fn answers(&self, requests: &Raw, host: &mut dyn Host) -> Result<Raw, Error> {
-        let mut answers = Vec::new();
-        for (key, request) in requests.members() {
-            let method = json::text_member(&request, "method").unwrap_or_default();
-            let params = request.get("params").unwrap_or_default();
-            let Some(ask) = Ask::read(&method, &params)? else {
-                return protocol(format!("it asks {method}, which is no question"));
-            };
-            if !self.behalf(host).abilities.has(&ask) {
-                return protocol(format!("it asks {method}, which was not declared"));
-            }
-            let method = ask.method();
-            match host.answer(ask).await {
-                Answer::Given(answer) => answers.push((key, answer)),
+        let round = requests
+            .members()
+            .map(|(key, request)| Ok((key.into_owned(), self.ask(&request, host)?)))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let asked: Vec<_> = round
+            .iter()
+            .map(|(key, ask)| (key.clone(), ask.method()))
+            .collect();
+        let answers = host.answer_round(round).await;
+        let mut given = Vec::with_capacity(asked.len());
+        for ((key, method), answer) in asked.into_iter().zip(answers) {
+            match answer {
+                Answer::Given(answer) => given.push((key, answer)),
                 Answer::Refused => return Err(Error::Unanswered(method)),
             }
         }
-        Ok(json::object(answers))
+        Ok(json::object(given))
+    }
+
+    fn ask(&self, request: &Raw, host: &dyn Host) -> Result<Ask, Error> {
+        let method = json::text_member(request, "method").unwrap_or_default();
+        let params = request.get("params").unwrap_or_default();
+        match Ask::read(&method, &params)? {
+            Some(ask) if self.behalf(host).abilities.has(&ask) => Ok(ask),
+            Some(_) => protocol(format!("it asks {method}, which was not declared")),
+            None => protocol(format!("it asks {method}, which is no question")),
+        }
     }
 }
 
