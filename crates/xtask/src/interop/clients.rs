@@ -105,7 +105,7 @@ fn clients() -> anyhow::Result<Vec<Client>> {
         },
         Client {
             name: "rmcp".to_owned(),
-            program: rmcp()?,
+            program: rmcp("rmcp-interop")?,
             script: Vec::new(),
             modes: &["legacy", "modern", "restart"],
         },
@@ -126,8 +126,8 @@ pub fn script(folder: &Path, name: &str) -> anyhow::Result<String> {
     Ok(folder.join(name).display().to_string())
 }
 
-/// Builds the client of rmcp, which is a package of its own: its dependencies are not ours.
-fn rmcp() -> anyhow::Result<PathBuf> {
+/// Builds what is written with rmcp, in a package of its own: its dependencies are not ours.
+pub fn rmcp(program: &str) -> anyhow::Result<PathBuf> {
     let target = folder("rmcp-target")?;
     let (manifest, target_text) = (
         source("rmcp/Cargo.toml").display().to_string(),
@@ -145,7 +145,7 @@ fn rmcp() -> anyhow::Result<PathBuf> {
             &target_text,
         ],
     )?;
-    Ok(target.join("debug/rmcp-interop"))
+    Ok(target.join("debug").join(program))
 }
 
 impl Client {
