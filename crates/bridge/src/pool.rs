@@ -48,6 +48,9 @@ pub trait Opener: Send + Sync + 'static {
 
     /// Ends an upstream, whether or not it is gone, and waits for that.
     fn close(&self, held: Self::Held) -> BoxFuture<'static, ()>;
+
+    /// An upstream does not do any more, for this reason: it is `gone`.
+    fn discard(&self, held: &Self::Held, why: &str);
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +228,16 @@ impl<O: Opener> Pool<O> {
 impl<O: Opener> Drop for Pool<O> {
     fn drop(&mut self) {
         self.ticker.abort();
+    }
+}
+
+impl<O: Opener> Hold<O> {
+    /// It does not do any more: who wants one from now on gets another.
+    pub fn discard(&self, why: &str) {
+        self.shared.opener.discard(&self.held, why);
+        // Its task will hear of it, but nobody must be given it until then.
+        let (key, run, dice) = (self.key.clone(), self.run, self.shared.env.random_u64());
+        self.shared.turn(|_| Input::Gone { key, run, dice });
     }
 }
 

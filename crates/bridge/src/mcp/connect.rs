@@ -100,6 +100,10 @@ impl Opener for Connector {
             }
         })
     }
+
+    fn discard(&self, held: &Arc<Connection>, why: &str) {
+        held.discard(why);
+    }
 }
 
 impl Known {

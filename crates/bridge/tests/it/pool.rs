@@ -72,6 +72,10 @@ impl Opener for Script {
         self.0.closed.fetch_add(1, Ordering::SeqCst);
         Box::pin(async {})
     }
+
+    fn discard(&self, held: &Number, _: &str) {
+        held.dead.send_replace(true);
+    }
 }
 
 struct Bench {
@@ -154,6 +158,15 @@ async fn one_that_died_is_replaced_at_the_next_call() {
         bench.count("ostler_bridge_upstreams_closed_total", &gone),
         1.0
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_discarded_is_given_to_nobody_any_more() {
+    let bench = bench();
+    let first = bench.pool.hold(("a", 1)).await.expect("it opens");
+    first.discard("it does not do");
+    let second = bench.pool.hold(("a", 1)).await.expect("it opens again");
+    assert_eq!((first.number, second.number), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -59,6 +59,10 @@ impl Opener for Servers {
     fn close(&self, server: Arc<Server>) -> BoxFuture<'static, ()> {
         Box::pin(async move { drop(server.process.stop().await) })
     }
+
+    fn discard(&self, _: &Arc<Server>, _: &str) {
+        unreachable!("nobody discards one here");
+    }
 }
 
 impl Server {
