@@ -21,7 +21,8 @@ pub enum Error {
     /// Nothing was sent, and this client can send no more: connect anew.
     #[error("nothing was sent: {reason}")]
     NotSent { reason: String },
-    /// The server may have begun to work; trying again may do it twice.
+    /// The server may have begun to work; trying again may do it twice. Whatever happens to a
+    /// request after it began is this.
     #[error("the connection broke: {reason}")]
     Broken { reason: String },
     /// The caller's credential does not do. Trying again does not help.
@@ -32,13 +33,13 @@ pub enum Error {
         challenge: Option<String>,
         message: String,
     },
-    /// The server wants less: try again after a while.
+    /// The server wants less and did not begin: try again after a while.
     #[error("the server is busy (HTTP {status}){}", shown(message))]
     Busy { status: u16, message: String },
     /// There is no MCP server at this URL.
     #[error("no MCP server answers at this URL (HTTP {status})")]
     NoEndpoint { status: u16 },
-    /// The session ended at the server; a new one can be opened.
+    /// The session ended at the server before it began; a new one can be opened.
     #[error("the session has ended at the server")]
     SessionGone,
     #[error("the server answered HTTP {status}{}", shown(message))]
@@ -67,8 +68,31 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether what changes nothing may simply be tried again. A proxy says 500, 502 or 504 while
-    /// the server behind it starts anew.
+    /// Whether this is how a server is not even reached, or turns away what it did not begin.
+    fn is_at_the_door(&self) -> bool {
+        matches!(
+            self,
+            Error::Connect { .. }
+                | Error::NotSent { .. }
+                | Error::Refused { .. }
+                | Error::Busy { .. }
+                | Error::SessionGone
+        )
+    }
+
+    /// The same for a request that had begun before it failed so: the door is shut on the rest of
+    /// it alone, and what stood behind it may have run.
+    pub(crate) fn begun(self) -> Error {
+        match self.is_at_the_door() {
+            true => Error::Broken {
+                reason: self.to_string(),
+            },
+            false => self,
+        }
+    }
+
+    /// Whether what changes nothing may simply be tried again. A proxy says 500, 502, 503 or 504
+    /// while the server behind it starts anew.
     pub(crate) fn may_pass(&self) -> bool {
         matches!(
             self,
@@ -76,7 +100,7 @@ impl Error {
                 | Error::Connect { .. }
                 | Error::Busy { .. }
                 | Error::Status {
-                    status: 500 | 502 | 504,
+                    status: 500 | 502..=504,
                     ..
                 }
         )

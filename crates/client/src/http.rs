@@ -288,7 +288,9 @@ impl Reply {
                 challenge,
                 message,
             },
-            (429 | 503, _) => Error::Busy { status, message },
+            // A proxy says 503 too, of what it passed on and lost; only who speaks MCP says that
+            // it did not begin.
+            (429, _) | (503, Some(_)) => Error::Busy { status, message },
             (_, Some(rpc)) => Error::Rpc(rpc),
             (_, None) => Error::Status { status, message },
         }

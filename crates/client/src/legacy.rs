@@ -89,9 +89,9 @@ impl Legacy {
     }
 
     /// A request to its end. One that needs a person to visit a web page first is sent again
-    /// after they did ([SP-5]).
+    /// after they did ([SP-5]); as one request it had begun with the first.
     pub(crate) async fn run(&self, request: &Request, host: &mut dyn Host) -> Result<Raw, Error> {
-        for _ in 0..self.line.pace.limits.rounds_max {
+        for round in 0..self.line.pace.limits.rounds_max {
             match self.attempt(request, host).await {
                 // Without a page to visit it would only be the same call again.
                 Err(Error::Rpc(error))
@@ -99,6 +99,7 @@ impl Legacy {
                 {
                     self.visit(error, host).await?;
                 }
+                ended if round > 0 => return ended.map_err(Error::begun),
                 ended => return ended,
             }
         }
@@ -194,7 +195,8 @@ impl Legacy {
         }
     }
 
-    /// Sends a request and hears all there is until its response.
+    /// Sends a request and hears all there is until its response. Only the sending can find that it
+    /// did not begin.
     async fn converse(
         &self,
         flight: Flight,
@@ -205,17 +207,26 @@ impl Legacy {
         let id = RequestId::number(flight.id);
         let body = message::request(&id, method, params);
         let mut replies = self.line.request(flight, body).await?;
+        let response = self.response(&id, &mut replies, host).await;
+        let result = response.map_err(Error::begun)?;
+        result.map_err(Error::Rpc)
+    }
+
+    /// The response to `id`; what comes before it is answered or passed on.
+    async fn response(
+        &self,
+        id: &RequestId,
+        replies: &mut Replies,
+        host: &mut dyn Host,
+    ) -> Result<Result<Raw, RpcError>, Error> {
         loop {
             match replies.next(&self.line).await? {
                 Heard::Resumed => host.notice(Notice::Resumed),
                 Heard::Notice(notice) => host.notice(notice),
-                Heard::End => {
-                    let reason = "the stream ended before the result".to_owned();
-                    return Err(Error::Broken { reason });
-                }
+                Heard::End => return Err(line::lost("the stream ended before the result")),
                 Heard::Message(message) => {
-                    if let Some(result) = self.hear(message, Some(&id), &mut replies, host).await? {
-                        return result.map_err(Error::Rpc);
+                    if let Some(result) = self.hear(message, Some(id), replies, host).await? {
+                        return Ok(result);
                     }
                 }
             }

@@ -12,3 +12,4 @@ mod calls;
 mod asks;
 mod lists;
 mod processes;
+mod restarts;

@@ -55,7 +55,8 @@ impl Legacy {
             let said = self.converse(flight, "tasks/cancel", params, &mut deaf);
             self.line.pace.goodbye(Box::pin(said)).await;
         }
-        result
+        // The task exists, whatever became of who looked at it.
+        result.map_err(Error::begun)
     }
 
     /// The request that ends a task; its response is not waited for.

@@ -45,7 +45,11 @@ impl Modern {
         let limits = &pace.limits;
         let (mut rounds, mut polls) = (0, 0);
         loop {
-            let result = self.exchange(&asked, host).await?;
+            let result = match self.exchange(&asked, host).await {
+                // As one request it began with the first round.
+                Err(error) if rounds + polls > 0 => return Err(error.begun()),
+                result => result?,
+            };
             let (requests, state) = match read(result)? {
                 Round::Asked { requests, state } => (requests, state),
                 Round::Last(ended) => return Ok(ended),

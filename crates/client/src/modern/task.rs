@@ -41,7 +41,8 @@ impl Modern {
         let followed = tokio::select! {
             biased;
             () = self.stop.wait() => Err(Error::Stopped),
-            followed = self.look(&id, created, host) => followed,
+            // The task exists, whatever became of who looked at it.
+            followed = self.look(&id, created, host) => followed.map_err(Error::begun),
         };
         unheard.task_id = None;
         if let Err(Error::Stopped | Error::Unanswered(_)) = followed {

@@ -13,4 +13,5 @@ mod pipe;
 mod pipe_asks;
 mod pipe_modern;
 mod tasks;
+mod begun;
 mod schemas;
