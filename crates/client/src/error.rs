@@ -91,6 +91,20 @@ impl Error {
         }
     }
 
+    /// Whether a server that ended a request of ours so is at work for it no more.
+    pub(crate) fn is_over(&self) -> bool {
+        let is_answer = matches!(
+            self,
+            Error::Rpc(_)
+                | Error::TaskCancelled
+                | Error::Status {
+                    status: 400..=499,
+                    ..
+                }
+        );
+        is_answer || self.is_at_the_door()
+    }
+
     /// Whether what changes nothing may simply be tried again. A proxy says 500, 502, 503 or 504
     /// while the server behind it starts anew.
     pub(crate) fn may_pass(&self) -> bool {

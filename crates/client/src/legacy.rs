@@ -209,6 +209,7 @@ impl Legacy {
         let mut replies = self.line.request(flight, body).await?;
         let response = self.response(&id, &mut replies, host).await;
         let result = response.map_err(Error::begun)?;
+        replies.settle();
         result.map_err(Error::Rpc)
     }
 

@@ -34,6 +34,10 @@ pub struct Limits {
     pub rounds_max: u32,
     /// Questions in one legacy request. On a channel that several share, as many may wait.
     pub asks_max: u32,
+    /// How long what a server asks or logs without a name may still be about a request that was
+    /// left without its response, as a cancelled one. Until then it is shown to no other principal;
+    /// a server that asks for it even later must be hosted for each principal.
+    pub ghost_max: Duration,
     /// How long a stream may be silent that was kept alive by comments before.
     pub silence_max: Duration,
     /// Lines in a row, on a pipe, that are no messages: some libraries print there.
@@ -64,6 +68,7 @@ impl Default for Limits {
             wish_max: Duration::from_secs(300),
             rounds_max: 16,
             asks_max: 256,
+            ghost_max: Duration::from_secs(600),
             silence_max: Duration::from_secs(90),
             garbage_max: 1_000,
             poll: Duration::from_secs(1),

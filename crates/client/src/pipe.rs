@@ -54,10 +54,10 @@ struct Ends {
 
 impl Piped {
     pub(crate) fn start(env: Env, pipe: Pipe, limits: Limits) -> Piped {
-        let switch = Switch::new(&limits);
+        let pace = Pace { env, limits };
+        let switch = Switch::new(&pace);
         let (requests, requests_rx) = mpsc::channel(REQUESTS_MAX);
         let (said, said_rx) = mpsc::channel(SAID_MAX);
-        let pace = Pace { env, limits };
         let lines = Lines::new(pipe.reader, pace.limits.message_bytes_max);
         let reading = Reading {
             garbage_max: pace.limits.garbage_max,

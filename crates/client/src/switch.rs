@@ -1,5 +1,6 @@
 //! A channel that several requests share, and an inbox for each of them.
 
+mod ghosts;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -10,10 +11,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use ostler_env::Env;
+use ostler_protocol::RequestId;
+use ostler_types::Instant;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::{error::Error, limits::Limits, message::Message};
+use crate::{error::Error, message::Message, pace::Pace};
 
 use state::{Effect, Input, State};
 
@@ -24,6 +28,7 @@ pub(crate) use state::{Flight, Item, Part, RELATED_TASK};
 pub(crate) struct Switch(Arc<Shared>);
 
 struct Shared {
+    env: Env,
     inner: Mutex<Inner>,
     /// Why nothing comes any more.
     broken: watch::Sender<Option<String>>,
@@ -41,7 +46,8 @@ struct Slot {
     wake: Arc<Notify>,
 }
 
-/// What comes for one flight, which ends with it.
+/// What comes for one flight, which ends with it. The server may still be at it then, unless it is
+/// settled.
 pub(crate) struct Inbox {
     switch: Switch,
     id: u64,
@@ -49,13 +55,13 @@ pub(crate) struct Inbox {
 }
 
 impl Switch {
-    pub(crate) fn new(limits: &Limits) -> Switch {
-        let asks_max = usize::try_from(limits.asks_max).unwrap_or(usize::MAX);
+    pub(crate) fn new(pace: &Pace) -> Switch {
         let inner = Inner {
-            state: State::new(limits.message_bytes_max, asks_max),
+            state: State::new(&pace.limits),
             slots: BTreeMap::new(),
         };
         Switch(Arc::new(Shared {
+            env: pace.env.clone(),
             inner: Mutex::new(inner),
             broken: watch::channel(None).0,
         }))
@@ -63,6 +69,7 @@ impl Switch {
 
     /// From now on its messages are kept for it.
     pub(crate) fn open(&self, flight: Flight) -> Result<Inbox, Error> {
+        let now = self.0.env.now();
         let mut inner = self.0.inner.lock();
         if let Some(reason) = self.0.broken.borrow().clone() {
             return Err(Error::NotSent { reason });
@@ -70,7 +77,7 @@ impl Switch {
         let (id, slot) = (flight.id, Slot::default());
         let wake = slot.wake.clone();
         inner.slots.insert(id, slot);
-        inner.state.apply(Input::Begun(flight), &mut Vec::new());
+        inner.perform(now, Input::Begun(flight));
         Ok(Inbox {
             switch: self.clone(),
             id,
@@ -80,23 +87,35 @@ impl Switch {
 
     /// Says that a request is about to be sent; whether anybody still waits for it.
     pub(crate) fn begins(&self, id: u64) -> bool {
+        let now = self.0.env.now();
         let mut inner = self.0.inner.lock();
-        inner.state.apply(Input::Written { id }, &mut Vec::new());
+        inner.perform(now, Input::Written { id });
         inner.state.has(id)
+    }
+
+    /// A question of the server is about to be answered: it waits no more.
+    pub(crate) fn answers(&self, asked: &RequestId) {
+        let asked = asked.clone();
+        self.perform(Input::Answered { asked });
     }
 
     /// Sorts a message; what must be said to the server then.
     #[must_use]
     pub(crate) fn hear(&self, message: Message) -> Vec<Bytes> {
-        self.0.inner.lock().perform(Input::Heard(message))
+        self.perform(Input::Heard(message))
     }
 
     /// Everything that waits fails.
     pub(crate) fn fail(&self, reason: &str) {
-        let reason = reason.to_owned();
+        let (reason, now) = (reason.to_owned(), self.0.env.now());
         let mut inner = self.0.inner.lock();
         self.0.broken.send_replace(Some(reason.clone()));
-        inner.perform(Input::Broke { reason });
+        inner.perform(now, Input::Broke { reason });
+    }
+
+    fn perform(&self, input: Input) -> Vec<Bytes> {
+        let now = self.0.env.now();
+        self.0.inner.lock().perform(now, input)
     }
 
     /// Why nothing comes any more, once that is so.
@@ -111,9 +130,9 @@ impl Switch {
 }
 
 impl Inner {
-    fn perform(&mut self, input: Input) -> Vec<Bytes> {
+    fn perform(&mut self, now: Instant, input: Input) -> Vec<Bytes> {
         let (mut effects, mut said) = (Vec::new(), Vec::new());
-        self.state.apply(input, &mut effects);
+        self.state.apply(now, input, &mut effects);
         for effect in effects {
             match effect {
                 Effect::Say(bytes) => said.push(bytes),
@@ -134,23 +153,29 @@ impl Inner {
         said
     }
 
-    fn take(&mut self, id: u64) -> Option<Result<Item, Error>> {
+    fn take(&mut self, now: Instant, id: u64) -> Option<Result<Item, Error>> {
         let slot = self.slots.get_mut(&id)?;
         let Some(item) = slot.items.pop_front() else {
             return slot.failed.clone().map(Err);
         };
         let bytes = item.bytes();
-        self.state
-            .apply(Input::Taken { id, bytes }, &mut Vec::new());
+        self.perform(now, Input::Taken { id, bytes });
         Some(Ok(item))
     }
 }
 
 impl Inbox {
+    /// The server is at work for it no more. Where its response comes on the channel itself, that
+    /// says so already.
+    pub(crate) fn settle(self) {
+        self.switch.perform(Input::Settled { id: self.id });
+    }
+
     // Cancel safe: nothing is taken that is not given.
     pub(crate) async fn next(&mut self) -> Result<Item, Error> {
         loop {
-            let taken = self.switch.0.inner.lock().take(self.id);
+            let now = self.switch.0.env.now();
+            let taken = self.switch.0.inner.lock().take(now, self.id);
             match taken {
                 Some(item) => return item,
                 None => self.wake.notified().await,
@@ -161,10 +186,9 @@ impl Inbox {
 
 impl Drop for Inbox {
     fn drop(&mut self) {
+        let now = self.switch.0.env.now();
         let mut inner = self.switch.0.inner.lock();
         inner.slots.remove(&self.id);
-        inner
-            .state
-            .apply(Input::Ended { id: self.id }, &mut Vec::new());
+        inner.perform(now, Input::Ended { id: self.id });
     }
 }

@@ -48,7 +48,8 @@ impl Legacy {
             Ok(ask) => ask,
             Err(refusal) => return self.reply(asked, Err(refusal)).await,
         };
-        if replies.count_ask() > self.line.pace.limits.asks_max {
+        // A listen has no end, and may be asked as often as it answers.
+        if within.is_some() && replies.count_ask() > self.line.pace.limits.asks_max {
             return protocol("it asks without end");
         }
         match self.ask(ask, asked, within, replies, host).await? {
@@ -97,6 +98,7 @@ impl Legacy {
     /// Sends an answer, again if it does not arrive. One that the server does not want, because it
     /// waits no more, is no reason to end our own request.
     async fn reply(&self, asked: &Asked, result: Result<Raw, Refusal>) -> Result<(), Error> {
+        self.line.switch.answers(&asked.id);
         let result = result.map(|result| related(result, &asked.params));
         let mut attempts = 0;
         loop {

@@ -11,7 +11,7 @@ use crate::{
     news::Messages,
     pace::{Goodbyes, Pace},
     pipe::Piped,
-    switch::{Flight, Switch},
+    switch::{Flight, Inbox, Switch},
 };
 
 /// The way to a server, with what each request must carry. Clones are the same.
@@ -41,7 +41,7 @@ impl Line {
     pub(super) fn streamable(http: Box<Http>, goodbyes: Goodbyes) -> Line {
         Line {
             pace: http.pace.clone(),
-            switch: Switch::new(&http.pace.limits),
+            switch: Switch::new(&http.pace),
             session: None,
             revision: None,
             transport: Transport::Streamable(http, goodbyes),
@@ -72,18 +72,31 @@ impl Line {
     pub(super) async fn request(&self, flight: Flight, body: Bytes) -> Result<Replies, Error> {
         match &self.transport {
             Transport::Streamable(..) => {
-                let inbox = self.switch.open(flight)?;
-                let reply = self.post(body).await?;
+                let (inbox, reply) = self.begin(flight, body).await?;
                 Replies::read(inbox, reply, self.pace.env.now()).await
             }
+            // Its response comes on the stream.
             Transport::Pair(_) => {
-                let id = flight.id;
-                let inbox = self.switch.open(flight)?;
-                self.switch.begins(id);
-                self.tell(body).await?;
+                let (inbox, _) = self.begin(flight, body).await?;
                 Ok(Replies::shared(inbox))
             }
             Transport::Pipe(piped) => Ok(Replies::shared(piped.request(flight, body).await?)),
+        }
+    }
+
+    /// Posts a request. While the server is at it, what it says elsewhere may be about it.
+    async fn begin(&self, flight: Flight, body: Bytes) -> Result<(Inbox, Reply), Error> {
+        let id = flight.id;
+        let inbox = self.switch.open(flight)?;
+        self.switch.begins(id);
+        match self.post(body).await {
+            Ok(reply) => Ok((inbox, reply)),
+            Err(error) => {
+                if error.is_over() {
+                    inbox.settle();
+                }
+                Err(error)
+            }
         }
     }
 

@@ -74,7 +74,8 @@ impl Legacy {
         tokio::select! {
             biased;
             () = self.stop.wait() => Err(Error::Stopped),
-            heard = self.hear_all(wanted, host) => heard,
+            // Boxed, because all that may be asked on it is in it.
+            heard = Box::pin(self.hear_all(wanted, host)) => heard,
         }
     }
 

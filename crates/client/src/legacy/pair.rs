@@ -56,7 +56,7 @@ async fn begin(http: Http, goodbyes: Goodbyes) -> Result<Line, Error> {
     }
     let mut events = reply.events();
     let messages = http.at(&endpoint(&mut events).await?)?;
-    let switch = Switch::new(&http.pace.limits);
+    let switch = Switch::new(&http.pace);
     let ways = (messages.clone(), goodbyes.clone());
     let reading = read(Messages::new(events), switch.clone(), ways);
     let pair = Pair {

@@ -109,6 +109,11 @@ impl Replies {
         self.later_bytes < line.pace.limits.message_bytes_max
     }
 
+    /// The server is at work for it no more.
+    pub(super) fn settle(self) {
+        self.inbox.settle();
+    }
+
     /// How many questions came with this one.
     pub(super) fn count_ask(&mut self) -> u32 {
         self.asks = self.asks.saturating_add(1);

@@ -27,7 +27,20 @@ impl Legacy {
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
         let mut replies = self.still(&call)?;
-        let flight = self.one_of(&call);
+        let result = self.task(&call, params, (&mut replies, host)).await;
+        if result.as_ref().err().is_none_or(Error::is_over) {
+            replies.settle();
+        }
+        result
+    }
+
+    async fn task(
+        &self,
+        call: &Flight,
+        params: Raw,
+        (replies, host): (&mut Replies, &mut dyn Host),
+    ) -> Result<Raw, Error> {
+        let flight = self.one_of(call);
         let created = self.cancellable(flight, "tools/call", params, host).await?;
         // A server may answer at once instead.
         let Ok(task) = member(&created, "task") else {
@@ -44,7 +57,7 @@ impl Legacy {
             biased;
             () = self.stop.wait() => Err(Error::Stopped),
             // Boxed here and below, because all that may come before a response is in it.
-            result = Box::pin(self.follow(&call, (&task_id, task), (&mut replies, host))) => result,
+            result = Box::pin(self.follow(call, (&task_id, task), (replies, host))) => result,
         };
         unheard.farewell = None;
         if result == Err(Error::Stopped) {

@@ -2,18 +2,22 @@
 //!
 //! Responses name their request, progress its token, news of a listen its subscription. What a
 //! legacy server asks and logs names nothing: it goes to a request of the only principal that has
-//! any there, and to nobody where there are several, because it must be shown to no other.
+//! any there, and to nobody where there are several, because it must be shown to no other. A
+//! request that was left without its response counts among them: see `ghosts`.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ostler_protocol::{Raw, RequestId};
+use ostler_types::Instant;
 
+use super::ghosts::Ghosts;
 use crate::{
     code,
     error::Error,
     host::{Abilities, Ask, Notice},
     json,
+    limits::Limits,
     message::{self, Message},
 };
 
@@ -58,8 +62,17 @@ pub(super) enum Input {
         id: u64,
         bytes: usize,
     },
+    /// The server is not at work for it, any more or at all.
+    Settled {
+        id: u64,
+    },
+    /// Nobody here waits for it any more.
     Ended {
         id: u64,
+    },
+    /// A question that was given to one of them.
+    Answered {
+        asked: RequestId,
     },
     Heard(Message),
     /// Nothing comes any more.
@@ -93,6 +106,7 @@ pub(crate) enum Item {
 #[derive(Debug)]
 pub(super) struct State {
     flights: BTreeMap<u64, Entry>,
+    ghosts: Ghosts,
     bytes_max: usize,
     asks_max: usize,
 }
@@ -103,7 +117,7 @@ struct Entry {
     is_written: bool,
     /// Delivered and not taken.
     bytes: usize,
-    /// Questions given to it, so that it hears when they are taken back.
+    /// Questions given to it and not answered, so that it hears when they are taken back.
     asked: Vec<RequestId>,
 }
 
@@ -112,17 +126,18 @@ type Refusal = &'static str;
 
 const NO_CALL: Refusal = "nobody is there to be asked: no call is in progress";
 const OTHERS: Refusal = "whom this is for cannot be told: calls of several principals are in \
-    progress; a server that asks must be hosted for each principal";
+    progress, or were a moment ago; a server that asks must be hosted for each principal";
 const TOO_MUCH: Refusal = "too much waits to be answered";
 const NO_SUCH_TASK: Refusal = "nobody waits for that task";
 
 impl State {
-    /// `bytes_max` and `asks_max` are what may wait for one flight; its response comes on top.
-    pub(super) fn new(bytes_max: usize, asks_max: usize) -> State {
+    pub(super) fn new(limits: &Limits) -> State {
         State {
             flights: BTreeMap::new(),
-            bytes_max,
-            asks_max,
+            ghosts: Ghosts::new(limits.ghost_max),
+            // What may wait for one flight; its response comes on top.
+            bytes_max: limits.message_bytes_max,
+            asks_max: usize::try_from(limits.asks_max).unwrap_or(usize::MAX),
         }
     }
 
@@ -130,7 +145,7 @@ impl State {
         self.flights.contains_key(&id)
     }
 
-    pub(super) fn apply(&mut self, input: Input, effects: &mut Vec<Effect>) {
+    pub(super) fn apply(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
         match input {
             Input::Begun(flight) => {
                 let entry = Entry {
@@ -151,15 +166,35 @@ impl State {
                     entry.bytes = entry.bytes.saturating_sub(bytes);
                 }
             }
-            Input::Ended { id } => {
-                self.flights.remove(&id);
+            Input::Settled { id } => {
+                self.settle(id);
             }
-            Input::Heard(message) => self.hear(message, effects),
+            Input::Ended { id } => self.end(now, id),
+            Input::Answered { asked } => {
+                self.forget(&asked.to_raw());
+            }
+            Input::Heard(message) => self.hear(now, message, effects),
             Input::Broke { reason } => self.fail(&reason, effects),
         }
     }
 
-    fn hear(&mut self, message: Message, effects: &mut Vec<Effect>) {
+    /// What comes after it is for what is in flight then; whether anybody waited for it.
+    fn settle(&mut self, id: u64) -> bool {
+        self.ghosts.lay(id);
+        self.flights.remove(&id).is_some()
+    }
+
+    fn end(&mut self, now: Instant, id: u64) {
+        let Some(entry) = self.flights.remove(&id) else {
+            return;
+        };
+        let is_call = matches!(entry.flight.part, Part::Call | Part::Asking(_));
+        if entry.is_written && is_call {
+            self.ghosts.add(now, id, entry.flight.owner);
+        }
+    }
+
+    fn hear(&mut self, now: Instant, message: Message, effects: &mut Vec<Effect>) {
         match message {
             Message::Response { id, result } => {
                 let of = match &id {
@@ -167,10 +202,8 @@ impl State {
                     None => self.only_request(),
                 };
                 // One that nobody waits for any more is what cancelling leaves behind ([CAN-4]).
-                if let Some(to) = of.filter(|of| self.flights.contains_key(of)) {
+                if let Some(to) = of.filter(|of| self.settle(*of)) {
                     let item = Item::Message(Message::Response { id, result });
-                    // What comes after it is for what is in flight then.
-                    self.flights.remove(&to);
                     effects.push(Effect::Deliver { to, item });
                 }
             }
@@ -178,15 +211,22 @@ impl State {
                 let pong = message::response(&id, Ok(Raw::empty_object()));
                 effects.push(Effect::Say(pong));
             }
-            Message::Request { id, method, params } => self.ask(id, method, params, effects),
-            Message::Notification { method, params } => self.note(method, params, effects),
+            Message::Request { id, method, params } => {
+                self.ask(now, (id, method, params), effects);
+            }
+            Message::Notification { method, params } => self.note(now, method, params, effects),
         }
     }
 
     /// Gives a question to whom it is for, or refuses it.
-    fn ask(&mut self, id: RequestId, method: String, params: Raw, effects: &mut Vec<Effect>) {
+    fn ask(
+        &mut self,
+        now: Instant,
+        (id, method, params): (RequestId, String, Raw),
+        effects: &mut Vec<Effect>,
+    ) {
         let bytes = params.as_str().len();
-        let refusal = match self.whose(&method, &params) {
+        let refusal = match self.whose(now, &method, &params) {
             Ok(to) if self.has_room(to, bytes) && self.books(to, &id) => {
                 let message = Message::Request { id, method, params };
                 return self.deliver(to, Item::Message(message), effects);
@@ -203,38 +243,41 @@ impl State {
         self.tell(Item::Notice(notice), effects);
     }
 
-    fn whose(&self, method: &str, params: &Raw) -> Result<u64, Refusal> {
+    fn whose(&self, now: Instant, method: &str, params: &Raw) -> Result<u64, Refusal> {
         if let Some(task) = related_task(params) {
             return self.waits_for(&task).ok_or(NO_SUCH_TASK);
         }
         let ask = Ask::read(method, params).ok().flatten();
         let can = |abilities: Abilities| ask.as_ref().is_some_and(|ask| abilities.has(ask));
-        let asking = |entry: &Entry| match entry.flight.part {
-            Part::Asking(abilities) => Some((entry.flight.owner, entry.flight.id, abilities)),
-            Part::Plain | Part::Call | Part::Listen(_) => None,
+        // The server asks for nothing that it has not read a byte of.
+        let asking = |entry: &&Entry| match entry.flight.part {
+            Part::Asking(_) => entry.is_written,
+            Part::Plain | Part::Call | Part::Listen(_) => false,
         };
-        let calls: Vec<_> = self.flights.values().filter_map(asking).collect();
-        let Some((owner, newest, _)) = calls.last() else {
-            return self.listener(can).ok_or(NO_CALL);
+        let calls: Vec<_> = self.flights.values().filter(asking).collect();
+        let newest = match calls.last() {
+            Some(newest) => *newest,
+            None => self.listener(can).ok_or(NO_CALL)?,
         };
-        if calls.iter().any(|(other, _, _)| other != owner) {
+        let owner = newest.flight.owner;
+        let has_others = calls.iter().any(|entry| entry.flight.owner != owner);
+        if has_others || self.ghosts.has_others(now, owner) {
             return Err(OTHERS);
         }
         // One that cannot be asked this says so itself, in the words of the specification.
-        let able = calls.iter().rev().find(|(_, _, abilities)| can(*abilities));
-        Ok(able.map_or(*newest, |(_, id, _)| *id))
+        let able = calls.iter().rev().find(|entry| entry.is_able(can));
+        Ok(able.map_or(newest.flight.id, |entry| entry.flight.id))
     }
 
-    fn listener(&self, can: impl Fn(Abilities) -> bool) -> Option<u64> {
+    fn listener(&self, can: impl Fn(Abilities) -> bool) -> Option<&Entry> {
         let mut flights = self.flights.values().rev();
-        let found = flights.find(|entry| match entry.flight.part {
+        flights.find(|entry| match entry.flight.part {
             Part::Listen(abilities) => can(abilities),
             Part::Plain | Part::Call | Part::Asking(_) => false,
-        });
-        found.map(|entry| entry.flight.id)
+        })
     }
 
-    fn note(&mut self, method: String, params: Raw, effects: &mut Vec<Effect>) {
+    fn note(&mut self, now: Instant, method: String, params: Raw, effects: &mut Vec<Effect>) {
         let to = match method.as_str() {
             "notifications/cancelled" => match self.cancelled(&params) {
                 None => return,
@@ -245,7 +288,7 @@ impl State {
                 None => return,
                 some => some,
             },
-            "notifications/message" => self.named(&params).or_else(|| self.only_owner()),
+            "notifications/message" => self.named(&params).or_else(|| self.only_owner(now)),
             _ => self.named(&params),
         };
         let item = Item::Message(Message::Notification { method, params });
@@ -269,16 +312,21 @@ impl State {
     /// Whom a notification of what ended concerns: whoever was asked, or the listen it names.
     fn cancelled(&mut self, params: &Raw) -> Option<u64> {
         let of = params.get("requestId")?;
-        let asked = self.flights.values_mut().find_map(|entry| {
-            let at = entry.asked.iter().position(|id| id.to_raw() == of)?;
-            entry.asked.swap_remove(at);
-            Some(entry.flight.id)
-        });
+        let asked = self.forget(&of);
         let listen = || {
             let entry = self.flights.get(&of.to::<u64>().ok()?)?;
             matches!(entry.flight.part, Part::Listen(_)).then_some(entry.flight.id)
         };
         asked.or_else(listen)
+    }
+
+    /// Forgets a question; whom it was given to.
+    fn forget(&mut self, asked: &Raw) -> Option<u64> {
+        self.flights.values_mut().find_map(|entry| {
+            let at = entry.asked.iter().position(|id| id.to_raw() == *asked)?;
+            entry.asked.swap_remove(at);
+            Some(entry.flight.id)
+        })
     }
 
     /// The newest whose progress is named so: a call that became a task has several requests.
@@ -297,14 +345,15 @@ impl State {
     }
 
     /// The newest call, if all calls are of one principal.
-    fn only_owner(&self) -> Option<u64> {
+    fn only_owner(&self, now: Instant) -> Option<u64> {
         let is_call = |entry: &&Entry| match entry.flight.part {
-            Part::Call | Part::Asking(_) => true,
+            Part::Call | Part::Asking(_) => entry.is_written,
             Part::Plain | Part::Listen(_) => false,
         };
         let mut calls = self.flights.values().filter(is_call);
         let newest = &calls.next_back()?.flight;
-        let is_alone = calls.all(|entry| entry.flight.owner == newest.owner);
+        let is_alone = calls.all(|entry| entry.flight.owner == newest.owner)
+            && !self.ghosts.has_others(now, newest.owner);
         is_alone.then_some(newest.id)
     }
 
@@ -366,6 +415,12 @@ impl State {
             };
             effects.push(Effect::Fail { to, error });
         }
+    }
+}
+
+impl Entry {
+    fn is_able(&self, can: impl Fn(Abilities) -> bool) -> bool {
+        matches!(self.flight.part, Part::Asking(abilities) if can(abilities))
     }
 }
 

@@ -1,10 +1,17 @@
 //! The machine, by its inputs and effects.
 
+use std::time::Duration;
+
+use ostler_protocol::RequestId;
+use ostler_types::Instant;
+
 use super::state::{Effect, Flight, Input, Part, RELATED_TASK, State};
-use crate::{error::Error, host::Abilities, message};
+use crate::{error::Error, host::Abilities, limits::Limits, message};
 
 const FORM: &str = r#"{"message":"m","requestedSchema":{}}"#;
 const LIST: u64 = 90;
+const NOW: Instant = Instant(0);
+const GHOST_MAX: Duration = Duration::from_secs(1);
 
 fn filler() -> Abilities {
     Abilities {
@@ -29,22 +36,36 @@ fn asking(id: u64, owner: u64) -> Flight {
 
 /// A machine with these in flight, all written, and a list that is in nobody's way.
 fn state(flights: impl IntoIterator<Item = Flight>) -> State {
-    let mut state = State::new(1 << 10, 2);
+    let mut state = State::new(&Limits {
+        message_bytes_max: 1 << 10,
+        asks_max: 2,
+        ghost_max: GHOST_MAX,
+        ..Limits::default()
+    });
     let list = flight(LIST, 99, Part::Plain);
     for flight in flights.into_iter().chain([list]) {
         let id = flight.id;
-        state.apply(Input::Begun(flight), &mut Vec::new());
-        state.apply(Input::Written { id }, &mut Vec::new());
+        apply(&mut state, Input::Begun(flight));
+        apply(&mut state, Input::Written { id });
     }
     state
 }
 
+/// What has no effect to look at.
+fn apply(state: &mut State, input: Input) {
+    state.apply(NOW, input, &mut Vec::new());
+}
+
 /// To whom a message goes; 0 stands for an answer of ours to the server.
 fn heard(state: &mut State, text: &str) -> Vec<u64> {
+    heard_at(NOW, state, text)
+}
+
+fn heard_at(now: Instant, state: &mut State, text: &str) -> Vec<u64> {
     let messages = message::read(text.to_owned().into()).expect("a message");
     let mut effects = Vec::new();
     for message in messages {
-        state.apply(Input::Heard(message), &mut effects);
+        state.apply(now, Input::Heard(message), &mut effects);
     }
     let to = |effect: &Effect| match effect {
         Effect::Deliver { to, .. } | Effect::Fail { to, .. } => *to,
@@ -153,6 +174,90 @@ fn a_question_taken_back_is_taken_back_once() {
     assert!(heard(&mut state, &cancelled).is_empty());
 }
 
+/// Whom a question and a log go to, in this order.
+fn nameless(now: Instant, state: &mut State) -> [Vec<u64>; 2] {
+    let asked = heard_at(now, state, &ask(7, FORM));
+    // So that the next one finds room.
+    let id = RequestId::number(7);
+    state.apply(now, Input::Answered { asked: id }, &mut Vec::new());
+    [asked, heard_at(now, state, &note("message", "{}"))]
+}
+
+fn nobody() -> [Vec<u64>; 2] {
+    [vec![0], vec![]]
+}
+
+#[test]
+fn what_a_request_that_was_left_may_still_say_is_shown_to_no_other_principal() {
+    let two = [vec![2], vec![2]];
+    let rows = [
+        (asking(1, 1), Input::Ended { id: 1 }, true),
+        (flight(1, 1, Part::Call), Input::Ended { id: 1 }, true),
+        // Its own owner may see it.
+        (asking(1, 2), Input::Ended { id: 1 }, false),
+        // Lists ask and log nothing.
+        (flight(1, 1, Part::Plain), Input::Ended { id: 1 }, false),
+        // The server is not at work for it.
+        (asking(1, 1), Input::Settled { id: 1 }, false),
+    ];
+    for (left, end, is_ghost) in rows {
+        let shown = format!("{left:?} {end:?}");
+        let mut state = state([left, asking(2, 2)]);
+        apply(&mut state, end);
+        apply(&mut state, Input::Ended { id: 1 });
+        let expected = match is_ghost {
+            true => nobody(),
+            false => two.clone(),
+        };
+        assert_eq!(nameless(NOW, &mut state), expected, "{shown}");
+        // Its response lays the ghost.
+        heard(&mut state, r#"{"id":1,"result":{}}"#);
+        assert_eq!(nameless(NOW, &mut state), two, "{shown}");
+    }
+}
+
+#[test]
+fn a_ghost_has_its_time_and_many_are_not_told_apart() {
+    let two = [vec![2], vec![2]];
+    let later = NOW + GHOST_MAX;
+    let mut one = state([asking(1, 1), asking(2, 2)]);
+    apply(&mut one, Input::Ended { id: 1 });
+    assert_eq!(nameless(NOW, &mut one), nobody());
+    assert_eq!(nameless(later, &mut one), two);
+    // One more than are kept: the answers of all that are known do not tell whose that one is.
+    let ids = 1_000..1_257;
+    let mut many = state(ids.clone().map(|id| asking(id, 1)).chain([asking(2, 2)]));
+    for id in ids.clone() {
+        apply(&mut many, Input::Ended { id });
+    }
+    for id in ids {
+        heard(&mut many, &format!(r#"{{"id":{id},"result":{{}}}}"#));
+    }
+    assert_eq!(nameless(NOW, &mut many), nobody());
+    assert_eq!(nameless(later, &mut many), two);
+}
+
+#[test]
+fn a_listen_is_not_asked_what_a_request_of_another_that_was_left_may_ask() {
+    let listen = flight(5, 9, Part::Listen(filler()));
+    let mut state = state([asking(1, 1), listen]);
+    apply(&mut state, Input::Ended { id: 1 });
+    // It hears that somebody was not asked.
+    assert_eq!(heard(&mut state, &ask(7, FORM)), [0, 5]);
+    heard(&mut state, r#"{"id":1,"result":{}}"#);
+    assert_eq!(heard(&mut state, &ask(8, FORM)), [5]);
+}
+
+#[test]
+fn what_the_server_has_not_read_is_not_what_it_asks_about() {
+    let mut state = state([asking(1, 1)]);
+    apply(&mut state, Input::Begun(asking(2, 2)));
+    assert_eq!(nameless(NOW, &mut state), [vec![1], vec![1]]);
+    // Nor can it be at work for it.
+    apply(&mut state, Input::Ended { id: 2 });
+    assert_eq!(nameless(NOW, &mut state), [vec![1], vec![1]]);
+}
+
 #[test]
 fn what_waits_is_bounded_but_for_the_response() {
     let mut full = state([asking(1, 1)]);
@@ -160,6 +265,9 @@ fn what_waits_is_bounded_but_for_the_response() {
         assert_eq!(heard(&mut full, &ask(id, FORM)), [1]);
     }
     assert_eq!(heard(&mut full, &ask(9, FORM)), [0], "too many questions");
+    let asked = RequestId::number(7);
+    apply(&mut full, Input::Answered { asked });
+    assert_eq!(heard(&mut full, &ask(9, FORM)), [1], "one was answered");
     let long = format!(
         r#"{{"progressToken":1,"message":"{}"}}"#,
         "x".repeat(1 << 10)
@@ -172,7 +280,7 @@ fn what_waits_is_bounded_but_for_the_response() {
         id: 1,
         bytes: 8 << 10,
     };
-    full.apply(taken, &mut Vec::new());
+    apply(&mut full, taken);
     let short = note("progress", r#"{"progressToken":1}"#);
     assert_eq!(heard(&mut full, &short), [1], "there is room again");
     let response = format!(r#"{{"id":1,"result":{long}}}"#);
@@ -183,10 +291,10 @@ fn what_waits_is_bounded_but_for_the_response() {
 #[test]
 fn what_was_not_written_when_it_broke_was_not_sent() {
     let mut state = state([asking(1, 1)]);
-    state.apply(Input::Begun(asking(2, 1)), &mut Vec::new());
+    apply(&mut state, Input::Begun(asking(2, 1)));
     let mut effects = Vec::new();
     let reason = "gone".to_owned();
-    state.apply(Input::Broke { reason }, &mut effects);
+    state.apply(NOW, Input::Broke { reason }, &mut effects);
     let ends: Vec<_> = effects
         .iter()
         .map(|effect| match effect {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::{
-    far::{Far, legacy},
+    far::{Far, legacy, pipe},
     world::{Ear, at, call, event, fixed, form, initialized, ok, options, result, run},
 };
 
@@ -96,6 +96,61 @@ async fn among_calls_of_one_principal_the_newest_is_asked() {
     assert_eq!(two.notices.len(), 1);
 }
 
+/// The server may not have read yet that a call is cancelled, or may not care.
+#[tokio::test]
+async fn what_a_cancelled_call_still_says_is_shown_to_no_other_principal() {
+    let (client, mut far) = legacy("2025-06-18").await;
+    let [mut one, mut two] = [1, 2].map(Ear::of);
+    let call = call("t");
+    let left = tokio::select! {
+        biased;
+        ended = client.run(&call, &mut one) => panic!("{ended:?}"),
+        asked = far.hear("tools/call") => asked,
+    };
+    far.hear("notifications/cancelled").await;
+    let serving = async {
+        let other = far.hear("tools/call").await;
+        let params = json!({"level": "info", "data": "of the first"});
+        far.note("notifications/message", params).await;
+        far.ask(7, FORM, form()).await;
+        assert_eq!(far.next().await.unwrap()["error"]["code"], -32603);
+        // Now it is over with the first one.
+        far.result(&left, done()).await;
+        far.ask(8, FORM, form()).await;
+        assert_eq!(far.next().await.unwrap()["result"]["action"], "accept");
+        far.result(&other, done()).await;
+    };
+    let (ran, ()) = tokio::join!(run(&client, &call, &mut two), serving);
+    assert_eq!(ran, Ok(done()));
+    assert_eq!((one.asks.len(), two.asks.len()), (0, 1));
+    assert!(two.notices.is_empty(), "{:?}", two.notices);
+}
+
+/// As many may wait as may come; what is answered waits no more.
+#[tokio::test]
+async fn a_long_listen_is_asked_as_often_as_it_answers() {
+    let (pipe, mut far) = pipe();
+    let (mut options, _stopper) = options(EraChoice::Legacy);
+    options.limits.asks_max = 2;
+    let opening = Client::over(Env::system(), pipe, options);
+    let (client, ()) = tokio::join!(opening, far.open_legacy("2025-06-18"));
+    let (client, mut listener) = (client.unwrap(), Ear::of(1));
+    let serving = async {
+        for id in 0..5 {
+            far.ask(id, FORM, form()).await;
+            let answer = far.next().await.unwrap();
+            assert_eq!(answer["result"]["action"], "accept", "{id}: {answer}");
+        }
+    };
+    let wanted = fixed(&Filter::default());
+    tokio::select! {
+        biased;
+        heard = client.listen(wanted, &mut listener) => panic!("{heard:?}"),
+        () = serving => {}
+    }
+    assert_eq!(listener.asks.len(), 5);
+}
+
 #[tokio::test]
 async fn a_question_that_was_not_declared_or_comes_without_a_call_is_refused() {
     let (client, mut far) = legacy("2025-06-18").await;
@@ -165,7 +220,8 @@ async fn resources_are_watched_and_left_while_a_listen_goes_on() {
     assert_eq!((uri.as_str(), id.as_str()), ("b:2", "e"));
 }
 
-/// Some servers ask on the stream that belongs to no request.
+/// Some servers ask on the stream that belongs to no request. Calls of others that are over, or
+/// never began, are in nobody's way.
 #[tokio::test]
 async fn what_a_standalone_stream_asks_reaches_the_only_call() {
     let (get, rx) = mpsc::channel(4);
@@ -176,6 +232,8 @@ async fn what_a_standalone_stream_asks_reaches_the_only_call() {
     let stub = Stub::start(move |seen| match seen.about().as_str() {
         "initialize" => ok(seen, initialized("2025-11-25")).header("Mcp-Session-Id", "s-1"),
         "GET" => Replay::fed(rx.lock().take().expect("one stream")),
+        "tools/call" if seen.json()["params"]["name"] == "over" => ok(seen, done()),
+        "tools/call" if seen.json()["params"]["name"] == "many" => Replay::status(429),
         "tools/call" => {
             let ask = json!({"jsonrpc": "2.0", "id": 1, "method": FORM, "params": form()});
             get.try_send(event("g", &ask)).expect("room");
@@ -195,7 +253,9 @@ async fn what_a_standalone_stream_asks_reaches_the_only_call() {
     let client = Client::connect(Env::system(), &endpoint, options);
     let client = soon("a client", client).await.unwrap();
     let (mut listener, mut ear) = (Ear::new(), Ear::of(1));
-    let call = call("t");
+    let [over, many, call] = ["over", "many", "t"].map(call);
+    assert!(run(&client, &over, &mut Ear::of(2)).await.is_ok());
+    assert!(run(&client, &many, &mut Ear::of(3)).await.is_err());
     let ran = tokio::select! {
         biased;
         heard = client.listen(fixed(&Filter::default()), &mut listener) => panic!("{heard:?}"),
