@@ -15,6 +15,7 @@ use crate::{
     limits::Limits,
     modern::Modern,
     negotiate::{self, EraChoice},
+    news,
     pace::Goodbyes,
     pipe::{Pipe, Piped},
     request::{Filter, ListKind, Request},
@@ -178,6 +179,21 @@ impl Client {
                 let anew = (&self.way, self.facts.revision, &self.options);
                 Box::pin(legacy.listen(&mut wanted, anew, host)).await
             }
+        }
+    }
+
+    /// Ends when the server has answered something, be it with an error: it is there and at work.
+    /// A hung one never answers, so the caller says how long that may take.
+    pub async fn ping(&self) -> Result<(), Error> {
+        // Modern servers have no word for it; what they know all is as short ([D-1]).
+        let method = match &self.dialect {
+            Dialect::Modern(_) => "server/discover",
+            Dialect::Legacy(_) => "ping",
+        };
+        let mut deaf = news::Deaf;
+        match self.simple(method, Raw::empty_object(), &mut deaf).await {
+            Ok(_) | Err(Error::Rpc(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -7,7 +7,7 @@ use ostler_testkit::soon;
 use serde_json::{Value, json};
 
 use crate::{
-    far::{discovered, legacy, over, pipe},
+    far::{discovered, legacy, modern, over, pipe},
     world::{Ear, call, call_of, initialized, options, run},
 };
 
@@ -120,6 +120,42 @@ async fn a_line_without_end_breaks_the_pipe() {
     })
     .await;
     assert!(gone.contains("a line of more than 65536 bytes"), "{gone}");
+}
+
+#[tokio::test]
+async fn a_server_that_answers_anything_to_a_ping_is_there() {
+    for (is_modern, method) in [(false, "ping"), (true, "server/discover")] {
+        let (client, mut far) = match is_modern {
+            true => modern().await,
+            false => legacy("2025-06-18").await,
+        };
+        let serving = async {
+            let ping = far.hear(method).await;
+            far.result(&ping, pong(is_modern)).await;
+            let ping = far.hear(method).await;
+            far.error(&ping, -32601).await;
+            far.hear(method).await;
+            drop(far);
+        };
+        let pinging = async {
+            [
+                client.ping().await,
+                client.ping().await,
+                client.ping().await,
+            ]
+        };
+        let (pongs, ()) = soon("the end", async { tokio::join!(pinging, serving) }).await;
+        let [Ok(()), Ok(()), Err(Error::Broken { .. })] = pongs else {
+            panic!("{pongs:?}");
+        };
+    }
+}
+
+fn pong(is_modern: bool) -> Value {
+    match is_modern {
+        true => discovered(),
+        false => json!({}),
+    }
 }
 
 #[tokio::test]
