@@ -6,10 +6,13 @@
 
 mod connect;
 mod follow;
+mod health;
 mod host;
 mod outcome;
 mod request;
 mod scope;
+#[cfg(test)]
+mod testing;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -145,10 +148,15 @@ impl Shared {
         let hold = self.pool.hold(key).await;
         let hold = hold.map_err(|why| outcome::down(self.name(), &why))?;
         let mut host = host::CallHost::new(ctx, &self.settings, hold.client.facts().revision);
+        let call = hold.health.call();
         let ended = hold.client.run(request, &mut host).await;
+        call.end();
         Ok(ended.map_err(|error| {
-            if outcome::was_not_sent(&error) {
+            // Others may be in the middle of their calls, so no more than need be.
+            if outcome::is_over(&error) {
                 hold.discard(&error.to_string());
+            } else if outcome::is_odd(&error) {
+                hold.health.doubt();
             }
             (error, host.unanswered())
         }))

@@ -8,7 +8,7 @@ use ostler_env::Env;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::{Key, MemberId, Settings};
+use super::{Key, MemberId, Settings, health::Health};
 use crate::{
     metrics::Metrics,
     pool::Opener,
@@ -41,6 +41,7 @@ struct Known {
 /// A connection in use.
 pub struct Connection {
     pub client: Client,
+    pub(super) health: Health,
     process: Option<Process>,
     /// Why it does not do any more.
     discarded: watch::Sender<Option<String>>,
@@ -89,7 +90,15 @@ impl Opener for Connector {
 
     fn gone(&self, held: &Arc<Connection>) -> BoxFuture<'static, String> {
         let (held, env) = (held.clone(), self.env.clone());
-        Box::pin(async move { held.gone(&env).await })
+        Box::pin(async move {
+            tokio::select! {
+                why = held.gone(&env) => why,
+                why = held.health.lost(&env, &held.client) => {
+                    held.discard(&why);
+                    why
+                }
+            }
+        })
     }
 
     fn close(&self, held: Arc<Connection>) -> BoxFuture<'static, ()> {
@@ -169,11 +178,7 @@ impl Known {
             }
         };
         match client {
-            Ok(client) => Ok(Connection {
-                client,
-                process,
-                discarded: watch::Sender::new(None),
-            }),
+            Ok(client) => Ok(Connection::new(client, process)),
             Err(error) => Err((error, process)),
         }
     }
@@ -186,6 +191,15 @@ fn not_started(why: &crate::process::StartError) -> Error {
 }
 
 impl Connection {
+    pub(super) fn new(client: Client, process: Option<Process>) -> Connection {
+        Connection {
+            client,
+            health: Health::default(),
+            process,
+            discarded: watch::Sender::new(None),
+        }
+    }
+
     /// It does not do any more; who wants one gets another.
     pub fn discard(&self, why: &str) {
         self.discarded.send_replace(Some(why.to_owned()));

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use ostler_client::{
     Answer, Answering, Ask, Client, Error, Facts, Host, ListKind, Notice, text_member,
 };
@@ -13,7 +14,7 @@ use ostler_protocol::{Raw, facet::TASKS_EXTENSION};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{Connection, Shared};
+use super::{Connection, Shared, outcome};
 use crate::{
     member::{Offer, Presence},
     pool::Refusal,
@@ -21,6 +22,9 @@ use crate::{
 
 /// Between two readings of lists that keep changing.
 const CHANGE_PAUSE: Duration = Duration::from_millis(100);
+
+/// For one whole list. Some servers declare lists that they never give.
+const LIST_MAX: Duration = Duration::from_secs(20);
 
 /// Follows it until the member is dropped or the pool closes.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -42,54 +46,95 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// Shows what it offers until this connection does not do any more; says why.
+    /// Shows what it offers until this connection does not do any more; says why. What goes wrong
+    /// here harms no call: whoever calls may go on, and all of it is tried again.
     async fn serve(&self, connection: &Connection) -> String {
-        let client = &connection.client;
-        let dirty = Dirty::default();
-        if let Err(error) = self.refresh(client, ListKind::ALL.into(), &dirty).await {
-            return error.to_string();
+        tokio::select! {
+            biased;
+            why = connection.gone(&self.env) => why,
+            error = self.follow(connection) => error.to_string(),
         }
+    }
+
+    /// Until the connection is over.
+    async fn follow(&self, connection: &Connection) -> Error {
+        let dirty = Dirty::default();
+        let late = match self.refresh(connection, ListKind::ALL.into(), &dirty).await {
+            Ok(late) => late,
+            Err(error) => return error,
+        };
         tracing::info!(
             member = self.name(),
-            revision = client.facts().revision.as_str(),
+            revision = connection.client.facts().revision.as_str(),
             "the upstream is there"
         );
         tokio::select! {
             biased;
-            why = connection.gone(&self.env) => why,
-            error = self.listen(client, &dirty) => error.to_string(),
-            error = self.renew(client, &dirty) => error.to_string(),
+            error = self.listen(connection, &dirty) => error,
+            error = self.renew(connection, &dirty, late) => error,
         }
     }
 
-    /// Reads what changed, as often as it does, until that does not work.
-    async fn renew(&self, client: &Client, dirty: &Dirty) -> Error {
+    /// Reads what changed, as often as it does, and after a while what was not to be had.
+    async fn renew(
+        &self,
+        connection: &Connection,
+        dirty: &Dirty,
+        mut late: BTreeSet<ListKind>,
+    ) -> Error {
+        let mut failures = 0;
         loop {
-            dirty.told.notified().await;
-            let kinds = dirty.take();
-            if let Err(error) = self.refresh(client, kinds, dirty).await {
-                return error;
+            let pause = self.settings.limits.pause(None, failures);
+            let kinds = tokio::select! {
+                () = dirty.told.notified() => dirty.take(),
+                () = self.env.sleep(pause), if !late.is_empty() => std::mem::take(&mut late),
+            };
+            match self.refresh(connection, kinds, dirty).await {
+                Ok(missing) if missing.is_empty() => failures = 0,
+                Ok(missing) => {
+                    failures += 1;
+                    late.extend(missing);
+                }
+                Err(error) => return error,
             }
             self.env.sleep(CHANGE_PAUSE).await;
         }
     }
 
     /// Listens for changes; where that cannot be, looks for them now and then.
-    async fn listen(&self, client: &Client, dirty: &Dirty) -> Error {
+    async fn listen(&self, connection: &Connection, dirty: &Dirty) -> Error {
+        let limits = &self.settings.limits;
+        let mut failures = 0;
         loop {
-            if self.has_something_to_hear(client.facts()) {
-                let mut ear = Ear {
-                    shared: self,
-                    dirty,
-                };
-                match client.listen(self.wanted.subscribe(), &mut ear).await {
-                    Err(error) if !is_no_way_to_listen(&error) => return error,
-                    ended => tracing::debug!(member = self.name(), ?ended, "nothing is heard"),
+            let began = self.env.now();
+            let pause = match self.hear(&connection.client, dirty).await {
+                Err(error) if outcome::is_over(&error) => return error,
+                Err(error) if !is_no_way_to_listen(&error) => {
+                    tracing::debug!(member = self.name(), %error, "nothing is heard for a while");
+                    connection.health.doubt();
+                    let has_lasted = self.env.now().since(began) >= limits.retry_max;
+                    failures = if has_lasted { 0 } else { failures + 1 };
+                    limits.pause(None, failures)
                 }
-            }
-            self.env.sleep(self.settings.refresh).await;
+                ended => {
+                    tracing::debug!(member = self.name(), ?ended, "nothing is heard");
+                    self.settings.refresh
+                }
+            };
+            self.env.sleep(pause).await;
             dirty.add(ListKind::ALL);
         }
+    }
+
+    async fn hear(&self, client: &Client, dirty: &Dirty) -> Result<(), Error> {
+        if !self.has_something_to_hear(client.facts()) {
+            return Ok(());
+        }
+        let mut ear = Ear {
+            shared: self,
+            dirty,
+        };
+        client.listen(self.wanted.subscribe(), &mut ear).await
     }
 
     fn has_something_to_hear(&self, facts: &Facts) -> bool {
@@ -98,33 +143,59 @@ impl Shared {
             || facts.offers_feature("resources", "subscribe")
     }
 
-    /// Reads these lists and shows what the upstream offers now.
+    /// Reads these lists, all at once so that no slow one delays the others for long, and shows
+    /// what the upstream offers now. Those that were not to be had are told, and what was known
+    /// of them stands.
     async fn refresh(
         &self,
-        client: &Client,
+        connection: &Connection,
         kinds: BTreeSet<ListKind>,
         dirty: &Dirty,
-    ) -> Result<(), Error> {
+    ) -> Result<BTreeSet<ListKind>, Error> {
+        let read = |kind| async move { (kind, self.read(connection, kind, dirty).await) };
+        let lists = join_all(kinds.into_iter().map(read)).await;
         let mut offer = (**self.offer.borrow()).clone();
-        offer.describe(client.facts());
-        for kind in kinds {
-            let mut ear = Ear {
-                shared: self,
-                dirty,
-            };
-            let entries = match client.list(kind, &mut ear).await {
-                Ok(entries) => entries,
-                // It does not have this list, whatever it declared.
-                Err(Error::Rpc(error)) => {
-                    tracing::warn!(member = self.name(), ?kind, %error, "no list");
-                    Vec::new()
-                }
-                Err(error) => return Err(error),
-            };
-            *offer.list(kind) = self.named(kind, &entries);
+        offer.describe(connection.client.facts());
+        let mut late = BTreeSet::new();
+        for (kind, list) in lists {
+            match list? {
+                Some(entries) => *offer.list(kind) = self.named(kind, &entries),
+                None => drop(late.insert(kind)),
+            }
         }
         self.publish(offer);
-        Ok(())
+        Ok(late)
+    }
+
+    /// One list; none if it was not to be had, which may change.
+    async fn read(
+        &self,
+        connection: &Connection,
+        kind: ListKind,
+        dirty: &Dirty,
+    ) -> Result<Option<Vec<Raw>>, Error> {
+        let member = self.name();
+        let mut ear = Ear {
+            shared: self,
+            dirty,
+        };
+        let limit = self.env.now() + LIST_MAX;
+        let list = connection.client.list(kind, &mut ear);
+        match self.env.until(limit, list).await {
+            Some(Ok(entries)) => Ok(Some(entries)),
+            // It does not have this list, whatever it declared.
+            Some(Err(error @ (Error::Rpc(_) | Error::Protocol(_)))) => {
+                tracing::warn!(member, ?kind, %error, "no list");
+                Ok(Some(Vec::new()))
+            }
+            Some(Err(error)) if outcome::is_over(&error) => Err(error),
+            late => {
+                let error = late.and_then(Result::err);
+                tracing::warn!(member, ?kind, ?error, "a list is not to be had now");
+                connection.health.doubt();
+                Ok(None)
+            }
+        }
     }
 
     /// Entries that can be asked for; one without a name is told of and left out.
@@ -272,3 +343,7 @@ impl Host for Ear<'_> {
         Box::pin(async { Answer::Refused })
     }
 }
+
+#[cfg(test)]
+#[path = "follow_tests.rs"]
+mod tests;

@@ -120,8 +120,24 @@ fn protocol(code: i32, member: &str, text: &str, executed: &str) -> ToolError {
     }
 }
 
-/// Whether the upstream cannot have begun with the request, because this connection leads nowhere
-/// any more. One that only broke under a request may do for others.
+/// Whether this connection does for nobody any more. One that could not be made, or broke under one
+/// request, may do for others.
+pub(super) fn is_over(error: &Error) -> bool {
+    matches!(error, Error::NotSent { .. } | Error::SessionGone)
+}
+
+/// Whether the upstream may be lost, which a ping will tell.
+pub(super) fn is_odd(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Connect { .. }
+            | Error::Broken { .. }
+            | Error::Status { .. }
+            | Error::NoEndpoint { .. }
+    )
+}
+
+/// Whether the upstream cannot have begun with the request.
 pub(super) fn was_not_sent(error: &Error) -> bool {
     matches!(
         error,

@@ -73,7 +73,7 @@ impl Settings {
     }
 }
 
-const EVERYTHING: Abilities = Abilities {
+pub(super) const EVERYTHING: Abilities = Abilities {
     form: true,
     url: true,
     sample: true,

@@ -13,3 +13,4 @@ mod asks;
 mod lists;
 mod processes;
 mod restarts;
+mod trouble;

@@ -1,0 +1,111 @@
+//! Whether an upstream is still there that says nothing: a process may hang, and a URL may lead
+//! nowhere by now.
+//!
+//! It is asked now and then, and whenever something was odd. Only one that stays silent ends, and
+//! not under calls that may still be answered: some servers hear nothing while they work.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use ostler_client::{Client, Error};
+use ostler_env::Env;
+use tokio::sync::Notify;
+
+use super::outcome;
+
+const PING_EVERY: Duration = Duration::from_secs(60);
+const PONG_MAX: Duration = Duration::from_secs(20);
+const PING_AGAIN: Duration = Duration::from_secs(1);
+
+/// In a row, before it is silent.
+const MISSES_MAX: u32 = 3;
+
+/// After so long a silence no call is waited for any more.
+const SILENCE_MAX: Duration = Duration::from_secs(600);
+
+/// What is known of an upstream's health.
+#[derive(Default)]
+pub(super) struct Health {
+    calls: AtomicUsize,
+    doubted: Notify,
+}
+
+/// A call in an upstream. One that is dropped before its end is a reason for doubt.
+pub(super) struct Call<'a> {
+    health: &'a Health,
+    ending: Ending,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Dropped,
+    Told,
+}
+
+impl Health {
+    pub fn call(&self) -> Call<'_> {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        Call {
+            health: self,
+            ending: Ending::Dropped,
+        }
+    }
+
+    /// Something was odd: it is asked at once.
+    pub fn doubt(&self) {
+        self.doubted.notify_one();
+    }
+
+    /// Ends when the upstream is taken for lost, and says why.
+    pub async fn lost(&self, env: &Env, client: &Client) -> String {
+        loop {
+            env.until(env.now() + PING_EVERY, self.doubted.notified())
+                .await;
+            if let Some(why) = self.silence(env, client).await {
+                return why;
+            }
+        }
+    }
+
+    /// None as soon as it answers, whatever it says.
+    async fn silence(&self, env: &Env, client: &Client) -> Option<String> {
+        let since = env.now();
+        let mut misses = 0;
+        loop {
+            let why = match env.until(env.now() + PONG_MAX, client.ping()).await {
+                Some(Ok(()) | Err(Error::Rpc(_))) => return None,
+                Some(Err(error)) if outcome::is_over(&error) => return Some(error.to_string()),
+                Some(Err(error)) => error.to_string(),
+                None => "it answers no ping".to_owned(),
+            };
+            misses += 1;
+            let is_used = self.calls.load(Ordering::Relaxed) > 0;
+            let is_hopeless = env.now().since(since) >= SILENCE_MAX;
+            if misses >= MISSES_MAX && (is_hopeless || !is_used) {
+                return Some(why);
+            }
+            env.sleep(PING_AGAIN).await;
+        }
+    }
+}
+
+impl Call<'_> {
+    pub fn end(mut self) {
+        self.ending = Ending::Told;
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.health.calls.fetch_sub(1, Ordering::Relaxed);
+        if self.ending == Ending::Dropped {
+            self.health.doubt();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;

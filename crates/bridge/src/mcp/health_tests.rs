@@ -1,0 +1,72 @@
+use ostler_types::Instant;
+use serde_json::json;
+
+use super::*;
+use crate::mcp::{Connection, testing};
+
+async fn connection(answers: testing::Answers) -> (Env, Connection) {
+    let env = Env::seeded(1);
+    let connection = testing::connection(&env, answers).await;
+    (env, connection)
+}
+
+/// Whether it is taken for lost until then.
+async fn is_lost(env: &Env, connection: &Connection, until: Instant) -> bool {
+    let lost = connection.health.lost(env, &connection.client);
+    env.until(until, lost).await.is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_answers_is_there_whatever_is_doubted() {
+    let (env, connection) = connection(|_, _| Some(json!({}))).await;
+    drop(connection.health.call());
+    let until = env.now() + Duration::from_secs(3_600);
+    assert!(!is_lost(&env, &connection, until).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_silent_is_lost_soon_after_a_doubt() {
+    let (env, connection) = connection(|_, _| None).await;
+    connection.health.call().end();
+    let until = env.now() + PING_EVERY;
+    assert!(!is_lost(&env, &connection, until).await, "nobody doubts");
+    drop(connection.health.call());
+    let until = env.now() + MISSES_MAX * (PONG_MAX + PING_AGAIN);
+    assert!(is_lost(&env, &connection, until).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_silent_for_a_while_is_not_lost() {
+    let answers: testing::Answers = |_, asked| (asked >= 2).then(|| json!({}));
+    let (env, connection) = connection(answers).await;
+    let until = env.now() + Duration::from_secs(3_600);
+    assert!(!is_lost(&env, &connection, until).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_silent_under_a_call_is_waited_for_long_but_not_for_ever() {
+    let (env, connection) = connection(|_, _| None).await;
+    let call = connection.health.call();
+    connection.health.doubt();
+    let until = env.now() + SILENCE_MAX;
+    assert!(!is_lost(&env, &connection, until).await);
+    connection.health.doubt();
+    let until = env.now() + SILENCE_MAX + PONG_MAX + PING_AGAIN;
+    assert!(is_lost(&env, &connection, until).await);
+    call.end();
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_silent_under_a_call_is_lost_when_that_ends() {
+    let (env, connection) = connection(|_, _| None).await;
+    let call = connection.health.call();
+    connection.health.doubt();
+    let lost = connection.health.lost(&env, &connection.client);
+    tokio::pin!(lost);
+    let until = env.now() + Duration::from_secs(300);
+    assert_eq!(env.until(until, &mut lost).await, None);
+    call.end();
+    let until = env.now() + PONG_MAX + PING_AGAIN;
+    let why = env.until(until, &mut lost).await;
+    assert_eq!(why.as_deref(), Some("it answers no ping"));
+}
