@@ -32,16 +32,20 @@ use crate::metrics::{Closed, Metrics, RefusedHold};
 /// Opens what a pool holds.
 pub trait Opener: Send + Sync + 'static {
     /// What two callers must have in common to share one. `Debug` goes to the log.
-    type Key: Clone + Eq + Hash + Debug + Send + 'static;
+    type Key: Clone + Eq + Hash + Debug + Send + Sync + 'static;
     /// A clone is the same upstream.
     type Held: Clone + Send + Sync + 'static;
 
     /// Whose bound it counts against.
     fn tenant(&self, key: &Self::Key) -> Arc<str>;
 
-    /// Starts or connects one; an error is a text for the log and for callers. Dropping the future
-    /// gives up.
-    fn open(&self, key: &Self::Key) -> BoxFuture<'static, Result<Self::Held, String>>;
+    /// Starts or connects one; an error is a text for the log and for callers. When nobody wants it
+    /// any more it is told so, and ends when nothing is left of what it began.
+    fn open(
+        &self,
+        key: &Self::Key,
+        given_up: GivenUp,
+    ) -> BoxFuture<'static, Result<Self::Held, String>>;
 
     /// Ends when the upstream has ended by itself, and says how.
     fn gone(&self, held: &Self::Held) -> BoxFuture<'static, String>;
@@ -52,6 +56,9 @@ pub trait Opener: Send + Sync + 'static {
     /// An upstream does not do any more, for this reason: it is `gone`.
     fn discard(&self, held: &Self::Held, why: &str);
 }
+
+/// Ends, with whatever, when nobody wants any more what is being opened.
+pub type GivenUp = oneshot::Receiver<()>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -352,15 +359,10 @@ async fn live<O: Opener>(
     run: Run,
     mut close: oneshot::Receiver<()>,
 ) {
-    let limit = shared.env.now() + shared.limits.open_max;
-    let opened = select! {
-        opened = shared.env.until(limit, shared.opener.open(&key)) => opened,
-        _ = &mut close => return shared.turn(|_| Input::Closed { key, run }),
-    };
-    let opened = opened.unwrap_or_else(|| Err("it took too long to start".into()));
-    let held = match opened {
-        Ok(held) => held,
-        Err(why) => return not_opened(&shared, key, run, &why),
+    let held = match open(&shared, &key, &mut close).await {
+        Some(Ok(held)) => held,
+        Some(Err(why)) => return not_opened(&shared, key, run, &why),
+        None => return shared.turn(|_| Input::Closed { key, run }),
     };
     shared.turn(|core| {
         core.held.insert(run, held.clone());
@@ -371,23 +373,52 @@ async fn live<O: Opener>(
         how = shared.opener.gone(&held) => gone(&shared, &key, run, &how),
         _ = &mut close => {}
     }
-    let limit = shared.env.now() + shared.limits.close_max;
-    if shared
-        .env
-        .until(limit, shared.opener.close(held))
-        .await
-        .is_none()
-    {
-        warn!(
-            ?key,
-            "an upstream takes too long to end; nobody waits for it any more"
-        );
-    }
+    ended(&shared, &key, shared.opener.close(held)).await;
     shared.turn(|core| {
         core.held.remove(&run);
         core.open.remove(&run);
         Input::Closed { key, run }
     });
+}
+
+/// Opens it within its time; None if it was told to close meanwhile. What is given up has ended
+/// before anybody may have its place.
+async fn open<O: Opener>(
+    shared: &Shared<O>,
+    key: &O::Key,
+    close: &mut oneshot::Receiver<()>,
+) -> Option<Result<O::Held, String>> {
+    let (give_up, given_up) = oneshot::channel();
+    let mut opening = shared.opener.open(key, given_up);
+    let limit = shared.env.now() + shared.limits.open_max;
+    let why = select! {
+        opened = &mut opening => return Some(opened),
+        () = shared.env.sleep_until(limit) => Some("it took too long to start"),
+        _ = close => None,
+    };
+    drop(give_up);
+    // It may have been there in the same moment.
+    if let Some(Ok(held)) = ended(shared, key, opening).await {
+        ended(shared, key, shared.opener.close(held)).await;
+    }
+    why.map(|why| Err(why.to_owned()))
+}
+
+/// Waits for the end of an upstream, but not for ever.
+async fn ended<O: Opener, T>(
+    shared: &Shared<O>,
+    key: &O::Key,
+    end: BoxFuture<'static, T>,
+) -> Option<T> {
+    let limit = shared.env.now() + shared.limits.close_max;
+    let ended = shared.env.until(limit, end).await;
+    if ended.is_none() {
+        warn!(
+            ?key,
+            "an upstream takes too long to end; nobody waits for it any more"
+        );
+    }
+    ended
 }
 
 fn not_opened<O: Opener>(shared: &Arc<Shared<O>>, key: O::Key, run: Run, why: &str) {

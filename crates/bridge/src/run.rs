@@ -99,10 +99,14 @@ fn pool(env: &Env, config: &config::Worker, keeper: Keeper, groups: &[Kinds]) ->
         Kind::Mcp(settings) => Some((**settings).clone()),
         Kind::Ready(_) => None,
     });
+    let upstreams: Vec<_> = upstreams.collect();
+    let close_max = upstreams.iter().map(|it| it.way.close_max(&it.limits));
+    let close_max = close_max.max().unwrap_or_default();
     let connector = Connector::new(env.clone(), metrics.clone(), keeper, upstreams);
     let limits = pool::Limits {
         tenant_max: config.upstreams_per_tenant_max,
         bridge_max: config.upstreams_max,
+        close_max,
         idle_ttl: Duration::from_secs(config.idle_ttl_s.max(1)),
         rest_max: Duration::from_secs(config.rest_max_s.max(1)),
         ..pool::Limits::default()

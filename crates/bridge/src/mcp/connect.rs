@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use ostler_client::{Client, Endpoint, EraChoice, Error, Options, Pipe, stopper};
+use ostler_client::{Client, Endpoint, EraChoice, Error, Limits, Options, Pipe, stopper};
 use ostler_env::Env;
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use super::{Key, MemberId, Settings, health::Health};
 use crate::{
     metrics::Metrics,
-    pool::Opener,
+    pool::{GivenUp, Opener},
     process::{Keeper, Process, Program},
 };
 
@@ -50,6 +50,19 @@ pub struct Connection {
 /// How long the end of a process may come after the end of its pipe.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+impl Way {
+    /// How long it may take to close: a goodbye, then the end of the process.
+    pub fn close_max(&self, limits: &Limits) -> Duration {
+        match self {
+            Way::Url(_) => limits.goodbye_max + MARGIN,
+            Way::Process(program) => limits.goodbye_max + program.stop_max() + MARGIN,
+        }
+    }
+}
+
+/// For a machine that is busy.
+const MARGIN: Duration = Duration::from_secs(2);
+
 impl Connector {
     pub fn new(
         env: Env,
@@ -78,13 +91,17 @@ impl Opener for Connector {
         key.member.server().tenant.as_str().into()
     }
 
-    fn open(&self, key: &Key) -> BoxFuture<'static, Result<Arc<Connection>, String>> {
+    fn open(
+        &self,
+        key: &Key,
+        mut given_up: GivenUp,
+    ) -> BoxFuture<'static, Result<Arc<Connection>, String>> {
         let known = self.upstreams.get(&key.member).cloned();
         let tools = (self.env.clone(), self.metrics.clone(), self.keeper.clone());
         let key = key.clone();
         Box::pin(async move {
             let known = known.ok_or("no such upstream")?;
-            known.open(tools, &key).await.map(Arc::new)
+            known.open(tools, &key, &mut given_up).await.map(Arc::new)
         })
     }
 
@@ -118,14 +135,19 @@ impl Opener for Connector {
 impl Known {
     /// What it spoke once it is expected to speak again, until that proves wrong: then it is probed
     /// anew.
-    async fn open(&self, tools: (Env, Metrics, Keeper), key: &Key) -> Result<Connection, String> {
+    async fn open(
+        &self,
+        tools: (Env, Metrics, Keeper),
+        key: &Key,
+        given_up: &mut GivenUp,
+    ) -> Result<Connection, String> {
         let choice = *self.choice.lock();
-        let opened = match self.connect(&tools, key, choice).await {
+        let opened = match self.connect(&tools, key, choice, given_up).await {
             // Some end when they are asked what they do not know.
-            Err((Error::Broken { .. }, _))
-                if choice == EraChoice::Auto && matches!(self.settings.way, Way::Process(_)) =>
-            {
-                self.connect(&tools, key, EraChoice::Legacy).await
+            Err((Error::Broken { .. }, Some(process))) if choice == EraChoice::Auto => {
+                process.stop().await;
+                let choice = EraChoice::Legacy;
+                self.connect(&tools, key, choice, given_up).await
             }
             opened => opened,
         };
@@ -136,14 +158,7 @@ impl Known {
         match opened {
             Ok(connection) => Ok(connection),
             Err((error, None)) => Err(error.to_string()),
-            Err((error, Some(process))) => {
-                let (env, ..) = &tools;
-                let ended = env.until(env.now() + LAST_WORDS, process.ended()).await;
-                Err(match ended {
-                    Some(ended) => format!("{error}: {ended}"),
-                    None => error.to_string(),
-                })
-            }
+            Err((error, Some(process))) => Err(last_words(&tools.0, &error, &process).await),
         }
     }
 
@@ -152,6 +167,7 @@ impl Known {
         (env, metrics, keeper): &(Env, Metrics, Keeper),
         key: &Key,
         choice: EraChoice,
+        given_up: &mut GivenUp,
     ) -> Result<Connection, (Error, Option<Process>)> {
         let (_, stop) = stopper();
         let options = Options {
@@ -161,8 +177,11 @@ impl Known {
             limits: self.settings.limits.clone(),
             stop,
         };
-        let (client, process) = match &self.settings.way {
-            Way::Url(endpoint) => (Client::connect(env.clone(), endpoint, options).await, None),
+        let (client, process): (BoxFuture<'_, _>, _) = match &self.settings.way {
+            Way::Url(endpoint) => {
+                let client = Client::connect(env.clone(), endpoint, options);
+                (Box::pin(client), None)
+            }
             Way::Process(program) => {
                 let name = self.settings.id.name();
                 let started = Process::start(env, metrics, name, keeper, program);
@@ -171,16 +190,32 @@ impl Known {
                     reader: Box::new(pipes.stdout),
                     writer: Box::new(pipes.stdin),
                 };
-                (
-                    Client::over(env.clone(), pipe, options).await,
-                    Some(process),
-                )
+                let client = Client::over(env.clone(), pipe, options);
+                (Box::pin(client), Some(process))
             }
+        };
+        let client = tokio::select! {
+            client = client => client,
+            _ = given_up => Err(Error::Stopped),
         };
         match client {
             Ok(client) => Ok(Connection::new(client, process)),
             Err(error) => Err((error, process)),
         }
+    }
+}
+
+/// Why a process that was started does not do. It is gone then.
+async fn last_words(env: &Env, error: &Error, process: &Process) -> String {
+    let patience = match error {
+        Error::Stopped => Duration::ZERO,
+        _ => LAST_WORDS,
+    };
+    let ended = env.until(env.now() + patience, process.ended()).await;
+    process.stop().await;
+    match ended {
+        Some(ended) => format!("{error}: {ended}"),
+        None => error.to_string(),
     }
 }
 

@@ -218,6 +218,13 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// For what was still to be read when everybody who could write had ended.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
+impl Program {
+    /// How long its end may take once it is told to end.
+    pub fn stop_max(&self) -> Duration {
+        self.grace + PATIENCE + LAST_WORDS
+    }
+}
+
 impl Kept {
     fn new(
         env: &Env,

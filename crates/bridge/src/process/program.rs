@@ -87,6 +87,8 @@ pub enum SpecError {
     NoFolder(PathBuf),
     #[error("at least {} open files are needed", Limits::OPEN_FILES_MIN)]
     FewFiles,
+    #[error("more than {} s to end", Spec::GRACE_MAX.as_secs())]
+    LongGrace,
 }
 
 impl Spec {
@@ -97,6 +99,9 @@ impl Spec {
     pub const BYTES_MAX: usize = 128 * 1024;
 
     pub const GRACE: Duration = Duration::from_secs(4);
+
+    /// A bridge that ends waits for the slowest server.
+    pub const GRACE_MAX: Duration = Duration::from_secs(300);
 
     /// A command with nothing else said.
     pub fn new<S: Into<String>>(command: impl IntoIterator<Item = S>) -> Spec {
@@ -130,6 +135,9 @@ impl Program {
             .is_some_and(|files| files < Limits::OPEN_FILES_MIN)
         {
             return Err(SpecError::FewFiles);
+        }
+        if spec.grace > Spec::GRACE_MAX {
+            return Err(SpecError::LongGrace);
         }
         let program = Program {
             path,
@@ -425,5 +433,7 @@ mod tests {
         assert!(matches!(nowhere, Err(SpecError::NoFolder(_))));
         let few = check(|spec| spec.limits.open_files = Some(3));
         assert_eq!(few.err(), Some(SpecError::FewFiles));
+        let long = check(|spec| spec.grace = Spec::GRACE_MAX + Duration::from_millis(1));
+        assert_eq!(long.err(), Some(SpecError::LongGrace));
     }
 }

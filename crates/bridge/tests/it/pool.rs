@@ -11,11 +11,11 @@ use std::{
 use futures_util::future::{BoxFuture, join_all};
 use ostler_bridge::{
     Metrics,
-    pool::{Limits, Opener, Pool, Refusal},
+    pool::{GivenUp, Limits, Opener, Pool, Refusal},
 };
 use ostler_env::Env;
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Upstreams that are numbers, and an opener that does as it is told.
 #[derive(Clone, Default)]
@@ -27,6 +27,9 @@ struct Told {
     closed: AtomicUsize,
     fails: Mutex<Option<&'static str>>,
     hangs: Mutex<bool>,
+    /// What hangs ends when it is given up, and not before this lets it.
+    lingers: Mutex<bool>,
+    let_go: Notify,
 }
 
 #[derive(Clone)]
@@ -43,13 +46,17 @@ impl Opener for Script {
         key.0.into()
     }
 
-    fn open(&self, _: &Self::Key) -> BoxFuture<'static, Result<Number, String>> {
+    fn open(&self, _: &Self::Key, given_up: GivenUp) -> BoxFuture<'static, Result<Number, String>> {
         let told = self.0.clone();
         Box::pin(async move {
             // Those who come at once see one start.
             tokio::task::yield_now().await;
             if *told.hangs.lock() {
-                std::future::pending::<()>().await;
+                drop(given_up.await);
+                if *told.lingers.lock() {
+                    told.let_go.notified().await;
+                }
+                return Err("given up".into());
             }
             if let Some(why) = *told.fails.lock() {
                 return Err(why.into());
@@ -201,6 +208,40 @@ async fn a_start_that_takes_too_long_has_failed() {
     *bench.script.0.hangs.lock() = true;
     let failed = bench.pool.hold(("a", 1)).await.err().expect("it fails");
     assert!(matches!(failed, Refusal::Failed { .. }), "{failed:?}");
+    assert_eq!(bench.pool.places(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_is_given_up_has_its_place_until_nothing_is_left_of_it() {
+    let bench = bench();
+    *bench.script.0.hangs.lock() = true;
+    *bench.script.0.lingers.lock() = true;
+    let hold = bench.pool.hold(("a", 1));
+    tokio::pin!(hold);
+    let limit = bench.env.now() + Limits::default().open_max + Duration::from_secs(5);
+    assert!(bench.env.until(limit, &mut hold).await.is_none());
+    assert_eq!(bench.pool.places(), 1);
+    bench.script.0.let_go.notify_one();
+    let failed = hold.await.err().expect("it fails");
+    assert!(failed.to_string().contains("too long"), "{failed}");
+    assert_eq!(bench.pool.places(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_waits_for_what_was_about_to_open() {
+    let bench = bench();
+    *bench.script.0.hangs.lock() = true;
+    *bench.script.0.lingers.lock() = true;
+    let (opening, closing) = (bench.pool.hold(("a", 1)), bench.pool.close());
+    tokio::pin!(closing);
+    let limit = bench.env.now() + Duration::from_secs(5);
+    let early = bench
+        .env
+        .until(limit, async { tokio::join!(opening, &mut closing) });
+    assert!(early.await.is_none());
+    assert_eq!(bench.pool.places(), 1);
+    bench.script.0.let_go.notify_one();
+    closing.await;
     assert_eq!(bench.pool.places(), 0);
 }
 

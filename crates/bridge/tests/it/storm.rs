@@ -5,7 +5,7 @@ use std::{fs, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use ostler_bridge::{
     Metrics,
-    pool::{Limits, Opener, Pool},
+    pool::{GivenUp, Limits, Opener, Pool},
     process::{Keeper, Pipes, Process, Program, Spec},
 };
 use ostler_env::Env;
@@ -38,7 +38,11 @@ impl Opener for Servers {
         "t".into()
     }
 
-    fn open(&self, name: &&'static str) -> BoxFuture<'static, Result<Arc<Server>, String>> {
+    fn open(
+        &self,
+        name: &&'static str,
+        _: GivenUp,
+    ) -> BoxFuture<'static, Result<Arc<Server>, String>> {
         let echo = example("echo_stdio");
         let spec = Spec::new([echo.to_str().expect("UTF-8"), "both", name]);
         let program = Program::resolve(spec, &Default::default()).expect("it is built");
