@@ -1,7 +1,7 @@
 //! Bridged servers that are killed again and again under calls of both eras, beside one that is not:
 //! nothing of them is left, the other loses no call, and every call ends as defined.
 //!
-//! Kills with SIGKILL what is found by the mark that keepers give: the server, what it started,
+//! Kills with SIGKILL what is found by the brand that keepers give: the server, what it started,
 //! its keeper; and in the end the bridge.
 
 mod family;

@@ -6,8 +6,9 @@
 //! considered instead: it reaches the server but not what that started, and it is sent when the
 //! thread that forked ends, which a runtime's threads do while the bridge lives on.
 //!
-//! A keeper that is killed leaves orphans; the bridge knows them by their session and by a mark in
-//! their environment, and ends them before the keeper's number can be given to anybody else.
+//! A keeper that is killed leaves orphans; the bridge knows them by their session, by a brand in
+//! their environment, and as children that it did not start; it ends them before the keeper's number
+//! can be given to anybody else.
 
 mod keeper;
 mod limits;
@@ -21,5 +22,4 @@ pub use self::{
     limits::Limits,
     live::{Ended, Keeper, Pipes, Process, StartError},
     program::{Lookup, Program, Shells, Spec, SpecError},
-    tree::adopt_orphans,
 };

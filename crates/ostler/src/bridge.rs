@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context;
 use ostler_bridge::{
     config::{Config, Source, Table},
-    process::{Keeper, adopt_orphans},
+    process::Keeper,
     scope,
 };
 use ostler_env::{Env, log};
@@ -41,9 +41,7 @@ pub async fn run(arguments: Bridge) -> anyhow::Result<ExitCode> {
         show(&env, address, &config, is_settled.clone()).await?;
     }
     let settled = move || is_settled.store(true, Ordering::Release);
-    // What a killed keeper leaves behind comes here, so that no zombie stays where nobody else waits.
-    adopt_orphans()?;
-    let keeper = Keeper::this_binary();
+    let keeper = Keeper::this_binary().adopting()?;
     ostler_bridge::run(env, config, keeper, settled, serve::stop_signal()?).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -12,14 +12,14 @@ pub struct Family {
 }
 
 /// What a keeper gives to all it keeps, and does not have itself.
-const MARK: &str = "OSTLER_KEPT=";
+const BRAND: &str = "OSTLER_KEPT=";
 
 impl Family {
     /// The one of the server with this name, which its arguments hold.
     pub fn find(name: &str) -> Option<Family> {
-        let mut kept = processes().filter_map(|process| Some((process, mark(process)?)));
+        let mut kept = processes().filter_map(|process| Some((process, brand(process)?)));
         let (server, keeper) = kept.find(|(process, _)| has_word(*process, name))?;
-        let child = |process: &u32| *process != server && mark(*process) == Some(keeper);
+        let child = |process: &u32| *process != server && brand(*process) == Some(keeper);
         let children = processes().filter(child).collect();
         Some(Family {
             keeper,
@@ -29,7 +29,7 @@ impl Family {
     }
 
     pub fn is_gone(&self) -> bool {
-        let left = |process| process == self.keeper || mark(process) == Some(self.keeper);
+        let left = |process| process == self.keeper || brand(process) == Some(self.keeper);
         !processes().any(left)
     }
 }
@@ -64,9 +64,10 @@ fn has_word(process: u32, name: &str) -> bool {
         .any(|word| word == name.as_bytes())
 }
 
-fn mark(process: u32) -> Option<u32> {
+fn brand(process: u32) -> Option<u32> {
     let environ = fs::read(format!("/proc/{process}/environ")).ok()?;
     let mut names = environ.split(|byte| *byte == 0);
-    let value = names.find_map(|name| name.strip_prefix(MARK.as_bytes()))?;
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let value = names.find_map(|name| name.strip_prefix(BRAND.as_bytes()))?;
+    let (keeper, _) = std::str::from_utf8(value).ok()?.split_once('-')?;
+    keeper.parse().ok()
 }

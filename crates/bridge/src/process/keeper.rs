@@ -27,12 +27,17 @@ use tokio::{
     sync::oneshot,
 };
 
-use super::{Limits, tree};
+use super::{
+    Limits,
+    tree::{self, Brand},
+};
 
 /// What the bridge tells a keeper. The environment and the folder are the process's own.
 pub(super) struct Order {
     /// The keeper's life is bound to this process.
     pub bridge: Pid,
+    /// Of its brand.
+    pub dice: u64,
     pub grace: Duration,
     pub limits: Limits,
     pub program: OsString,
@@ -58,7 +63,7 @@ impl Order {
         let number = |number: Option<u64>| number.map_or("-".into(), |n| n.to_string().into());
         let grace_ms = u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX);
         let mut words: Vec<OsString> = vec![self.bridge.as_raw_pid().to_string().into()];
-        words.push(number(Some(grace_ms)));
+        words.extend([self.dice, grace_ms].map(|n| number(Some(n))));
         words.extend(self.limits.numbers().map(number));
         words.push(self.program.clone());
         words.extend(self.arguments.iter().cloned());
@@ -66,15 +71,16 @@ impl Order {
     }
 
     fn read(words: &[OsString]) -> Option<Order> {
-        let (numbers, [program, arguments @ ..]) = words.split_at_checked(6)? else {
+        let (numbers, [program, arguments @ ..]) = words.split_at_checked(7)? else {
             return None;
         };
-        let [bridge, grace_ms, limits @ ..] = numbers else {
+        let [bridge, dice, grace_ms, limits @ ..] = numbers else {
             return None;
         };
         let limits: Option<Vec<_>> = limits.iter().map(|word| number(word)).collect();
         Some(Order {
             bridge: Pid::from_raw(bridge.to_str()?.parse().ok().filter(|pid| *pid > 0)?)?,
+            dice: number(dice)??,
             grace: Duration::from_millis(number(grace_ms)??),
             limits: Limits::from_numbers(limits?.try_into().ok()?),
             program: program.clone(),
@@ -149,9 +155,13 @@ fn alone(env: &Env, bridge: OwnedFd) -> oneshot::Receiver<()> {
 const KILLED: u8 = 128 + 9;
 
 fn start(order: &Order) -> io::Result<Pid> {
+    let brand = Brand {
+        keeper: getpid(),
+        dice: order.dice,
+    };
     let server = Command::new(&order.program)
         .args(&order.arguments)
-        .env(tree::MARK, getpid().as_raw_pid().to_string())
+        .env(Brand::VARIABLE, brand.to_string())
         .process_group(0)
         .spawn();
     let program = order.program.to_string_lossy();
@@ -216,6 +226,7 @@ mod tests {
     fn an_order_is_read_as_it_was_written() {
         let order = Order {
             bridge: getpid(),
+            dice: u64::MAX,
             grace: Duration::from_millis(1_500),
             limits: Limits {
                 memory_bytes: Some(1 << 30),
@@ -227,6 +238,7 @@ mod tests {
         };
         let read = Order::read(&order.write()).expect("it was just written");
         assert_eq!(read.bridge, order.bridge);
+        assert_eq!(read.dice, order.dice);
         assert_eq!(read.grace, order.grace);
         assert_eq!(read.limits, order.limits);
         assert_eq!(read.program, order.program);
@@ -235,14 +247,14 @@ mod tests {
 
     #[test]
     fn other_words_are_no_order() {
-        let all: Vec<OsString> = ["7", "100", "-", "-", "-", "-", "/bin/cat"]
+        let all: Vec<OsString> = ["7", "5", "100", "-", "-", "-", "-", "/bin/cat"]
             .map(Into::into)
             .into();
         assert!(Order::read(&all).is_some());
         for len in 0..all.len() {
             assert!(Order::read(&all[..len]).is_none(), "{len} words");
         }
-        for (place, word) in [(0, "0"), (0, "-1"), (0, "-"), (1, "-"), (2, "x")] {
+        for (place, word) in [(0, "0"), (0, "-1"), (0, "-"), (1, "-"), (2, "-"), (3, "x")] {
             let mut words = all.clone();
             words[place] = word.into();
             assert!(Order::read(&words).is_none(), "{word:?} at {place}");

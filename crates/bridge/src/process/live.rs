@@ -1,6 +1,7 @@
 //! A server that runs: its pipes, its end, and what it said last.
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fmt, io,
     os::{
@@ -15,6 +16,7 @@ use std::{
 
 use ostler_env::Env;
 use ostler_types::Secret;
+use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
 use tokio::{
     net::unix::pipe,
@@ -27,7 +29,7 @@ use super::{
     Program,
     keeper::Order,
     stderr::{self, Tail},
-    tree,
+    tree::{self, Brand},
 };
 use crate::metrics::{Metrics, ProcessEnd};
 
@@ -36,6 +38,8 @@ use crate::metrics::{Metrics, ProcessEnd};
 pub struct Keeper {
     program: PathBuf,
     arguments: Vec<OsString>,
+    /// Those that run, where orphans come to this process: its other children are such.
+    running: Option<Arc<Mutex<BTreeSet<u32>>>>,
 }
 
 impl Keeper {
@@ -53,7 +57,45 @@ impl Keeper {
         Keeper {
             program: program.into(),
             arguments: arguments.into_iter().map(OsString::from).collect(),
+            running: None,
         }
+    }
+
+    /// From here on what a killed keeper leaves behind comes to this process, which ends it: no
+    /// zombie stays where nobody else waits. For a process that starts nothing but keepers.
+    pub fn adopting(self) -> io::Result<Keeper> {
+        tree::adopt_orphans()?;
+        Ok(Keeper {
+            running: Some(Arc::default()),
+            ..self
+        })
+    }
+
+    /// Whoever looks for strangers waits until its number is known.
+    fn spawn(&self, mut command: Command) -> io::Result<Child> {
+        let mut running = self.running.as_ref().map(|running| running.lock());
+        let child = command.spawn()?;
+        if let Some(running) = &mut running {
+            running.insert(child.id());
+        }
+        Ok(child)
+    }
+
+    /// For the end of one that has ended or is about to.
+    fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
+        let mut running = self.running.as_ref().map(|running| running.lock());
+        let status = child.wait();
+        if let Some(running) = &mut running {
+            running.remove(&child.id());
+        }
+        status
+    }
+
+    /// Whether a child of this process is none that was started here.
+    fn is_stranger(&self, child: Pid) -> bool {
+        let child = child.as_raw_pid().unsigned_abs();
+        let running = self.running.as_ref();
+        running.is_some_and(|running| !running.lock().contains(&child))
     }
 }
 
@@ -115,14 +157,20 @@ impl Process {
     ) -> Result<(Process, Pipes), StartError> {
         // Before there is a child, so that its end is not missed.
         let deaths = signal(SignalKind::child())?;
-        let mut child = command(keeper, program).spawn()?;
-        let kept = Kept::new(env, metrics, &mut child, deaths, program.grace);
+        let dice = env.random_u64();
+        let mut child = keeper.spawn(command(keeper, program, dice))?;
+        let brand = Brand {
+            keeper: Pid::from_child(&child),
+            dice,
+        };
+        let tools = (env, metrics, keeper);
+        let kept = Kept::new(tools, brand, &mut child, deaths, program.grace);
         let kept = match kept {
             Ok(kept) => kept,
             // Its input is closed now, and its keeper must not stay.
             Err(error) => {
                 drop(child.kill());
-                drop(child.wait());
+                drop(keeper.wait(&mut child));
                 return Err(error.into());
             }
         };
@@ -172,9 +220,10 @@ impl Process {
     }
 }
 
-fn command(keeper: &Keeper, program: &Program) -> Command {
+fn command(keeper: &Keeper, program: &Program, dice: u64) -> Command {
     let order = Order {
         bridge: getpid(),
+        dice,
         grace: program.grace,
         limits: program.limits,
         program: program.path.clone().into(),
@@ -201,8 +250,9 @@ fn command(keeper: &Keeper, program: &Program) -> Command {
 struct Kept {
     env: Env,
     metrics: Metrics,
-    /// Not given to another process before we have waited for it.
-    keeper: Pid,
+    keeper: Keeper,
+    /// Its keeper's number is given to no other process before we have waited for it.
+    brand: Brand,
     deaths: Signals,
     grace: Duration,
 }
@@ -227,8 +277,8 @@ impl Program {
 
 impl Kept {
     fn new(
-        env: &Env,
-        metrics: &Metrics,
+        (env, metrics, keeper): (&Env, &Metrics, &Keeper),
+        brand: Brand,
         child: &mut Child,
         deaths: Signals,
         grace: Duration,
@@ -240,7 +290,8 @@ impl Kept {
         let kept = Kept {
             env: env.clone(),
             metrics: metrics.clone(),
-            keeper: Pid::from_child(child),
+            keeper: keeper.clone(),
+            brand,
             deaths,
             grace,
         };
@@ -284,7 +335,7 @@ impl Kept {
 
     /// Until the keeper is gone. Says whether it was told to go.
     async fn see_to_end(&mut self, mut stop: watch::Receiver<bool>) -> Stopped {
-        let keeper = self.keeper;
+        let keeper = self.brand.keeper;
         select! {
             () = gone(keeper, &mut self.deaths) => return Stopped::No,
             _ = stop.wait_for(|stop| *stop) => {}
@@ -302,10 +353,10 @@ impl Kept {
 
     /// What a killed keeper left goes before its number can be given anew.
     async fn reap(&self, mut child: Child) -> Option<ExitStatus> {
-        let keeper = self.keeper;
+        let (keeper, brand) = (self.keeper.clone(), self.brand);
         let reap = self.env.spawn_blocking("bridge-reap", move || {
-            let swept = tree::sweep(keeper);
-            (swept, child.wait().ok())
+            let swept = tree::sweep(brand, |child| keeper.is_stranger(child));
+            (swept, keeper.wait(&mut child).ok())
         });
         // Blocking jobs are not aborted but with their runtime.
         let (swept, status) = reap.await.ok()?;

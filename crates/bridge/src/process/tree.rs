@@ -1,6 +1,6 @@
 //! Who descends from whom, as `/proc` has it.
 
-use std::{fs, io, time::Duration};
+use std::{fmt, fs, io, time::Duration};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -10,12 +10,27 @@ use rustix::{
     },
 };
 
-/// The variable that a server and all it starts inherit: the number of their keeper.
-pub(super) const MARK: &str = "OSTLER_KEPT";
+/// What a server and all it starts inherit in a variable: the number of their keeper, and one that
+/// no other keeper has. The first alone would do for who looks from inside; from outside a container
+/// one sees processes of keepers that have any number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Brand {
+    pub keeper: Pid,
+    pub dice: u64,
+}
 
-/// From here on what a killed keeper leaves behind comes to this process, which ends it: no other
-/// process has to. For a process whose children are all its own.
-pub fn adopt_orphans() -> io::Result<()> {
+impl Brand {
+    pub const VARIABLE: &str = "OSTLER_KEPT";
+}
+
+impl fmt::Display for Brand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:016x}", self.keeper.as_raw_pid(), self.dice)
+    }
+}
+
+/// From here on what loses its parent comes to this process.
+pub(super) fn adopt_orphans() -> io::Result<()> {
     Ok(set_child_subreaper(Some(getpid()))?)
 }
 
@@ -29,28 +44,31 @@ pub(super) fn kill_children() {
     }
 }
 
-/// Ends what `keeper` left behind, which must not have been waited for yet: its number is its own
-/// until then. Says how many there were.
-pub(super) fn sweep(keeper: Pid) -> usize {
+/// Ends what a keeper left behind, which must not have been waited for yet: its number is its own
+/// until then. Children of this process that are strangers were left behind, too: they have hidden
+/// their brand. Says how many there were.
+pub(super) fn sweep(brand: Brand, is_stranger: impl Fn(Pid) -> bool) -> usize {
+    let me = getpid().as_raw_pid();
+    let is_left = |kin: &Kin| kin.is_of(brand) || (kin.parent == me && is_stranger(kin.pid));
     // What is killed may have started something after it was looked at, but not forever.
-    let rounds = std::iter::repeat_with(|| sweep_once(keeper));
+    let rounds = std::iter::repeat_with(|| sweep_once(&is_left));
     rounds.take(ROUNDS_MAX).take_while(|swept| *swept > 0).sum()
 }
 
 const ROUNDS_MAX: usize = 32;
 
-fn sweep_once(keeper: Pid) -> usize {
-    let left: Vec<_> = family(|process| process.is_of(keeper)).collect();
-    left.into_iter().filter(|pid| end(*pid, keeper)).count()
+fn sweep_once(is_left: &impl Fn(&Kin) -> bool) -> usize {
+    let left: Vec<_> = family(is_left).collect();
+    left.into_iter().filter(|pid| end(*pid, is_left)).count()
 }
 
 /// Kills one process and sees it go, or gives up on it: the kernel may hold it.
-fn end(pid: Pid, keeper: Pid) -> bool {
+fn end(pid: Pid, is_left: &impl Fn(&Kin) -> bool) -> bool {
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
         return false;
     };
     // The number may have been given anew before it was opened.
-    let Some(kin) = Kin::load(pid).filter(|kin| kin.is_of(keeper)) else {
+    let Some(kin) = Kin::load(pid).filter(is_left) else {
         return false;
     };
     if kin.state == ZOMBIE {
@@ -102,20 +120,20 @@ impl Kin {
         })
     }
 
-    /// By its session, or by its mark if it has left that.
-    fn is_of(&self, keeper: Pid) -> bool {
-        let keeper = keeper.as_raw_pid();
-        self.pid.as_raw_pid() != keeper && (self.session == keeper || self.has_mark(keeper))
+    /// By its session, or by its brand if it has left that.
+    fn is_of(&self, brand: Brand) -> bool {
+        let is_in_session = self.session == brand.keeper.as_raw_pid();
+        self.pid != brand.keeper && (is_in_session || self.has(brand))
     }
 
-    fn has_mark(&self, keeper: i32) -> bool {
-        let mark = format!("{MARK}={keeper}");
+    fn has(&self, brand: Brand) -> bool {
+        let brand = format!("{}={brand}", Brand::VARIABLE);
         // That of another user's process is not ours to read, and it is none of ours.
         let environ = fs::read(format!("/proc/{}/environ", self.pid.as_raw_pid()));
         let environ = environ.unwrap_or_default();
         environ
             .split(|byte| *byte == 0)
-            .any(|one| one == mark.as_bytes())
+            .any(|one| one == brand.as_bytes())
     }
 }
 

@@ -59,9 +59,12 @@ impl Bench {
     }
 
     fn start(&self, spec: Spec) -> (Process, Pipes) {
+        self.start_with(&Keeper::new(example("keep"), []), spec)
+    }
+
+    fn start_with(&self, keeper: &Keeper, spec: Spec) -> (Process, Pipes) {
         let program = Program::resolve(spec, &self.ambient).expect("it may run");
-        let keeper = Keeper::new(example("keep"), []);
-        Process::start(&self.env, &self.metrics, "test", &keeper, &program).expect("it starts")
+        Process::start(&self.env, &self.metrics, "test", keeper, &program).expect("it starts")
     }
 
     /// Runs it to its end without input: what it wrote, and how it ended.
@@ -82,15 +85,15 @@ impl Bench {
     }
 }
 
-/// What descends from a keeper, by the mark it gives to all of them; and itself.
+/// What descends from a keeper, by the brand it gives to all of them; and itself.
 pub fn left_of(keeper: u32) -> Vec<String> {
     let processes = fs::read_dir("/proc").expect("this is Linux").flatten();
     let left = processes.filter(|process| {
         let environ = fs::read(process.path().join("environ")).unwrap_or_default();
-        let mark = format!("OSTLER_KEPT={keeper}");
+        let brand = format!("OSTLER_KEPT={keeper}-");
         let marked = environ
             .split(|byte| *byte == 0)
-            .any(|one| one == mark.as_bytes());
+            .any(|one| one.starts_with(brand.as_bytes()));
         marked || process.file_name().to_str() == Some(&keeper.to_string())
     });
     left.map(|process| process.file_name().to_string_lossy().into_owned())
@@ -199,6 +202,71 @@ async fn a_killed_keeper_leaves_nothing_behind() {
     assert_eq!(left_of(keeper), Vec::<String>::new());
     assert_eq!(bench.count("ostler_bridge_processes_swept_total", &[]), 2.0);
     drop(pipes);
+}
+
+#[tokio::test]
+async fn a_process_that_only_knows_the_number_of_a_keeper_is_let_be() {
+    let bench = Bench::new();
+    let (process, pipes) = bench.start(spec(&["/bin/sleep", "1000"]));
+    let keeper = process.keeper();
+    until(&bench.env, || left_of(keeper).len() == 2).await;
+    let mut other = Command::new("/bin/sleep")
+        .arg("1000")
+        .env("OSTLER_KEPT", format!("{keeper}-0"))
+        .spawn()
+        .expect("it is there");
+    let number = Pid::from_raw(keeper.try_into().expect("a number")).expect("not zero");
+    kill_process(number, Signal::KILL).expect("it is there");
+    process.ended().await;
+    let ended = other.try_wait().expect("it is ours");
+    other.kill().expect("it is there");
+    other.wait().expect("it is ours");
+    assert_eq!(ended, None);
+    drop(pipes);
+}
+
+/// The bridge of the next test, in a process of its own; nothing in any other run.
+#[tokio::test]
+async fn a_bridge_that_adopts() {
+    if std::env::var_os(WAITS).is_none() {
+        return;
+    }
+    let bench = Bench::new();
+    // In another session, and without its brand.
+    let daemon = ["/usr/bin/env", "-i", "/bin/sleep", "1000"];
+    let setsid = ["/usr/bin/setsid", "--fork", "--wait"];
+    let keeper = Keeper::new(example("keep"), []).adopting();
+    let keeper = keeper.expect("this is Linux");
+    let (process, _pipes) = bench.start_with(&keeper, spec(&[&setsid[..], &daemon].concat()));
+    let (other, _pipes) = bench.start_with(&keeper, spec(&["/bin/sleep", "1000"]));
+    let has_daemon = || {
+        let all = fs::read_dir("/proc").expect("this is Linux").flatten();
+        all.filter(|it| fs::read(it.path().join("environ")).is_ok_and(|it| it.is_empty()))
+            .any(|it| {
+                fs::read(it.path().join("cmdline")).is_ok_and(|it| it == b"/bin/sleep\x001000\0")
+            })
+    };
+    until(&bench.env, has_daemon).await;
+    until(&bench.env, || left_of(other.keeper()).len() == 2).await;
+    let number = process.keeper().try_into().expect("a number");
+    let number = Pid::from_raw(number).expect("not zero");
+    kill_process(number, Signal::KILL).expect("it is there");
+    process.ended().await;
+    assert_eq!(bench.count("ostler_bridge_processes_swept_total", &[]), 2.0);
+    assert_eq!(left_of(other.keeper()).len(), 2, "the other is let be");
+    other.stop().await;
+    println!("{ALONE}");
+}
+
+const ALONE: &str = "nothing left";
+
+#[tokio::test]
+async fn a_bridge_that_adopts_ends_what_hid_its_brand() {
+    let mut bridge = Command::new("/proc/self/exe");
+    bridge.args(["--exact", "process::a_bridge_that_adopts", "--nocapture"]);
+    let said = bridge.env(WAITS, "").output().expect("it is this test");
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success() && text.contains(ALONE), "{said:?}");
 }
 
 /// The bridge of the next test, in a process of its own; nothing in any other run.
