@@ -14,6 +14,7 @@ pub mod process;
 pub mod scope;
 mod entry;
 mod federation;
+mod glob;
 pub mod mcp;
 mod served;
 pub mod config;
