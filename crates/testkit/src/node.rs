@@ -312,6 +312,14 @@ impl TestNode {
         exit.expect("a node says how it ended")
     }
 
+    /// Killed, and started again on the same data and ports; its worker is back.
+    pub async fn crash(self) -> TestNode {
+        let node = self.kill().await.restart().await;
+        node.reaches("ostler_hub_links_opened_total", &[], 1.0)
+            .await;
+        node
+    }
+
     /// Ends it as a crash does: nothing drains, no socket says goodbye, what was not stored is
     /// gone. Gives what a restart needs.
     pub async fn kill(self) -> Killed {

@@ -25,14 +25,6 @@ async fn world_on(engine: Engine) -> (TestNode, Script, TestWorker) {
     (node, script, worker)
 }
 
-/// Killed and started again on the same data and ports; its worker is back.
-async fn crash(node: TestNode) -> TestNode {
-    let node = node.kill().await.restart().await;
-    node.reaches("ostler_hub_links_opened_total", &[], 1.0)
-        .await;
-    node
-}
-
 /// What a session is called by its worker, which keeps things for it.
 fn name(whoami: &Value) -> String {
     let name = text(whoami).split(' ').next_back();
@@ -56,7 +48,7 @@ async fn a_worker_knows_a_session_by_one_name_through_a_crash() {
     assert!(names.iter().all(|name| name.len() == 32), "{names:?}");
     assert!(!one.id.contains(&ones));
     drop(pair);
-    let node = crash(node).await;
+    let node = node.crash().await;
     let again = name(&one.result(2, "tools/call", who.clone()).await);
     assert_eq!(again, ones);
     let modern = Modern::call("whoami", json!({})).result(&node.door()).await;
@@ -88,7 +80,7 @@ async fn a_kept_call_survives_on(engine: Engine) {
         .id
         .expect("it is stored");
     script.seen("started:g").await;
-    let node = crash(node).await;
+    let node = node.crash().await;
     assert_eq!(
         session.result(1, "ping", json!({})).await,
         json!({}),
@@ -123,7 +115,7 @@ async fn what_ended_before_a_crash_is_replayed_after_it() {
     let priming = events[0].id.clone().unwrap();
     let ended = Session::open(&node.door(), json!({})).await;
     assert_eq!(ended.delete().await.status, 204);
-    let node = crash(node).await;
+    let node = node.crash().await;
     let after = session.resume(&priming).await.finish().await;
     assert_eq!(after.messages().last(), before.messages().last());
     assert_eq!(
@@ -147,7 +139,7 @@ async fn a_question_is_asked_again_after_a_crash_and_answered() {
         .await;
     let priming = live.event().await.unwrap().id.unwrap();
     let question = live.message().await;
-    let node = crash(node).await;
+    let node = node.crash().await;
     let mut resumed = session.resume(&priming).await;
     assert_eq!(resumed.message().await, question);
     let yes = json!({"action": "accept", "content": {"ok": true}});
@@ -171,7 +163,7 @@ async fn a_visit_ends_after_a_crash_under_the_id_it_had() {
     assert_eq!(session.answer(&asked, consent).await.status, 202);
     // The worker has the answer when it asks for another round.
     assert_eq!(live.message().await["method"], "elicitation/create");
-    let node = crash(node).await;
+    let node = node.crash().await;
     let mut resumed = session.resume(&priming).await;
     script.open("page");
     let told = loop {
@@ -192,7 +184,7 @@ async fn a_parked_call_waits_through_a_crash() {
     let (node, _script, _worker) = world().await;
     let call = Modern::call("transfer", json!({"amount": 3})).can(json!({"elicitation": {}}));
     let asked = call.result(&node.door()).await;
-    let node = crash(node).await;
+    let node = node.crash().await;
     let answers = json!({"confirm": {"action": "accept", "content": {"ok": true}}});
     let done = call.retry(&asked, answers).send(&node.door()).await.json();
     assert_eq!(text(&done["result"]), r#"3: accept {"ok":true}"#, "{done}");
@@ -249,7 +241,7 @@ async fn a_task_runs_through_a_crash() {
     script.open("done");
     while task(&node, &done).await["status"] != "completed" {}
     script.seen("started:runs").await;
-    let node = crash(node).await;
+    let node = node.crash().await;
     assert_eq!(text(&task(&node, &done).await["result"]), "passed done");
     assert_eq!(task(&node, &runs).await["status"], "working");
     script.open("runs");
@@ -276,7 +268,7 @@ async fn a_requested_task_and_who_waits_for_it_survive_a_crash() {
     let mut live = session.door.open(&waits("r", &asks)).await;
     let priming = live.event().await.unwrap().id.unwrap();
     let question = live.message().await;
-    let node = crash(node).await;
+    let node = node.crash().await;
 
     let mut resumed = session.resume(&priming).await;
     assert_eq!(resumed.message().await, question);

@@ -327,14 +327,6 @@ async fn stored() -> (TestNode, Script, TestWorker) {
     (node, script, worker)
 }
 
-/// Killed, and started again on the same ports; its worker is back.
-async fn crash(node: TestNode) -> TestNode {
-    let node = node.kill().await.restart().await;
-    node.reaches("ostler_hub_links_opened_total", &[], 1.0)
-        .await;
-    node
-}
-
 #[tokio::test]
 async fn a_node_that_crashes_in_a_call_costs_its_host_nothing() {
     let (node, script, _worker) = stored().await;
@@ -359,7 +351,7 @@ async fn a_node_that_crashes_in_a_call_costs_its_host_nothing() {
     let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": accepted});
     host.send(&answer).await;
     script.seen("started:g").await;
-    let node = crash(node).await;
+    let node = node.crash().await;
     script.open("g");
     assert_eq!(text(&host.answer(&json!(1)).await), "passed g");
     let echo = host.ask(call(2, "echo", json!({"text": "hi"}))).await;
@@ -385,7 +377,7 @@ async fn a_session_that_is_gone_is_opened_anew_and_its_calls_end() {
     host.ask(request("s", "resources/subscribe", uri)).await;
     host.send(&call(1, "hold", json!({"gate": "g"}))).await;
     script.seen("started:g").await;
-    let node = crash(node).await;
+    let node = node.crash().await;
     let lost = host.answer(&json!(1)).await;
     assert_eq!(lost["error"]["code"], -31003, "{lost}");
     assert_eq!(lost["error"]["data"]["executed"], "unknown", "{lost}");
