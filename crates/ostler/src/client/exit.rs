@@ -42,6 +42,9 @@ impl Exit {
     }
 }
 
+/// What to do about a request whose end is not known.
+pub const MAY_BE_DONE: &str = "it may have been done; look before you do it again";
+
 /// Why a command did not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -121,7 +124,8 @@ fn advice(error: &Error) -> Option<&'static str> {
         }
         Error::NoEndpoint { .. } => Some("check the path of the URL; many servers use /mcp"),
         Error::Connect { .. } => Some("ostler doctor --url URL looks at every step"),
-        Error::Broken { .. } => Some("it may have been done; look before you do it again"),
+        Error::Broken { .. } => Some(MAY_BE_DONE),
+        Error::SessionGone => Some("run it again; that opens a new session"),
         Error::Busy { .. } => Some("try again in a while"),
         Error::Rpc(rpc) if matches!(rpc.code, code::MISSING_CAPABILITY | code::URL_NEEDED) => Some(
             "it needs to ask: run it at a terminal, or answer in advance with --answer and --root",
@@ -165,5 +169,13 @@ mod tests {
         for (error, exit) in rows {
             assert_eq!(Failure::from(error.clone()).exit, exit, "{error:?}");
         }
+    }
+
+    #[test]
+    fn what_ended_in_between_says_whether_to_do_it_again() {
+        let advice = |error: Error| Failure::from(error).advice.unwrap_or_default();
+        let reason = String::new();
+        assert_eq!(advice(Error::Broken { reason }), MAY_BE_DONE);
+        assert!(advice(Error::SessionGone).contains("again"));
     }
 }

@@ -57,7 +57,10 @@ async fn fail(shared: &Shared, request: &Request, error: &Error) {
         let Request { id, method, .. } = request;
         tracing::warn!(%id, method, error = trouble::text(error), "a request failed");
     }
-    shared.out.write(trouble::answer(&request.id, error)).await;
+    shared
+        .out
+        .write(trouble::answer(&request.id, &request.method, error))
+        .await;
     drop(landing);
 }
 
@@ -85,10 +88,6 @@ async fn legacy(shared: &Shared, request: &Request) -> Result<(), Error> {
                 if shared
                     .tries_again(&error, &request.method, &mut attempts)
                     .await => {}
-            Err(Error::SessionGone) => {
-                shared.sessions.gone(session.number).await;
-                return Err(Error::SessionGone);
-            }
             ended => return ended,
         }
     }
@@ -130,13 +129,23 @@ async fn answered(
     if session.is_pair {
         // The answer comes on the session's stream, and ends this.
         shared.sessions.over(session.number).await;
-        return Err(Error::SessionGone);
+        return Err(lost_with_session());
     }
-    if reply.is_stream() {
-        let mut reading = Reading::new(shared, Some(session), Some(&request.id));
-        return reading.carry(reply.events()).await;
+    if !reply.is_stream() {
+        return body(shared, Some(session), request, reply).await;
     }
-    body(shared, Some(session), request, reply).await
+    let mut reading = Reading::new(shared, Some(session), Some(&request.id));
+    match reading.carry(reply.events()).await {
+        Err(Error::SessionGone) => {
+            shared.sessions.gone(session.number).await;
+            Err(lost_with_session())
+        }
+        read => read,
+    }
+}
+
+fn lost_with_session() -> Error {
+    stream::lost("the session has ended at the server")
 }
 
 /// An answer that is a body.

@@ -10,6 +10,7 @@ use super::{
     session::nowhere,
     shared::{Shared, received},
     stream::{self, Reading, is_message},
+    trouble::{self, text},
 };
 
 /// Pages of a list of tools that are read to learn one tool's headers.
@@ -27,7 +28,11 @@ pub async fn run(shared: &Shared, request: &Request, revision: &str) -> Result<(
             // Headers are missing that a list would have told of ([HDR-11]).
             Err(Error::Rpc(error)) if is_mismatch(&error) && !has_learned => {
                 has_learned = true;
-                learn(shared, request, revision).await?;
+                if let Err(why) = learn(shared, request, revision).await {
+                    tracing::warn!(error = text(&why), "the headers of a tool are not known");
+                    // It did not run, which only the remote's own answer says.
+                    return Err(Error::Rpc(error));
+                }
             }
             Err(error)
                 if shared
@@ -151,7 +156,7 @@ async fn listen(shared: &Shared, request: &Request, revision: &str) -> Result<()
 }
 
 fn may_come_back(error: &Error) -> bool {
-    super::trouble::may_repeat(error, true)
+    trouble::may_repeat(error, true)
 }
 
 /// One response to a listen. `is_known`: the host was told that it listens.

@@ -136,6 +136,12 @@ impl<'a> Reading<'a> {
                 {
                     self.last_id = None;
                 }
+                // A session that is gone is opened anew by whoever reads.
+                Err(Error::SessionGone) => return Err(Error::SessionGone),
+                // It began: whatever is wrong now says nothing of that.
+                Err(error) if is_of_request => {
+                    return Err(lost(&format!("the rest of the answer is refused: {error}")));
+                }
                 Err(error) => return Err(error),
             }
         }

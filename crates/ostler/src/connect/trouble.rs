@@ -5,7 +5,7 @@ use ostler_client::{Error, RpcError};
 use ostler_protocol::{Raw, RequestId};
 
 use super::message;
-use crate::client::exit::Failure;
+use crate::client::exit::{Failure, MAY_BE_DONE};
 
 // The codes with which Ostler itself says the same.
 const BUSY: i64 = -31002;
@@ -17,17 +17,21 @@ const INTERNAL: i64 = -32603;
 pub const INVALID_REQUEST: i64 = -32600;
 
 /// The error response for it.
-pub fn answer(id: &RequestId, error: &Error) -> Raw {
-    let Error::Rpc(RpcError {
+pub fn answer(id: &RequestId, method: &str, error: &Error) -> Raw {
+    if let Error::Rpc(RpcError {
         code,
         message,
         data,
     }) = error
-    else {
-        let (code, data) = code(error);
-        return message::error(Some(id), code, &text(error), data.map(Raw::from_static));
+    {
+        return message::error(Some(id), *code, message, data.clone());
+    }
+    let (code, data) = code(error, method);
+    let text = match code {
+        LOST => format!("{error}; {MAY_BE_DONE}"),
+        _ => text(error),
     };
-    message::error(Some(id), *code, message, data.clone())
+    message::error(Some(id), code, &text, data.map(Raw::from_static))
 }
 
 /// What went wrong and what to do about it, on one line.
@@ -46,12 +50,15 @@ pub fn too_many(id: &RequestId) -> Raw {
     message::error(Some(id), BUSY, text, Some(data))
 }
 
-fn code(error: &Error) -> (i64, Option<&'static str>) {
+fn code(error: &Error, method: &str) -> (i64, Option<&'static str>) {
+    let lost = (LOST, Some(r#"{"executed":"unknown"}"#));
     match error {
+        // It reached somebody, who failed in whatever they did then.
+        Error::Status { status: 500.., .. } | Error::Protocol(_) if !is_harmless(method) => lost,
         Error::Refused { .. } => (FORBIDDEN, None),
         Error::Busy { .. } => (BUSY, Some(r#"{"retryAfterMs":1000}"#)),
-        Error::Connect { .. } | Error::NotSent { .. } => (UNREACHABLE, None),
-        Error::Broken { .. } | Error::SessionGone => (LOST, Some(r#"{"executed":"unknown"}"#)),
+        Error::Connect { .. } | Error::NotSent { .. } | Error::SessionGone => (UNREACHABLE, None),
+        Error::Broken { .. } => lost,
         // A host that tries the modern era first goes on with `initialize` then.
         Error::NoEndpoint { .. } => (METHOD_NOT_FOUND, None),
         Error::Url { .. }
@@ -71,10 +78,11 @@ fn code(error: &Error) -> (i64, Option<&'static str>) {
 pub fn may_repeat(error: &Error, is_harmless: bool) -> bool {
     match error {
         Error::Connect { .. } | Error::NotSent { .. } | Error::Busy { .. } => true,
-        // A proxy says so while the server behind it starts anew.
+        // A proxy says so while the server behind it starts anew, or when that was lost: also 503,
+        // unless a JSON-RPC error tells that the server itself does (then it is `Busy`).
         Error::Broken { .. }
         | Error::Status {
-            status: 500 | 502 | 504,
+            status: 500 | 502 | 503 | 504,
             ..
         } => is_harmless,
         _ => false,
@@ -119,20 +127,19 @@ mod tests {
             status: 503,
             message: String::new(),
         };
-        let proxy = Error::Status {
-            status: 502,
+        let status = |status| Error::Status {
+            status,
             message: String::new(),
         };
-        let wrong = Error::Status {
-            status: 400,
-            message: String::new(),
-        };
+        let (proxy, away, wrong) = (status(502), status(503), status(400));
         for (error, method, expected) in [
             (&broken, "tools/call", false),
             (&broken, "tools/list", true),
             (&busy, "tools/call", true),
             (&proxy, "tools/call", false),
             (&proxy, "resources/read", true),
+            (&away, "tools/call", false),
+            (&away, "tools/list", true),
             (&wrong, "tools/list", false),
         ] {
             let repeats = may_repeat(error, is_harmless(method));
@@ -147,9 +154,21 @@ mod tests {
             challenge: None,
             message: String::new(),
         };
-        let answer = answer(&RequestId::number(1), &refused);
-        assert!(answer.as_str().contains("OSTLER_TOKEN"), "{answer}");
-        let lost = super::answer(&RequestId::number(1), &Error::SessionGone);
-        assert!(lost.as_str().contains(r#""executed":"unknown""#), "{lost}");
+        let answer = |method, error| answer(&RequestId::number(1), method, error).to_string();
+        let refused = answer("tools/call", &refused);
+        assert!(refused.contains("OSTLER_TOKEN"), "{refused}");
+        let away = Error::Status {
+            status: 503,
+            message: String::new(),
+        };
+        let wrong = Error::Protocol(String::new());
+        for error in [&away, &wrong] {
+            let lost = answer("tools/call", error);
+            assert!(lost.contains(r#""code":-31003"#), "{lost}");
+            assert!(lost.contains(r#""executed":"unknown""#), "{lost}");
+            assert!(lost.contains(MAY_BE_DONE), "{lost}");
+            let listed = answer("tools/list", error);
+            assert!(listed.contains(r#""code":-32603"#), "{listed}");
+        }
     }
 }

@@ -11,6 +11,8 @@ mod terminal;
 mod killed;
 mod store;
 mod drain;
+mod host;
 mod connect;
+mod connect_broken;
 mod keep;
 mod bridge;

@@ -110,9 +110,9 @@ async fn anew(shared: &Shared) -> Option<(Arc<Session>, Option<EventStream>)> {
 fn unopened(error: Error) -> Error {
     match error {
         Error::Connect { .. } | Error::Busy { .. } | Error::Refused { .. } => error,
-        error => Error::Protocol(format!(
-            "no session in place of the one that ended: {error}"
-        )),
+        error => Error::NotSent {
+            reason: format!("no session in place of the one that ended: {error}"),
+        },
     }
 }
 
