@@ -11,7 +11,7 @@ use super::{
     message::{self, Kind, Message},
     pipe::Heard,
     shared::Shared,
-    trouble,
+    tell, trouble,
 };
 
 /// Takes lines until there are no more.
@@ -41,7 +41,8 @@ async fn take(shared: &Arc<Shared>, message: Message) {
         }
         // Modern remotes are told of nothing ([HDR-12]).
         Kind::Notification { .. } if message.revision().is_some() => {}
-        Kind::Notification { .. } | Kind::Response { .. } => shared.teller.tell(message).await,
+        Kind::Notification { .. } => tell::in_turn(shared, message).await,
+        Kind::Response { .. } => tell::apart(shared, message).await,
     }
 }
 
@@ -79,6 +80,6 @@ async fn cancel(shared: &Arc<Shared>, message: Message) {
     }
     drop(shared.flights.end(&id));
     if message.revision().is_none() {
-        shared.teller.tell(message).await;
+        tell::apart(shared, message).await;
     }
 }

@@ -1,9 +1,11 @@
 //! `ostler connect` at a remote whose every byte is settled: what is lost, refused, or never answered.
 
 use ostler_testkit::{Replay, Seen, Stub, until};
+use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::mpsc;
 
-use crate::host::{Host, call};
+use crate::host::{Host, call, request};
 
 /// A server with a session.
 async fn legacy_stub(rest: impl Fn(&Seen) -> Replay + Send + Sync + 'static) -> Stub {
@@ -106,4 +108,42 @@ async fn a_call_whose_rest_is_refused_may_have_run() {
     check_lost("401", |seen| broken_off(seen, 401)).await;
     check_lost("404", |seen| broken_off(seen, 404)).await;
     check_lost("405", |seen| broken_off(seen, 405)).await;
+}
+
+#[tokio::test]
+async fn what_the_remote_waits_for_does_not_wait_behind_a_notification() {
+    let (hold, held) = mpsc::channel(1);
+    let question = request("q", "roots/list", json!({}));
+    hold.try_send(format!("data: {question}\n\n"))
+        .expect("room");
+    let held = Mutex::new(Some(held));
+    let stub = legacy_stub(
+        move |seen| match (seen.about().as_str(), held.lock().take()) {
+            ("GET", Some(held)) => Replay::fed(held),
+            // It would take this on if it had its answer.
+            ("notifications/roots/list_changed", _) => Replay::silence(),
+            _ => Replay::status(202),
+        },
+    )
+    .await;
+    let roots = json!({"roots": {"listChanged": true}});
+    let mut host = Host::open(&stub.url("/mcp"), "2025-11-25", roots).await;
+    let asked = host.told("roots/list").await;
+    let seen = async |about: &str| {
+        let is_there = || stub.abouts().iter().any(|seen| seen == about).then_some(());
+        until(about, is_there).await;
+    };
+    for _ in 0..3 {
+        host.notify("notifications/roots/list_changed", json!({}))
+            .await;
+    }
+    seen("notifications/roots/list_changed").await;
+    let answer = json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"roots": []}});
+    host.send(&answer).await;
+    host.notify("notifications/cancelled", json!({"requestId": 9}))
+        .await;
+    seen("response").await;
+    seen("notifications/cancelled").await;
+    drop(hold);
+    host.close().await;
 }

@@ -191,15 +191,24 @@ impl Sessions {
     }
 
     /// The remote does not know this session any more.
+    // Cancel safe: see `open_anew`.
     pub async fn gone(&self, number: u64) {
         // Open => Anew, if nobody said so before.
         let is_it = |phase: &Phase| matches!(phase, Phase::Open(open) if open.number == number);
         self.open_anew(is_it).await;
     }
 
-    async fn open_anew(&self, applies: impl FnOnce(&Phase) -> bool) {
+    // Cancel safe: there is room for the command before the phase turns, or nothing is done.
+    async fn open_anew(&self, applies: impl Fn(&Phase) -> bool) {
+        if !applies(&self.phase.borrow()) {
+            return;
+        }
+        // The keeper works as long as we do.
+        let Ok(place) = self.commands.reserve().await else {
+            return;
+        };
         if self.turn(applies, Phase::Anew) {
-            self.command(Command::Anew).await;
+            place.send(Command::Anew);
         }
     }
 
