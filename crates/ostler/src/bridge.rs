@@ -1,7 +1,6 @@
 //! `ostler bridge`: a worker that hosts what exists.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     process::ExitCode,
     sync::{
@@ -22,6 +21,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     cli::{Bridge, Isolation},
+    client::header_file,
     serve,
 };
 
@@ -96,12 +96,10 @@ fn config(arguments: Bridge) -> anyhow::Result<Config> {
 /// be a name on the PATH.
 fn table(arguments: Bridge) -> anyhow::Result<Table> {
     let headers = match &arguments.header_file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("{path:?}"))?;
-            headers(&text).with_context(|| format!("{path:?}"))?
-        }
-        None => BTreeMap::new(),
+        Some(path) => header_file(path)?,
+        None => Vec::new(),
     };
+    let plain = |(name, value)| (name, Source::Plain(value));
     Ok(Table {
         server: arguments.server,
         command: arguments.command,
@@ -117,35 +115,9 @@ fn table(arguments: Bridge) -> anyhow::Result<Table> {
         cwd: arguments.cwd,
         allow_relative: true,
         allow_shell: arguments.allow_shell,
-        headers,
+        headers: headers.into_iter().map(plain).collect(),
         token: arguments.token_file.map(|file| Source::File { file }),
         allow_private: arguments.allow_private,
         ..Table::default()
     })
-}
-
-/// Lines of `Name: value`; what begins with `#` says nothing.
-fn headers(text: &str) -> anyhow::Result<BTreeMap<String, Source>> {
-    let lines = text.lines().map(str::trim);
-    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let header = |line: &str| {
-        let (name, value) = line.split_once(':').context("a line is no `Name: value`")?;
-        let value = Source::Plain(value.trim().to_owned());
-        Ok((name.trim().to_owned(), value))
-    };
-    lines.map(header).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_are_lines_of_a_file() {
-        let found = headers("# ours\nX-A: b: c\n\n X-D :e\n").expect("they are good");
-        let wanted = [("X-A", "b: c"), ("X-D", "e")];
-        let wanted = wanted.map(|(name, value)| (name.to_owned(), Source::Plain(value.to_owned())));
-        assert_eq!(found, BTreeMap::from(wanted));
-        assert!(headers("no header").is_err());
-    }
 }

@@ -135,7 +135,8 @@ pub struct Bridge {
     /// A file with the bearer token for the URL or the service.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "command"])]
     pub token_file: Option<PathBuf>,
-    /// A file with headers for every request to it: lines of `Name: value`.
+    /// A file with headers for every request to it, one a line: NAME: VALUE. Lines that begin with # say
+    /// nothing.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "command"])]
     pub header_file: Option<PathBuf>,
     /// Let it be at a private, loopback or link-local address.

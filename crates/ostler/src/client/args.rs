@@ -72,7 +72,8 @@ pub struct Credentials {
     /// Send a header with every request; may be repeated. Not for credentials.
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     pub headers: Vec<(String, String)>,
-    /// A file with more of them, one a line; credentials may be among them.
+    /// A file with more of them, one a line; credentials may be among them. Lines that begin with # say
+    /// nothing.
     #[arg(long, value_name = "FILE")]
     pub header_file: Option<PathBuf>,
     /// A file that holds the bearer token.
@@ -304,8 +305,14 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name, value))
 }
 
-/// A header as it stands in a line.
-pub fn header_line(text: &str) -> Result<(String, String), String> {
+/// The headers in a text, one a line; what begins with `#` says nothing.
+pub fn header_lines(text: &str) -> Result<Vec<(String, String)>, String> {
+    let lines = text.lines().map(str::trim);
+    let said = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    said.map(header_line).collect()
+}
+
+fn header_line(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("it must be NAME: VALUE")?;
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
@@ -328,5 +335,14 @@ mod tests {
         for bad in ["X-Tenant", "authorization: Bearer x", "Cookie: a"] {
             assert!(header(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_file_of_headers_has_one_a_line() {
+        let found = header_lines("# ours\nX-A: b: c\n\n X-D :e\n").unwrap();
+        let wanted = [("X-A", "b: c"), ("X-D", "e")];
+        let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(found, wanted);
+        assert!(header_lines("no header").is_err());
     }
 }

@@ -26,7 +26,7 @@ use ostler_env::Env;
 use ostler_types::Secret;
 
 use self::{
-    args::{Asks, ClientCommand, Credentials, header_line},
+    args::{Asks, ClientCommand, Credentials, header_lines},
     commands::Bench,
     desk::Desk,
     exit::{Exit, Failure},
@@ -89,12 +89,7 @@ async fn perform(command: ClientCommand, output: Output) -> Result<Exit, Failure
 pub fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failure> {
     let mut headers = credentials.headers.clone();
     if let Some(path) = &credentials.header_file {
-        let text = read_file(path)?;
-        for line in text.lines().filter(|line| !line.trim().is_empty()) {
-            // The line itself may be a secret.
-            let bad = |why| Failure::wrong_use(format!("{}: {why}", path.display()));
-            headers.push(header_line(line).map_err(bad)?);
-        }
+        headers.extend(header_file(path)?);
     }
     Ok(Endpoint {
         url: url.to_owned(),
@@ -102,6 +97,12 @@ pub fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failur
         headers,
         reach: Reach::Anywhere,
     })
+}
+
+/// The headers in a file. What is wrong with it is told without its lines, which may be secrets.
+pub fn header_file(path: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let bad = |why| Failure::wrong_use(format!("{}: {why}", path.display()));
+    header_lines(&read_file(path)?).map_err(bad)
 }
 
 fn read_file(path: &Path) -> Result<String, Failure> {
