@@ -1,6 +1,6 @@
 //! `ostler connect` at a remote whose every byte is settled: what is lost, refused, or never answered.
 
-use ostler_testkit::{Replay, Seen, Stub, until};
+use ostler_testkit::{Modern, Replay, Seen, Stub, until};
 use parking_lot::Mutex;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -146,4 +146,22 @@ async fn what_the_remote_waits_for_does_not_wait_behind_a_notification() {
     seen("notifications/cancelled").await;
     drop(hold);
     host.close().await;
+}
+
+#[tokio::test]
+async fn a_call_whose_headers_cannot_be_learned_did_not_run() {
+    let stub = Stub::start(|seen| match seen.about().as_str() {
+        "tools/call" => {
+            let error = json!({"code": -32020, "message": "a header is missing"});
+            let answer = json!({"jsonrpc": "2.0", "id": seen.json()["id"], "error": error});
+            Replay::json(400, &answer)
+        }
+        _ => Replay::status(500),
+    })
+    .await;
+    let mut host = Host::start(&stub.url("/mcp"));
+    let refused = host.ask(Modern::call("t", json!({})).message()).await;
+    assert_eq!(refused["error"]["code"], -32020, "{refused}");
+    let log = host.close().await;
+    assert!(log.contains("the headers of a tool"), "{log}");
 }
