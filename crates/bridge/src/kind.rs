@@ -12,7 +12,7 @@ use crate::{
     config::{self, ApiKey, Basic, ConfigError, Source, Table},
     mcp::{MemberId, Settings, Way},
     member::Member,
-    openapi::{self, Credential, KeyPlace, OpenApi},
+    openapi::{self, Credential, Fetched, KeyPlace, OpenApi},
     process::{self, Lookup, Program, Shells, Spec},
 };
 
@@ -24,8 +24,9 @@ pub(crate) enum Kind {
     Ready(Arc<dyn Member>),
 }
 
-/// Checks what is written; nothing is started yet.
-pub(crate) async fn of(env: &Env, id: MemberId, table: &Table) -> Result<Kind, ConfigError> {
+/// Checks what is written. Nothing is started yet, but for the fetching of a description: a service
+/// that is away at the start comes later, and holds up nobody.
+pub(crate) fn of(env: &Env, id: MemberId, table: &Table) -> Result<Kind, ConfigError> {
     let command = (!table.command.is_empty()).then_some(&table.command);
     match (command, &table.url, &table.openapi) {
         (Some(command), None, None) => {
@@ -36,27 +37,45 @@ pub(crate) async fn of(env: &Env, id: MemberId, table: &Table) -> Result<Kind, C
             let way = Way::Url(endpoint(table, url)?);
             Ok(Kind::Mcp(Box::new(settings(id, table, way)?)))
         }
-        (None, None, Some(place)) => {
-            let config = description(env, table, place).await?;
-            let service = OpenApi::new(env.clone(), &config);
-            let service = service.map_err(|why| table.bad(why.to_string()))?;
-            for (operation, why) in &service.report().skipped {
-                let member = table.label();
-                tracing::warn!(member, operation, why, "an operation is not served");
-            }
-            Ok(Kind::Ready(Arc::new(service)))
-        }
+        (None, None, Some(place)) => Ok(Kind::Ready(service(env, table, place)?)),
         _ => Err(table.bad("give one of `command`, `url` and `openapi`")),
     }
 }
 
 /// What becomes of each operation of an OpenAPI service.
 pub async fn report(env: &Env, table: &Table) -> Result<openapi::Report, ConfigError> {
+    let bad = |why: openapi::Error| table.bad(why.to_string());
     let place = table.openapi.as_deref().unwrap_or_default();
-    let config = description(env, table, place).await?;
+    let description = match is_url(place) {
+        true => openapi::fetch(env, place, reach(table))
+            .await
+            .map_err(bad)?,
+        false => read(table, place)?,
+    };
+    let service = OpenApi::new(env.clone(), &described(table, description)?);
+    Ok(service.map_err(bad)?.report().clone())
+}
+
+fn service(env: &Env, table: &Table, place: &str) -> Result<Arc<dyn Member>, ConfigError> {
+    if is_url(place) {
+        Target::parse(place).map_err(|why| table.bad(why.to_string()))?;
+        let config = described(table, String::new())?;
+        return Ok(Arc::new(Fetched::start(env, table.label(), place, config)));
+    }
+    let config = described(table, read(table, place)?)?;
     let service = OpenApi::new(env.clone(), &config);
     let service = service.map_err(|why| table.bad(why.to_string()))?;
-    Ok(service.report().clone())
+    service.report().tell(table.label());
+    Ok(Arc::new(service))
+}
+
+fn is_url(place: &str) -> bool {
+    place.contains("://")
+}
+
+fn read(table: &Table, path: &str) -> Result<String, ConfigError> {
+    let text = std::fs::read_to_string(path);
+    text.map_err(|why| table.bad(format!("cannot read {path:?}: {why}")))
 }
 
 fn settings(id: MemberId, table: &Table, way: Way) -> Result<Settings, ConfigError> {
@@ -130,20 +149,9 @@ fn endpoint(table: &Table, url: &str) -> Result<Endpoint, ConfigError> {
     })
 }
 
-async fn description(
-    env: &Env,
-    table: &Table,
-    place: &str,
-) -> Result<openapi::Config, ConfigError> {
-    let text = match place.contains("://") {
-        true => {
-            let fetched = openapi::fetch(env, place, reach(table)).await;
-            fetched.map_err(|why| table.bad(why.to_string()))?
-        }
-        false => std::fs::read_to_string(place)
-            .map_err(|why| table.bad(format!("cannot read {place:?}: {why}")))?,
-    };
-    let mut config = openapi::Config::new(text);
+/// A service with this description.
+fn described(table: &Table, description: String) -> Result<openapi::Config, ConfigError> {
+    let mut config = openapi::Config::new(description);
     let patterns = |texts: &[String]| {
         let texts = texts.iter();
         texts.map(|text| openapi::Pattern::new(text)).collect()

@@ -10,6 +10,7 @@
 
 mod credential;
 mod document;
+mod fetched;
 mod filter;
 mod name;
 mod operation;
@@ -44,6 +45,7 @@ use self::{
 
 pub use credential::{Credential, KeyPlace};
 pub use document::DESCRIPTION_BYTES_MAX;
+pub use fetched::Fetched;
 pub use filter::Pattern;
 pub use report::Report;
 

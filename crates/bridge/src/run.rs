@@ -40,7 +40,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let worker = worker(&env, &config.worker)?;
-    let groups = kinds(&env, config.groups()?).await?;
+    let groups = kinds(&env, config.groups()?)?;
     let pool = Arc::new(pool(&env, &config.worker, keeper, &groups));
     let served = groups.into_iter().map(|group| group.serve(&env, &pool));
     let served: Vec<_> = served.collect();
@@ -120,13 +120,13 @@ struct Kinds {
     members: Vec<(Table, Kind)>,
 }
 
-async fn kinds(env: &Env, groups: Vec<Group>) -> Result<Vec<Kinds>, ConfigError> {
+fn kinds(env: &Env, groups: Vec<Group>) -> Result<Vec<Kinds>, ConfigError> {
     let mut all = Vec::new();
     for Group { server, members } in groups {
         let mut known = Vec::new();
         for table in members {
             let id = MemberId::new(server.clone(), table.label());
-            let kind = kind::of(env, id, &table).await?;
+            let kind = kind::of(env, id, &table)?;
             known.push((table, kind));
         }
         let members = known;

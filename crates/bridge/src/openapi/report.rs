@@ -19,6 +19,15 @@ pub struct Report {
     pub notes: Vec<(String, String)>,
 }
 
+impl Report {
+    /// Tells the operator of operations that are not served.
+    pub(crate) fn tell(&self, member: &str) {
+        for (operation, why) in &self.skipped {
+            tracing::warn!(member, operation, why, "an operation is not served");
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} at {}", self.title, self.base)?;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Bridge, ERAS, World, node, text};
 
-async fn names(door: &Door) -> Vec<String> {
+pub async fn names(door: &Door) -> Vec<String> {
     let list = Modern::new("tools/list", json!({})).result(door).await;
     let tools = list["tools"].as_array().unwrap().iter();
     tools
@@ -14,7 +14,7 @@ async fn names(door: &Door) -> Vec<String> {
         .collect()
 }
 
-async fn listen(door: &Door, filter: Value) -> Live {
+pub async fn listen(door: &Door, filter: Value) -> Live {
     let listen = Modern::new("subscriptions/listen", json!({"notifications": filter}));
     let mut live = listen.open(door).await;
     let first = live.message().await;

@@ -7,6 +7,7 @@ mod stdio;
 mod storm;
 mod openapi;
 mod openapi_calls;
+mod described;
 mod world;
 mod calls;
 mod asks;
