@@ -8,7 +8,7 @@ use metrics::{Counter, Gauge};
 use ostler_env::Env;
 use ostler_types::ServerId;
 use ostler_worker::{Ctx, Reply, Server, ToolError};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -35,7 +35,7 @@ struct Shared {
     server: Server,
     seats: Vec<Seat>,
     offers: Vec<watch::Receiver<Arc<Offer>>>,
-    routes: RwLock<Arc<Routes>>,
+    routes: watch::Sender<Arc<Routes>>,
     up: Vec<Gauge>,
     conflicts: Counter,
     /// Conflicts that were told. Held while offers are looked at and shown, so that an older look
@@ -53,7 +53,7 @@ impl Served {
             offers: seats.iter().map(|seat| seat.member.offer()).collect(),
             up: up.collect(),
             conflicts: conflicts_counter(env, &label),
-            routes: RwLock::default(),
+            routes: watch::Sender::default(),
             told: Mutex::default(),
             server: server.clone(),
             seats,
@@ -105,7 +105,7 @@ impl Served {
 impl Shared {
     async fn call(&self, ctx: Ctx, arguments: Bytes) -> Result<Reply, ToolError> {
         let (kind, target) = (ctx.kind(), ctx.target().to_owned());
-        let found = self.routes.read().find(kind, &target);
+        let found = self.routes.borrow().find(kind, &target);
         let Some((index, target)) = found else {
             return Err(ToolError::NotFound(format!("no member offers {target}")));
         };
@@ -115,6 +115,16 @@ impl Shared {
             arguments,
         };
         self.seats[index].member.call(ctx, asked).await
+    }
+
+    /// What is watched, and whose it is.
+    fn watched(&self, routes: &Routes) -> BTreeSet<(String, usize)> {
+        let owned = |uri: String| routes.owner(&uri).map(|index| (uri, index));
+        self.server
+            .watched()
+            .into_iter()
+            .filter_map(owned)
+            .collect()
     }
 
     /// Shows what all members offer now. Conflicts that were not there before are told.
@@ -138,7 +148,7 @@ impl Shared {
             self.tell(conflict, &mut told);
         }
         // The routes first: what is listed can be called.
-        *self.routes.write() = Arc::new(merged.routes);
+        self.routes.send_replace(Arc::new(merged.routes));
         self.server.offer_raw(merged.offer);
     }
 
@@ -180,20 +190,27 @@ async fn merge(shared: Arc<Shared>) {
     }
 }
 
-/// Tells members what is watched of theirs.
+/// Tells members what is watched of theirs, and when a URI is theirs no more: who watches may have
+/// come before the member did, and may stay when its entry goes.
 async fn watch(shared: Arc<Shared>) {
-    let mut changes = shared.server.watches_changed();
-    let mut known = BTreeSet::new();
+    let mut watches = shared.server.watches_changed();
+    let mut routes = shared.routes.subscribe();
+    let mut told = BTreeSet::new();
     loop {
-        let now = shared.server.watched();
-        for uri in now.symmetric_difference(&known) {
-            let owner = shared.routes.read().owner(uri);
-            if let Some(index) = owner {
-                shared.seats[index].member.watch(uri, now.contains(uri));
-            }
+        watches.mark_unchanged();
+        let now = shared.watched(&routes.borrow_and_update());
+        for (uri, index) in told.difference(&now) {
+            shared.seats[*index].member.watch(uri, false);
         }
-        known = now;
-        if changes.changed().await.is_err() {
+        for (uri, index) in now.difference(&told) {
+            shared.seats[*index].member.watch(uri, true);
+        }
+        told = now;
+        let changed = tokio::select! {
+            changed = watches.changed() => changed,
+            changed = routes.changed() => changed,
+        };
+        if changed.is_err() {
             return;
         }
     }

@@ -8,6 +8,7 @@ mod storm;
 mod openapi;
 mod openapi_calls;
 mod described;
+mod served;
 mod world;
 mod calls;
 mod asks;
