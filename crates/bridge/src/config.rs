@@ -215,10 +215,9 @@ pub enum KeyPlace {
 pub enum ConfigError {
     #[error("cannot read {path:?}: {why}")]
     Read { path: PathBuf, why: std::io::Error },
-    #[error("{0}")]
-    Toml(#[from] toml::de::Error),
-    #[error("not the file of a desktop client: {0}")]
-    Desktop(String),
+    /// What stands in the line is not shown: it may be a secret.
+    #[error("line {line}: {why}")]
+    Syntax { line: usize, why: String },
     #[error("no node to link to: give `hubs`")]
     NoHub,
     #[error("nothing to bridge: give a [[bridge]] table")]
@@ -246,8 +245,18 @@ impl Config {
             .is_some_and(|extension| extension == "json")
         {
             true => desktop::parse(&text),
-            false => Ok(toml::from_str(&text)?),
+            false => Config::parse(&text),
         }
+    }
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        toml::from_str(text).map_err(|error| {
+            let begin = error.span().map_or(0, |span| span.start);
+            ConfigError::Syntax {
+                line: text[..begin].matches('\n').count() + 1,
+                why: unquoted(error.message()),
+            }
+        })
     }
 
     /// Members by the Server they belong to, in the order of the file. Two of one Server have
@@ -280,6 +289,17 @@ impl Config {
             false => Ok(groups),
         }
     }
+}
+
+/// What serde says of a value, without the value.
+fn unquoted(message: &str) -> String {
+    let told = message.split_once(": ").and_then(|(what, rest)| {
+        let is_quoting = matches!(what, "invalid type" | "invalid value");
+        let (found, expected) = rest.rsplit_once(", expected ")?;
+        let found = found.split(' ').next()?;
+        is_quoting.then(|| format!("{what}: {found}, expected {expected}"))
+    });
+    told.unwrap_or_else(|| message.to_owned())
 }
 
 impl Table {
@@ -351,6 +371,34 @@ mod tests {
             for key in keys {
                 assert!(shown(key), "{key} is not shown");
             }
+        }
+    }
+
+    #[test]
+    fn a_slip_is_told_by_its_line_and_shows_no_secret() {
+        let check = |read: Result<Config, ConfigError>, line: usize| {
+            let told = read.expect_err("it is none").to_string();
+            assert!(told.starts_with(&format!("line {line}: ")), "{told}");
+            assert!(!told.contains("s3cret"), "{told}");
+        };
+        for slip in [
+            "headers = \"s3cret\"",
+            "token = s3cret",
+            "token = \"s3cret",
+            "env = { KEY = [\"s3cret\"] }",
+            "refresh_s = \"s3cret, expected by nobody\"",
+            "basic = { user = \"me\", password = \"s3cret\", realm = \"s3cret\" }",
+        ] {
+            check(Config::parse(&format!("[[bridge]]\n{slip}\n")), 2);
+        }
+        for slip in [
+            r#""headers": "s3cret""#,
+            r#""env": {"KEY": s3cret}"#,
+            r#""env": ["s3cret"]"#,
+            r#""args": "s3cret""#,
+        ] {
+            let text = format!("{{\"mcpServers\": {{\"a\":\n{{{slip}}}}}}}");
+            check(desktop::parse(&text), 2);
         }
     }
 

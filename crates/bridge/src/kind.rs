@@ -144,7 +144,7 @@ fn endpoint(table: &Table, url: &str) -> Result<Endpoint, ConfigError> {
     Ok(Endpoint {
         url: url.to_owned(),
         token: token(table)?,
-        headers: headers(table)?,
+        headers: secrets(table, &table.headers)?,
         reach: reach(table),
     })
 }
@@ -158,7 +158,7 @@ fn described(table: &Table, description: String) -> Result<openapi::Config, Conf
     };
     config.base = table.base.clone();
     config.credential = credential(table)?;
-    config.headers = headers(table)?;
+    config.headers = secrets(table, &table.headers)?;
     config.include = patterns(&table.include);
     config.exclude = patterns(&table.exclude);
     config.reach = reach(table);
@@ -201,13 +201,6 @@ fn reach(table: &Table) -> Reach {
 fn token(table: &Table) -> Result<Option<Secret>, ConfigError> {
     let token = table.token.as_ref().map(Source::load).transpose();
     token.map_err(|why| table.bad(why.to_string()))
-}
-
-fn headers(table: &Table) -> Result<Vec<(String, String)>, ConfigError> {
-    let headers = secrets(table, &table.headers)?.into_iter();
-    Ok(headers
-        .map(|(name, value)| (name, value.expose().to_owned()))
-        .collect())
 }
 
 fn secrets(

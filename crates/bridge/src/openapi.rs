@@ -30,7 +30,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ostler_client::{Endpoint, Error as ClientError, Http, Limits, Reach, Verb};
 use ostler_env::Env;
-use ostler_types::CallKind;
+use ostler_types::{CallKind, Secret};
 use ostler_worker::{Ctx, Reply, ToolError};
 use serde_json::json;
 use tokio::sync::watch;
@@ -60,8 +60,8 @@ pub struct Config {
     pub base: Option<String>,
     /// What the service knows the bridge by. No argument can set it.
     pub credential: Option<Credential>,
-    /// Headers of every request besides, such as a version. Secrets belong into `credential`.
-    pub headers: Vec<(String, String)>,
+    /// Headers of every request besides, such as a version.
+    pub headers: Vec<(String, Secret)>,
     /// Operations that become tools; without one, all of them.
     pub include: Vec<Pattern>,
     /// Operations that do not, whatever `include` says.
@@ -140,7 +140,7 @@ impl OpenApi {
     pub fn new(env: Env, config: &Config) -> Result<OpenApi, Error> {
         let service = Service::read(config)?;
         let base = service.report.base.as_str();
-        let headers = config.headers.iter().map(|(_, value)| value.as_str());
+        let headers = config.headers.iter().map(|(_, value)| value.expose());
         let secret = config.credential.as_ref().map(Credential::text);
         if !headers
             .chain(secret)
@@ -188,7 +188,7 @@ pub async fn fetch(env: &Env, url: &str, reach: Reach) -> Result<String, Error> 
     }
 }
 
-fn endpoint(url: &str, headers: Vec<(String, String)>, reach: Reach) -> Endpoint {
+fn endpoint(url: &str, headers: Vec<(String, Secret)>, reach: Reach) -> Endpoint {
     Endpoint {
         url: url.to_owned(),
         token: None,

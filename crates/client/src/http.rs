@@ -31,7 +31,8 @@ use crate::{
 pub struct Endpoint {
     pub url: String,
     pub token: Option<Secret>,
-    pub headers: Vec<(String, String)>,
+    /// Any of them may be a credential.
+    pub headers: Vec<(String, Secret)>,
     pub reach: Reach,
 }
 
@@ -147,7 +148,8 @@ fn fixed_headers(endpoint: &Endpoint) -> Result<HeaderMap, Error> {
     let agent = concat!("ostler/", env!("CARGO_PKG_VERSION"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(agent));
     for (name, value) in &endpoint.headers {
-        let (name, value) = line(name, value)?;
+        let (name, mut value) = line(name, value.expose())?;
+        value.set_sensitive(true);
         headers.append(name, value);
     }
     if let Some(token) = &endpoint.token {

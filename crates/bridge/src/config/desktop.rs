@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::{Config, ConfigError, Source, Table};
+use super::{Config, ConfigError, Source, Table, unquoted};
 
 #[derive(Deserialize)]
 struct Desktop {
@@ -31,8 +31,12 @@ struct Entry {
 }
 
 pub(super) fn parse(text: &str) -> Result<Config, ConfigError> {
-    let desktop: Desktop =
-        serde_json::from_str(text).map_err(|why| ConfigError::Desktop(why.to_string()))?;
+    let desktop: Desktop = serde_json::from_str(text).map_err(|error| {
+        let (line, told) = (error.line(), error.to_string());
+        let place = format!(" at line {line} column {}", error.column());
+        let why = unquoted(told.strip_suffix(&place).unwrap_or(&told));
+        ConfigError::Syntax { line, why }
+    })?;
     let wanted = desktop.servers.into_iter().filter(|(_, it)| !it.disabled);
     let bridge = wanted
         .map(|(name, entry)| entry.into_table(&name))

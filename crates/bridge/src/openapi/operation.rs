@@ -1,6 +1,7 @@
 //! One operation of a description, read: what a call of its tool needs to know.
 
 use ostler_client::Verb;
+use ostler_types::Secret;
 use serde_json::Value;
 
 use super::{

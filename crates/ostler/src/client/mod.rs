@@ -94,7 +94,10 @@ pub fn endpoint(url: &str, credentials: &Credentials) -> Result<Endpoint, Failur
     Ok(Endpoint {
         url: url.to_owned(),
         token: token(credentials.token_file.as_deref())?,
-        headers,
+        headers: headers
+            .into_iter()
+            .map(|(name, value)| (name, Secret::new(value)))
+            .collect(),
         reach: Reach::Anywhere,
     })
 }

@@ -1,6 +1,7 @@
 //! Whom the server lets in: foreign web pages, and callers without a credential.
 
 use ostler_client::{Endpoint, Error, Http, Reply, knock};
+use ostler_types::Secret;
 
 use super::{Cut, Patient, report::Report};
 use crate::client::exit::Exit;
@@ -41,7 +42,7 @@ pub async fn look(patient: &Patient, report: &mut Report) -> Result<(), Cut> {
 /// A page that reaches a server through somebody's browser is told by its `Origin` ([OR-1]).
 async fn origin(patient: &Patient, report: &mut Report) {
     let endpoint = &patient.endpoint;
-    let origin = ("origin".to_owned(), FOREIGN.to_owned());
+    let origin = ("origin".to_owned(), Secret::new(FOREIGN));
     let evil = Endpoint {
         headers: endpoint.headers.iter().cloned().chain([origin]).collect(),
         ..endpoint.clone()
