@@ -3,7 +3,7 @@
 //! An error of the upstream's own is passed on as it is. For everything else the codes are those
 //! that the platform itself uses for a worker: to a client the upstream is a part of it.
 
-use ostler_client::{Error, RpcError};
+use ostler_client::{Error, RpcError, text_member};
 use ostler_protocol::Revision;
 use ostler_worker::{AskError, CallKind, Capability, ClientFacet, Raw, ToolError};
 use serde_json::{Value, json};
@@ -17,8 +17,9 @@ const BAD_RESULT: i32 = -31006;
 const NOBODY_THERE: i32 = -31008;
 /// JSON-RPC 2.0, section 5.1.
 const METHOD_NOT_FOUND: i32 = -32601;
-/// "Resource not found", up to 2025-11-25.
+/// "Resource not found": up to 2025-11-25, and from then on, with the URI as data.
 const NO_RESOURCE: i64 = -32002;
+const NO_URI: i64 = -32602;
 /// "Missing client capability", from 2026-07-28 on.
 const LACKING: i64 = -32021;
 
@@ -49,8 +50,15 @@ fn of_upstream(asked: &Asked, error: RpcError) -> ToolError {
         message,
         data,
     } = error;
+    let is_of_uri = || {
+        data.as_ref()
+            .is_some_and(|data| text_member(data, "uri").is_some())
+    };
     match code {
         NO_RESOURCE if asked.kind == CallKind::Resource => return ToolError::NotFound(message),
+        NO_URI if asked.kind == CallKind::Resource && is_of_uri() => {
+            return ToolError::NotFound(message);
+        }
         LACKING => return ToolError::NeedsCapability(required(data)),
         _ => {}
     }

@@ -133,9 +133,13 @@ async fn legacy_clients_get_the_same() {
         let call = json!({"name": "echo", "arguments": {"text": "hi"}});
         let echo = session.result(1, "tools/call", call).await;
         assert_eq!(text(&echo), "hi");
-        let read = json!({"uri": "mem://nothing"});
-        let error = session.ask(2, "resources/read", read).await.json();
-        assert_eq!(error["error"]["code"], -32002, "{error}");
+        // The one is nowhere, the other is not where it would be.
+        for (id, uri) in [(2, "mem://nothing"), (3, "mem://doc/nothing")] {
+            let read = json!({"uri": uri});
+            let error = session.ask(id, "resources/read", read).await.json();
+            assert_eq!(error["error"]["code"], -32002, "{error}");
+            assert_eq!(error["error"]["data"], json!({"uri": uri}), "{error}");
+        }
         assert_eq!(session.delete().await.status, 204);
         world.stop().await;
     }

@@ -13,7 +13,12 @@ pub fn offer(server: Server, script: &Script) -> Server {
     let notes = script.clone();
     let doc = move |_ctx: Ctx, args: Id| {
         notes.note("doc".to_owned());
-        async move { format!("document {}", args.id) }
+        async move {
+            match args.id.as_str() {
+                "nothing" => Err(ToolError::NotFound("no such document".to_owned())),
+                id => Ok(format!("document {id}")),
+            }
+        }
     };
     let users = |_ctx: Ctx, args: Value| async move { args.to_string() };
     server
