@@ -151,6 +151,7 @@ impl Shared {
         let call = hold.health.call();
         let ended = hold.client.run(request, &mut host).await;
         call.end();
+        host.went_on();
         Ok(ended.map_err(|error| {
             // Others may be in the middle of their calls, so no more than need be.
             if outcome::is_over(&error) {

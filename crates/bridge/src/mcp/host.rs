@@ -26,6 +26,9 @@ pub(super) struct CallHost {
     asked: [u32; 4],
     /// Pages that were agreed to, by the id the upstream gave them: the keys of their questions.
     pages: HashMap<String, String>,
+    /// The same of those without an id, as in modern revisions: an upstream that goes on says by
+    /// that alone that they have done their part [SP-5].
+    nameless: Vec<String>,
     unanswered: Option<AskError>,
 }
 
@@ -41,8 +44,15 @@ impl CallHost {
             },
             asked: [0; 4],
             pages: HashMap::new(),
+            nameless: Vec::new(),
             unanswered: None,
         }
+    }
+
+    /// The upstream went on: it asks, or it is done.
+    pub fn went_on(&mut self) {
+        let done = std::mem::take(&mut self.nameless);
+        done.iter().for_each(|key| self.ctx.page_done(key));
     }
 
     /// Why the last question that had no answer had none.
@@ -63,9 +73,13 @@ impl CallHost {
 
     /// Asks all of them at once. The first that has no answer ends them all, as it ends the request.
     async fn ask(&mut self, asks: Vec<(String, QuestionKind, Raw)>) -> Vec<Answer> {
-        for (key, _, params) in &asks {
-            if let Some(id) = text_member(params, "elicitationId") {
-                self.pages.insert(id, key.clone());
+        self.went_on();
+        let mut nameless = Vec::new();
+        for (place, (key, kind, params)) in asks.iter().enumerate() {
+            match text_member(params, "elicitationId") {
+                Some(id) => drop(self.pages.insert(id, key.clone())),
+                None if *kind == QuestionKind::ElicitUrl => nameless.push((place, key.clone())),
+                None => {}
             }
         }
         let relay = &*self;
@@ -79,7 +93,12 @@ impl CallHost {
             }
         });
         match future::try_join_all(answers).await {
-            Ok(answers) => answers,
+            Ok(answers) => {
+                let agreed = nameless.into_iter();
+                let agreed = agreed.filter(|(place, _)| is_agreed(&answers[*place]));
+                self.nameless.extend(agreed.map(|(_, key)| key));
+                answers
+            }
             Err(why) => {
                 self.unanswered = Some(why);
                 vec![Answer::Refused]
@@ -101,6 +120,13 @@ impl CallHost {
             "content" => (name, only.clone()),
             _ => (name, value),
         }))
+    }
+}
+
+fn is_agreed(answer: &Answer) -> bool {
+    match answer {
+        Answer::Given(given) => text_member(given, "action").as_deref() == Some("accept"),
+        Answer::Refused => false,
     }
 }
 

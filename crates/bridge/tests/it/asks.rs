@@ -120,3 +120,28 @@ async fn what_a_modern_upstream_asks_at_once_is_asked_at_once_and_under_its_keys
     assert_eq!(text(&done), r#"accept {"name":"Ada"}, hi, 1"#);
     world.stop().await;
 }
+
+/// [SP-5]: a modern upstream has no word for it, and says it by going on.
+#[tokio::test]
+async fn a_legacy_client_hears_that_a_page_is_done_whatever_the_upstream_speaks() {
+    for era in ERAS {
+        let world = World::open(era).await;
+        let session = Session::open(&world.door(), everything()).await;
+        let call = session.call(7, "sign_in", json!({"gate": "page"}));
+        let mut live = world.door().open(&call).await;
+        let asked = live.message().await;
+        assert_eq!(asked["params"]["mode"], "url", "{asked}");
+        world.script.open("page");
+        let yes = json!({"action": "accept"});
+        assert_eq!(session.answer(&asked, yes).await.status, 202);
+        let told = live.message().await;
+        assert_eq!(told["method"], "notifications/elicitation/complete");
+        let id = &asked["params"]["elicitationId"];
+        assert_eq!(&told["params"]["elicitationId"], id, "{told}");
+        let done = live.message().await;
+        assert_eq!(text(&done["result"]), "accept", "{done}");
+        drop(live);
+        assert_eq!(session.delete().await.status, 204);
+        world.stop().await;
+    }
+}
