@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
+    sync::Arc,
     time::Duration,
 };
 
@@ -66,7 +67,29 @@ pub(crate) struct Routes {
     resources: HashMap<String, (usize, String)>,
     templates: HashMap<String, (usize, String)>,
     /// The templates again, in the order of the list.
-    patterns: Vec<(UriTemplate, usize)>,
+    patterns: Vec<Pattern>,
+}
+
+/// The URIs under a template that is shown: those that are not excluded themselves.
+#[derive(Debug)]
+struct Pattern {
+    template: UriTemplate,
+    member: usize,
+    exclude: Arc<[String]>,
+}
+
+impl Pattern {
+    fn has(&self, uri: &str) -> bool {
+        self.template.matches(uri) && self.admits(uri)
+    }
+
+    fn may_have(&self, uri: &str) -> bool {
+        uri.starts_with(self.template.beginning()) && self.admits(uri)
+    }
+
+    fn admits(&self, uri: &str) -> bool {
+        !is_in(&self.exclude, uri)
+    }
 }
 
 /// What a kind of entry is named by.
@@ -110,9 +133,14 @@ impl Merged {
         shelf.fill(&of.resources, RESOURCE, &mut routes.resources, resources);
         let (before, templates) = (offer.templates.len(), &mut offer.templates);
         shelf.fill(&of.templates, TEMPLATE, &mut routes.templates, templates);
+        let exclude: Arc<[String]> = part.rules.exclude.as_slice().into();
         for entry in &templates[before..] {
             let text = text_member(&entry.definition, "uriTemplate").unwrap_or_default();
-            routes.patterns.push((UriTemplate::parse(&text), index));
+            routes.patterns.push(Pattern {
+                template: UriTemplate::parse(&text),
+                member: index,
+                exclude: exclude.clone(),
+            });
         }
         offer.completions |= of.completions;
         offer.resource_watch |= of.resource_watch;
@@ -167,8 +195,7 @@ impl Shelf<'_, '_> {
 
 impl Rules {
     fn shows(&self, name: &str) -> bool {
-        let is_in = |globs: &[String]| globs.iter().any(|glob| glob::fits(glob, name));
-        (self.include.is_empty() || is_in(&self.include)) && !is_in(&self.exclude)
+        (self.include.is_empty() || is_in(&self.include, name)) && !is_in(&self.exclude, name)
     }
 
     fn shown(&self, name: &str) -> String {
@@ -178,6 +205,10 @@ impl Rules {
             (None, prefix) => format!("{prefix}_{name}"),
         }
     }
+}
+
+fn is_in(globs: &[String], name: &str) -> bool {
+    globs.iter().any(|glob| glob::fits(glob, name))
 }
 
 impl Routes {
@@ -198,13 +229,12 @@ impl Routes {
             return Some(*index);
         }
         let mut patterns = self.patterns.iter();
-        if let Some((_, index)) = patterns.find(|(template, _)| template.matches(uri)) {
-            return Some(*index);
+        if let Some(pattern) = patterns.find(|pattern| pattern.has(uri)) {
+            return Some(pattern.member);
         }
-        let begun = self.patterns.iter();
-        let begun = begun.filter(|(template, _)| uri.starts_with(template.beginning()));
-        let longest = begun.max_by_key(|(template, _)| template.beginning().len());
-        longest.map(|(_, index)| *index)
+        let begun = self.patterns.iter().filter(|it| it.may_have(uri));
+        let longest = begun.max_by_key(|it| it.template.beginning().len());
+        longest.map(|pattern| pattern.member)
     }
 
     /// The raw `ref` of a completion, under the name that it has at its member.
@@ -382,6 +412,27 @@ mod tests {
         let template = r#"{"type":"ref/resource","uri":"a://{id}"}"#;
         assert_eq!(find(template), Some((0, template.to_owned())));
         assert!(merged.offer.completions);
+    }
+
+    #[test]
+    fn what_is_excluded_is_not_reached_through_a_template() {
+        let rules = Rules {
+            exclude: vec!["a://secret*".to_owned()],
+            ..Rules::default()
+        };
+        let offer = Offer {
+            resources: raws(&[r#"{"uri":"a://secret","name":"s"}"#]),
+            templates: raws(&[r#"{"uriTemplate":"a://{+path}","name":"t"}"#]),
+            completions: true,
+            ..Offer::default()
+        };
+        let merged = of(&[("a", &rules, &offer)]);
+        let owner = |uri| merged.routes.owner(uri);
+        assert_eq!(owner("a://open"), Some(0));
+        assert_eq!(owner("a://secret"), None);
+        assert_eq!(owner("a://secret/7"), None);
+        let reference = r#"{"type":"ref/resource","uri":"a://secret"}"#;
+        assert_eq!(merged.routes.find(CallKind::Completion, reference), None);
     }
 
     #[test]
