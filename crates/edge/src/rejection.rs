@@ -358,6 +358,7 @@ mod tests {
             (Fault::MissingCapability(Vec::new()), 200, 400),
             (Fault::SessionRequired, 400, 400),
             (Fault::UnknownSession, 404, 404),
+            (Fault::UnknownSession.begun(), 200, 200),
             (Fault::ResumeGap { oldest: None }, 400, 400),
             (Fault::RateLimited { retry_after: wait }, 429, 429),
             (Fault::Overloaded { retry_after: wait }, 503, 503),

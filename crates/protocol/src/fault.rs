@@ -185,6 +185,7 @@ impl Fault {
         match self {
             Self::Draining => "the node shut down during the call".to_owned(),
             Self::Storage => "the call could not be stored".to_owned(),
+            Self::UnknownSession => "the session ended during the call".to_owned(),
             Self::Quota(what) => format!("the call was one of too many {what}"),
             _ => "there was no room to keep the call".to_owned(),
         }
@@ -225,9 +226,11 @@ impl Fault {
     /// call again. What is no want of means says enough as it is.
     pub fn begun(self) -> Self {
         match self {
-            Self::Overloaded { .. } | Self::Draining | Self::Storage | Self::Quota(_) => {
-                Self::Begun(Box::new(self))
-            }
+            Self::Overloaded { .. }
+            | Self::Draining
+            | Self::Storage
+            | Self::Quota(_)
+            | Self::UnknownSession => Self::Begun(Box::new(self)),
             told => told,
         }
     }

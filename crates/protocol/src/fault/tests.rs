@@ -210,6 +210,7 @@ fn a_call_that_had_begun_is_not_to_be_sent_again() {
         Fault::Draining,
         Fault::Storage,
         Fault::Quota("calls"),
+        Fault::UnknownSession,
     ] {
         let begun = want.clone().begun();
         let revision = Revision::LATEST_LEGACY;
