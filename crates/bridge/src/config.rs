@@ -120,6 +120,8 @@ pub struct Table {
     pub api_key: Option<ApiKey>,
     /// Whether it may be at a private address.
     pub allow_private: bool,
+    /// The largest answer of an OpenAPI service.
+    pub response_bytes_max: usize,
     /// What it is expected to speak: `auto`, `modern`, `legacy` or a revision.
     pub speaks: String,
     /// The least severe log messages wanted.
@@ -156,6 +158,7 @@ impl Default for Table {
             basic: None,
             api_key: None,
             allow_private: false,
+            response_bytes_max: 4 << 20,
             speaks: "auto".to_owned(),
             log_level: "debug".to_owned(),
             refresh_s: 60,

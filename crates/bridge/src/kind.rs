@@ -162,6 +162,7 @@ fn described(table: &Table, description: String) -> Result<openapi::Config, Conf
     config.include = patterns(&table.include);
     config.exclude = patterns(&table.exclude);
     config.reach = reach(table);
+    config.response_bytes_max = table.response_bytes_max.max(1);
     if table.timeout_s > 0 {
         config.timeout = Duration::from_secs(table.timeout_s);
     }
