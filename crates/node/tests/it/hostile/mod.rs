@@ -216,6 +216,18 @@ const OUTSIDE: &[(&str, &str)] = &[
         "GRPC-044",
         "hub: flow::a_worker_that_chatters_is_throttled_and_cut_off_when_it_does_not_stop",
     ),
+    (
+        "CON-007",
+        "bridge: openapi_calls::an_argument_stays_in_its_segment",
+    ),
+    (
+        "CON-008",
+        "bridge: openapi_calls::a_redirect_is_not_followed, a_private_address_is_refused_unless_it_is_allowed",
+    ),
+    (
+        "CON-009",
+        "bridge: process::no_shell_reads_the_arguments, and the rules of what may start",
+    ),
 ];
 
 /// Entries that are not run, and why.
