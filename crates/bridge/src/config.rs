@@ -4,6 +4,7 @@
 //! `deploy/bridge.toml` shows. Checked before anything uses it.
 
 mod desktop;
+mod keys;
 mod value;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use ostler_types::{ServerId, ServerName, TenantId};
 use serde::Deserialize;
 
+pub(crate) use self::keys::misplaced;
 pub use self::value::{Source, SourceError};
 use crate::scope::Isolation;
 

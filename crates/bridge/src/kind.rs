@@ -27,6 +27,9 @@ pub(crate) enum Kind {
 /// Checks what is written. Nothing is started yet, but for the fetching of a description: a service
 /// that is away at the start comes later, and holds up nobody.
 pub(crate) fn of(env: &Env, id: MemberId, table: &Table) -> Result<Kind, ConfigError> {
+    if let Some(key) = config::misplaced(table) {
+        return Err(table.bad(format!("`{key}` means nothing for what it hosts")));
+    }
     let command = (!table.command.is_empty()).then_some(&table.command);
     match (command, &table.url, &table.openapi) {
         (Some(command), None, None) => {

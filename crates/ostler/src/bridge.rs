@@ -102,6 +102,7 @@ fn table(arguments: Bridge) -> anyhow::Result<Table> {
     let plain = |(name, value)| (name, Source::Plain(value));
     Ok(Table {
         server: arguments.server,
+        allow_relative: !arguments.command.is_empty(),
         command: arguments.command,
         url: arguments.url,
         openapi: arguments.openapi,
@@ -113,7 +114,6 @@ fn table(arguments: Bridge) -> anyhow::Result<Table> {
         },
         env_pass: arguments.env_pass,
         cwd: arguments.cwd,
-        allow_relative: true,
         allow_shell: arguments.allow_shell,
         headers: headers.into_iter().map(plain).collect(),
         token: arguments.token_file.map(|file| Source::File { file }),

@@ -55,6 +55,7 @@ impl Entry {
                 .map(|(name, value)| (name, Source::Plain(value)))
                 .collect()
         };
+        let (is_command, is_url) = (self.command.is_some(), self.url.is_some());
         let command = self.command.into_iter().chain(self.args);
         Table {
             server: server_name(name),
@@ -65,9 +66,9 @@ impl Entry {
             url: self.url,
             headers: plain(self.headers),
             // Its commands are names on the `PATH` as a rule.
-            allow_relative: true,
+            allow_relative: is_command,
             // Whoever uses it at a desk means the machines around it, too.
-            allow_private: true,
+            allow_private: is_url,
             ..Table::default()
         }
     }
