@@ -35,7 +35,7 @@ use ostler_worker::{Ctx, Reply, ToolError};
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::member::{Asked, Member, Offer, Presence};
+use crate::member::{Asked, LOST, Member, Offer, Presence};
 
 use self::{
     request::Outgoing,
@@ -349,6 +349,3 @@ fn failure(error: &ClientError) -> ToolError {
         },
     }
 }
-
-/// The code by which the platform tells of work that was lost on the way.
-const LOST: i32 = -31003;

@@ -85,7 +85,7 @@ async fn check(State(names): State<Arc<Names>>, request: Request, next: Next) ->
     if !names.has(request.headers()) {
         return (
             StatusCode::MISDIRECTED_REQUEST,
-            "this Host is not served here; add it to admin.hosts\n",
+            "this Host is not served here; add it to the hosts of this port\n",
         )
             .into_response();
     }

@@ -1,6 +1,7 @@
 //! What the end of a request at an upstream is to the call.
 //!
-//! An error of the upstream's own is passed on as it is. For everything else the codes are those
+//! An error of the upstream's own is passed on as it is; a code that the specification keeps for its
+//! own errors becomes -32603 at the node, as any worker's does. For everything else the codes are those
 //! that the platform itself uses for a worker: to a client the upstream is a part of it.
 
 use ostler_client::{Error, RpcError, text_member};
@@ -8,11 +9,13 @@ use ostler_protocol::Revision;
 use ostler_worker::{AskError, CallKind, Capability, ClientFacet, Raw, ToolError};
 use serde_json::{Value, json};
 
-use crate::{member::Asked, pool::Refusal};
+use crate::{
+    member::{Asked, LOST},
+    pool::Refusal,
+};
 
 /// Codes of the platform, of which the node's faults are the table.
 const BUSY: i32 = -31002;
-const LOST: i32 = -31003;
 const BAD_RESULT: i32 = -31006;
 const NOBODY_THERE: i32 = -31008;
 /// JSON-RPC 2.0, section 5.1.

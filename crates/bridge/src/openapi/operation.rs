@@ -185,7 +185,7 @@ fn is_configured(parameter: &Parameter, site: Site<'_>) -> bool {
         Place::Cookie => KeyPlace::Cookie,
     };
     let mut headers = site.config.headers.iter();
-    let is_header = |(name, _): &(String, String)| name.eq_ignore_ascii_case(&parameter.name);
+    let is_header = |(name, _): &(String, Secret)| name.eq_ignore_ascii_case(&parameter.name);
     let credential = site.config.credential.as_ref();
     credential.is_some_and(|ours| ours.is_at(place, &encode(&parameter.name)))
         || place == KeyPlace::Header && headers.any(is_header)
