@@ -10,6 +10,7 @@ use ostler_protocol::{Raw, RequestId, Revision, facet::TASKS_EXTENSION};
 
 use crate::{
     client::{Facts, Options},
+    code,
     error::{Error, protocol},
     headers,
     host::{Behalf, Host},
@@ -48,7 +49,7 @@ impl Modern {
 
     /// What the server says of itself ([D-1]).
     pub(crate) async fn discover(&self) -> Result<Facts, Error> {
-        let asked = Asked::plain("server/discover", Raw::empty_object());
+        let asked = Asked::plain(DISCOVER, Raw::empty_object());
         let found = self.exchange(&asked, &mut news::Deaf).await?;
         let Some(supported) = found.get("supportedVersions") else {
             return protocol("server/discover names no supportedVersions");
@@ -223,9 +224,20 @@ async fn post(
     let reply = send(http, revision, &mirrors, body).await?;
     match reply.status() {
         200 => Ok(reply),
+        // Boxed, because it is rare, and would be in every request.
+        400 => match Box::pin(reply.refusal()).await {
+            // No modern server asks for a session; one that does speaks the other era by now. To
+            // the probe that is an answer.
+            Error::Rpc(error) if error.code == code::SERVER_ERROR && asked.method != DISCOVER => {
+                Err(Error::SessionGone)
+            }
+            error => Err(error),
+        },
         _ => Err(reply.refusal().await),
     }
 }
+
+const DISCOVER: &str = "server/discover";
 
 /// Who asks, in which revision, and what it is able to.
 pub(crate) fn introduction(revision: Revision, capabilities: Raw) -> [(&'static str, Raw); 3] {

@@ -5,6 +5,7 @@ use ostler_protocol::{Raw, Revision};
 
 use super::{pair::Pair, replies::Replies};
 use crate::{
+    code,
     error::{Error, protocol},
     http::{Http, Reply, Verb},
     message::{self, Message},
@@ -140,7 +141,23 @@ impl Line {
             200..=299 => Ok(reply),
             // A session that is gone says so ([SES-2]).
             404 if self.session.is_some() => Err(Error::SessionGone),
-            _ => Err(reply.refusal().await),
+            _ => Err(self.refusal(reply).await),
+        }
+    }
+
+    /// Many servers call a request bad whose session they do not know, as after a restart. So does
+    /// one that speaks the modern era by now. Neither began with it.
+    async fn refusal(&self, reply: Reply) -> Error {
+        let is_gone = |code| match code {
+            code::SERVER_ERROR => self.session.is_some(),
+            code::HEADER_MISMATCH | code::UNSUPPORTED_REVISION => self.revision.is_some(),
+            _ => false,
+        };
+        let status = reply.status();
+        // Boxed, because it is rare, and would be in every request.
+        match Box::pin(reply.refusal()).await {
+            Error::Rpc(error) if status == 400 && is_gone(error.code) => Error::SessionGone,
+            error => error,
         }
     }
 
@@ -163,7 +180,7 @@ impl Line {
             404 if self.session.is_some() => Err(Error::SessionGone),
             405 if last_event_id.is_some() => Err(lost("nothing is taken up again here")),
             405 => Err(Error::NotOffered("a stream of its own (GET)")),
-            _ => Err(reply.refusal().await),
+            _ => Err(self.refusal(reply).await),
         }
     }
 

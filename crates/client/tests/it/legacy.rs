@@ -8,7 +8,9 @@ use ostler_testkit::{Replay, Seen, soon};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::world::{Ear, at, call, connect, event, fixed, form, legacy, ok, options, result, run};
+use crate::world::{
+    Ear, at, call, connect, error, event, fixed, form, legacy, ok, options, result, run,
+};
 
 fn done() -> Value {
     json!({"content": []})
@@ -137,6 +139,25 @@ async fn a_session_that_is_gone_says_so() {
         run(&client, &call("t"), &mut Ear::new()).await,
         Err(Error::SessionGone)
     );
+}
+
+/// As libraries say it after a restart, and as a server of the other era does.
+#[tokio::test]
+async fn a_session_that_is_unknown_is_gone_however_that_is_said() {
+    for (code, is_gone) in [
+        (-32000, true),
+        (-32020, true),
+        (-32022, true),
+        (-32602, false),
+    ] {
+        let stub = legacy("2025-11-25", move |seen| {
+            error(seen, 400, code, Value::Null)
+        })
+        .await;
+        let client = connect(&stub, EraChoice::Auto).await.unwrap();
+        let ended = run(&client, &call("t"), &mut Ear::new()).await;
+        assert_eq!(ended == Err(Error::SessionGone), is_gone, "{ended:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,9 @@ use ostler_env::Env;
 use ostler_testkit::{Replay, soon};
 use serde_json::{Value, json};
 
-use crate::world::{Ear, at, call, connect, event, fixed, form, modern, ok, options, result, run};
+use crate::world::{
+    Ear, at, call, connect, error, event, fixed, form, modern, ok, options, result, run,
+};
 
 fn done(text: &str) -> Value {
     json!({"resultType": "complete", "content": [{"type": "text", "text": text}]})
@@ -35,6 +37,15 @@ async fn news_comes_before_the_result_of_a_stream() {
         panic!("{:?}", ear.notices);
     };
     assert_eq!((*progress, level.as_str()), (1.0, "info"));
+}
+
+/// It was started anew as another one, which asks for a session.
+#[tokio::test]
+async fn a_server_that_speaks_the_other_era_by_now_is_gone() {
+    let stub = modern(|seen| error(seen, 400, -32000, Value::Null)).await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let ended = run(&client, &call("t"), &mut Ear::new()).await;
+    assert_eq!(ended, Err(Error::SessionGone));
 }
 
 #[tokio::test]
