@@ -131,13 +131,20 @@ impl Legacy {
         Ok(())
     }
 
+    /// A resource that the server refuses is no reason to hear of the others no more.
     async fn subscribe(&self, method: &str, uri: &str, host: &mut dyn Host) -> Result<(), Error> {
         let params = json::object([("uri", Raw::from_text(uri))]);
-        self.simple(method, params, host).await.map(drop)
+        match self.simple(method, params, host).await {
+            Err(Error::Rpc(error)) => host.notice(Notice::Unwatched {
+                uri: uri.to_owned(),
+                reason: error.to_string(),
+            }),
+            other => drop(other?),
+        }
+        Ok(())
     }
 
-    /// Takes up what is new in `uris` and leaves what is not in it any more. A resource that the
-    /// server refuses is no reason to hear of the others no more.
+    /// Takes up what is new in `uris` and leaves what is not in it any more.
     async fn resubscribe(
         &self,
         subscribed: &mut Vec<String>,
@@ -150,13 +157,7 @@ impl Legacy {
         let removed = removed.map(|uri| ("resources/unsubscribe", uri));
         let changes: Vec<_> = removed.chain(added).collect();
         for (method, uri) in changes {
-            match self.subscribe(method, uri, host).await {
-                Err(Error::Rpc(error)) => host.notice(Notice::Unwatched {
-                    uri: uri.clone(),
-                    reason: error.to_string(),
-                }),
-                other => other?,
-            }
+            self.subscribe(method, uri, host).await?;
         }
         *subscribed = uris;
         Ok(())

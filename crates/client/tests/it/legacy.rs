@@ -161,6 +161,31 @@ async fn a_session_that_is_unknown_is_gone_however_that_is_said() {
 }
 
 #[tokio::test]
+async fn a_resource_that_is_refused_leaves_the_others_heard() {
+    let gets = AtomicUsize::new(0);
+    let stub = legacy("2025-06-18", move |seen| match seen.about().as_str() {
+        "GET" if gets.fetch_add(1, Ordering::SeqCst) == 0 => Replay::stream(&[": ka\n\n"]),
+        "GET" => Replay::status(404),
+        "resources/subscribe" if seen.json()["params"]["uri"] == "a:b" => {
+            error(seen, 200, -32002, Value::Null)
+        }
+        _ => ok(seen, json!({})),
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let mut ear = Ear::new();
+    let filter = Filter {
+        uris: vec!["a:b".to_owned(), "a:c".to_owned()],
+    };
+    let ended = soon("an end", client.listen(fixed(&filter), &mut ear)).await;
+    assert_eq!(ended, Err(Error::SessionGone));
+    let [Notice::Unwatched { uri, .. }, Notice::Listening, ..] = &ear.notices[..] else {
+        panic!("{:?}", ear.notices);
+    };
+    assert_eq!(uri, "a:b");
+}
+
+#[tokio::test]
 async fn a_batch_is_read_as_its_messages() {
     let stub = legacy("2025-03-26", |seen| {
         Replay::json(200, &json!([log("hello"), result(seen, done())]))
