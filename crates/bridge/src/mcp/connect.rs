@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use futures_util::future::BoxFuture;
 use ostler_client::{Client, Endpoint, EraChoice, Error, Limits, Options, Pipe, stopper};
 use ostler_env::Env;
+use ostler_protocol::Era;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -151,9 +152,13 @@ impl Known {
             }
             opened => opened,
         };
-        *self.choice.lock() = match &opened {
-            Ok(connection) => EraChoice::Only(connection.client.facts().revision),
-            Err(_) => self.settings.choice,
+        *self.choice.lock() = match (&opened, self.settings.choice) {
+            // The era alone: a server that was replaced may speak a newer revision of it.
+            (Ok(connection), EraChoice::Auto) => match connection.client.facts().revision.era() {
+                Era::Modern => EraChoice::Modern,
+                Era::Legacy => EraChoice::Legacy,
+            },
+            (Ok(_) | Err(_), wanted) => wanted,
         };
         match opened {
             Ok(connection) => Ok(connection),

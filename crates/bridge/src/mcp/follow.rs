@@ -26,6 +26,9 @@ const CHANGE_PAUSE: Duration = Duration::from_millis(100);
 /// For one whole list. Some servers declare lists that they never give.
 const LIST_MAX: Duration = Duration::from_secs(20);
 
+/// JSON-RPC 2.0, section 5.1.
+const METHOD_NOT_FOUND: i64 = -32601;
+
 /// Follows it until the member is dropped or the pool closes.
 pub(super) async fn run(shared: Arc<Shared>) {
     loop {
@@ -184,11 +187,12 @@ impl Shared {
         match self.env.until(limit, list).await {
             Some(Ok(entries)) => Ok(Some(entries)),
             // It does not have this list, whatever it declared.
-            Some(Err(error @ (Error::Rpc(_) | Error::Protocol(_)))) => {
+            Some(Err(Error::Rpc(error))) if error.code == METHOD_NOT_FOUND => {
                 tracing::warn!(member, ?kind, %error, "no list");
                 Ok(Some(Vec::new()))
             }
             Some(Err(error)) if outcome::is_over(&error) => Err(error),
+            // What it says of a moment says nothing of what it offers.
             late => {
                 let error = late.and_then(Result::err);
                 tracing::warn!(member, ?kind, ?error, "a list is not to be had now");
@@ -256,9 +260,10 @@ impl Offer {
     fn describe(&mut self, facts: &Facts) {
         self.info = facts.info.detached();
         self.instructions = facts.instructions.clone();
-        // Revisions without that capability may complete all the same.
-        self.completions =
-            facts.offers("completions") || !facts.revision.has_completions_capability();
+        // Revisions without that capability may complete all the same, where there is what to complete.
+        let has_whereof = facts.offers("prompts") || facts.offers("resources");
+        let may_complete = !facts.revision.has_completions_capability() && has_whereof;
+        self.completions = facts.offers("completions") || may_complete;
         self.resource_watch = facts.offers_feature("resources", "subscribe");
         let extensions = facts.capabilities.get("extensions").unwrap_or_default();
         self.tasks = extensions.get(TASKS_EXTENSION).is_some();

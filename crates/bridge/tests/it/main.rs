@@ -9,6 +9,7 @@ mod openapi;
 mod openapi_calls;
 mod described;
 mod served;
+mod lives;
 mod world;
 mod calls;
 mod asks;
