@@ -31,12 +31,12 @@ pub enum RunError {
 }
 
 /// Serves what is configured until `shutdown` ends; running calls then have their time to end, and
-/// after them every process. `settled` is called when nodes are about to be told what there is.
+/// after them every process. `settled` gets the Servers when nodes are about to be told what there is.
 pub async fn run(
     env: Env,
     config: Config,
     keeper: Keeper,
-    settled: impl FnOnce(),
+    settled: impl FnOnce(Vec<Server>),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let worker = worker(&env, &config.worker)?;
@@ -49,7 +49,7 @@ pub async fn run(
         biased;
         () = &mut shutdown => Ok(()),
         () = settle(&env, &served, &config.worker) => {
-            settled();
+            settled(served.iter().map(Served::server).collect());
             serve(worker, &served).run_until(shutdown).await
         }
     };

@@ -3,10 +3,7 @@
 use std::{
     net::SocketAddr,
     process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::Context;
@@ -17,6 +14,7 @@ use ostler_bridge::{
 };
 use ostler_env::{Env, log};
 use ostler_node::open_port::OpenPort;
+use ostler_worker::Server;
 use tokio::net::TcpListener;
 
 use crate::{
@@ -36,11 +34,13 @@ pub async fn run(arguments: Bridge) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let is_settled = Arc::new(AtomicBool::new(false));
+    let served: Arc<OnceLock<Vec<Server>>> = Arc::default();
     if let Some(address) = config.worker.admin {
-        show(&env, address, &config, is_settled.clone()).await?;
+        show(&env, address, &config, served.clone()).await?;
     }
-    let settled = move || is_settled.store(true, Ordering::Release);
+    let settled = move |servers| {
+        served.get_or_init(|| servers);
+    };
     let keeper = Keeper::this_binary().adopting()?;
     ostler_bridge::run(env, config, keeper, settled, serve::stop_signal()?).await?;
     Ok(ExitCode::SUCCESS)
@@ -51,23 +51,30 @@ async fn show(
     env: &Env,
     address: SocketAddr,
     config: &Config,
-    is_settled: Arc<AtomicBool>,
+    served: Arc<OnceLock<Vec<Server>>>,
 ) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
     let port = OpenPort {
         env: env.clone(),
         hosts: config.worker.admin_hosts.clone(),
-        obstacles: Arc::new(move || match is_settled.load(Ordering::Acquire) {
-            true => Vec::new(),
-            false => vec!["reaching the members".to_owned()],
-        }),
+        obstacles: Arc::new(move || obstacles(served.get())),
     };
     let never = std::future::pending();
     let serving = port.serve(listener, never);
     // It ends with the process.
     drop(env.spawn("ostler.open_port", serving));
     Ok(())
+}
+
+/// Why no node sends calls yet.
+fn obstacles(served: Option<&Vec<Server>>) -> Vec<String> {
+    let why = match served {
+        None => "reaching the members",
+        Some(servers) if !servers.iter().all(Server::is_linked) => "no node is linked",
+        Some(_) => return Vec::new(),
+    };
+    vec![why.to_owned()]
 }
 
 /// What the command line says goes before the file.

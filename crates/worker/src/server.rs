@@ -235,6 +235,12 @@ impl Server {
         links.any(|watched| watched.contains(uri))
     }
 
+    /// Whether any node knows of it, and may send calls.
+    pub fn is_linked(&self) -> bool {
+        let links = self.0.watched.lock();
+        links.iter().any(|link| link.strong_count() > 0)
+    }
+
     /// What any node watches now.
     pub fn watched(&self) -> BTreeSet<String> {
         let mut all = BTreeSet::new();

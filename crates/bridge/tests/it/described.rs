@@ -76,7 +76,7 @@ async fn a_bridge_ends_while_a_description_is_fetched() {
     };
     let keeper = Keeper::new(example("keep"), []);
     let asked = until("a request", || (!stub.seen().is_empty()).then_some(()));
-    let never = || panic!("nothing is known of the service");
+    let never = |_| panic!("nothing is known of the service");
     let run = ostler_bridge::run(env.clone(), config, keeper, never, asked);
     soon("the end of a bridge", run)
         .await

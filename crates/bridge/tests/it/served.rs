@@ -78,6 +78,9 @@ async fn a_watch_is_its_owners_whoever_that_is_by_now() {
         let ended = worker.run_until(std::future::pending::<()>()).await;
         panic!("a worker ended by itself: {ended:?}");
     });
+    let server = served.server();
+    assert!(!server.is_linked());
+    until("a link", || server.is_linked().then_some(())).await;
     node.reaches("ostler_hub_links_opened_total", &[], 1.0)
         .await;
     let live = listen(&node.door(), json!({"resourceSubscriptions": ["x://1"]})).await;

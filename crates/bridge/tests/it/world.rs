@@ -76,7 +76,7 @@ impl Bridge {
         let before = node.metric("ostler_hub_links_opened_total", &[]);
         let (stop, stopped) = oneshot::channel::<()>();
         let keeper = Keeper::new(example("keep"), []);
-        let work = ostler_bridge::run(env.clone(), config, keeper, || {}, async {
+        let work = ostler_bridge::run(env.clone(), config, keeper, |_| {}, async {
             // Dropped or told: both end it.
             let _ = stopped.await;
         });
