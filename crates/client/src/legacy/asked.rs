@@ -123,11 +123,24 @@ fn question(asked: &Asked, abilities: Abilities) -> Result<Ask, Refusal> {
     match ask {
         Some(ask) if abilities.has(&ask) => Ok(ask),
         // Asking is declared, but not asking in this way.
-        Some(Ask::Form { .. } | Ask::Url { .. }) if abilities.form || abilities.url => {
-            Err(INVALID_PARAMS)
+        Some(ask @ (Ask::Form { .. } | Ask::Url { .. })) if abilities.form || abilities.url => {
+            Err((code::INVALID_PARAMS, undeclared(&ask)))
         }
-        Some(Ask::Sample { .. }) if abilities.sample => Err(INVALID_PARAMS),
-        Some(_) | None => Err(METHOD_NOT_FOUND),
+        Some(ask @ Ask::Sample { .. }) if abilities.sample => {
+            Err((code::INVALID_PARAMS, undeclared(&ask)))
+        }
+        Some(ask) => Err((code::METHOD_NOT_FOUND, undeclared(&ask))),
+        None => Err(METHOD_NOT_FOUND),
+    }
+}
+
+/// What is missing, for whoever reads it: many servers make a tool's result of this text.
+fn undeclared(ask: &Ask) -> &'static str {
+    match ask {
+        Ask::Form { .. } => "the client does not declare elicitation by forms",
+        Ask::Url { .. } | Ask::Visited => "the client does not declare elicitation by URL",
+        Ask::Sample { .. } => "the client does not declare this kind of sampling",
+        Ask::Roots { .. } => "the client does not declare roots",
     }
 }
 

@@ -94,6 +94,7 @@ async fn a_call_that_may_have_run_is_not_sent_again() {
     .await;
     check_lost("500", |seen| answered(seen, Replay::status(500))).await;
     check_lost("502", |seen| answered(seen, Replay::status(502))).await;
+    check_lost("503", |seen| answered(seen, Replay::status(503))).await;
     check_lost("504", |seen| answered(seen, Replay::status(504))).await;
     check_lost("no message", |seen| {
         answered(seen, Replay::json(200, &json!(["nothing"])))
