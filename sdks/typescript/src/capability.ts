@@ -17,7 +17,8 @@ const CAPABILITIES = {
 export type Capability = keyof typeof CAPABILITIES;
 
 export function capabilityToWire(capability: Capability): WireCapability {
-  return CAPABILITIES[capability];
+  if (Object.hasOwn(CAPABILITIES, capability)) return CAPABILITIES[capability];
+  throw new TypeError(`there is no capability ${String(capability)}`);
 }
 
 /** Those that this version knows; a newer node may name others. */

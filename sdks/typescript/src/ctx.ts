@@ -178,7 +178,7 @@ export class Ctx {
     await this.within(new Promise<never>(() => undefined), ms);
   }
 
-  /** Runs `work`, which must not throw, when the call is over, however it ends. */
+  /** Runs `work` when the call is over, however it ends. What it throws is logged. */
   atEnd(work: () => void): void {
     this.call.atEnd(work);
   }

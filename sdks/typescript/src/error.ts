@@ -39,33 +39,35 @@ export class ToolError extends Error {
 
   /** The request makes no sense: -32602. */
   static invalidParams(message: string): ToolError {
-    return new ToolError(message, { kind: FailureKind.INVALID_PARAMS, message });
+    return new ToolError(message, { kind: FailureKind.INVALID_PARAMS, message: text(message) });
   }
 
   /** There is no such resource or prompt. */
   static notFound(message: string): ToolError {
-    return new ToolError(message, { kind: FailureKind.NOT_FOUND, message });
+    return new ToolError(message, { kind: FailureKind.NOT_FOUND, message: text(message) });
   }
 
   /** The client lacks what this call needs. */
   static needsCapability(...capabilities: Capability[]): ToolError {
+    capabilities.forEach(capabilityToWire);
     const message = `the client lacks ${capabilities.join(", ")}`;
     return new ToolError(message, { kind: FailureKind.NEEDS_CAPABILITY, message, capabilities });
   }
 
   /** The caller lacks OAuth scopes. */
   static needsScope(...scopes: string[]): ToolError {
-    const message = `the caller lacks ${scopes.join(", ")}`;
+    const message = `the caller lacks ${scopes.map(text).join(", ")}`;
     return new ToolError(message, { kind: FailureKind.NEEDS_SCOPE, message, scopes });
   }
 
-  /** A JSON-RPC error of the author's own. */
+  /** A JSON-RPC error of the author's own. The code has 32 bits. */
   static protocol(code: number, message: string, data?: unknown): ToolError {
+    if ((code | 0) !== code) throw new TypeError(`${String(code)} is no code of an error`);
     const json = data === undefined ? NO_BYTES : Buffer.from(JSON.stringify(data));
-    return new ToolError(message, { kind: FailureKind.PROTOCOL, message, code, data: json });
+    return new ToolError(message, { kind: FailureKind.PROTOCOL, message: text(message), code, data: json });
   }
 
-  /** It stopped because it was told to. */
+  /** It stopped because it was told to. From a call that was not (`ctx.isCancelled`) it is a defect. */
   static cancelled(): ToolError {
     const message = "the call is cancelled";
     return new ToolError(message, { kind: FailureKind.CANCELLED, message });
@@ -75,6 +77,12 @@ export class ToolError extends Error {
     const message = "timed out";
     return new ToolError(message, { kind: FailureKind.TIMED_OUT, message });
   }
+}
+
+/** The mistakes of JavaScript's authors are found where they are made. */
+function text(said: string): string {
+  if (typeof said === "string") return said;
+  throw new TypeError(`${typeof said} is no text`);
 }
 
 /** Why an ask got no answer. */

@@ -188,12 +188,9 @@ export class Server {
     this.watched.delete(watched);
   }
 
-  /** Tells the author when `edit` made a difference. */
-  watching(uri: string, edit: () => void): void {
-    const before = this.isWatched(uri);
-    edit();
-    const after = this.isWatched(uri);
-    if (before !== after) this.watchHook?.(uri, after);
+  /** Tells the author. */
+  watching(uri: string, isWatched: boolean): unknown {
+    return this.watchHook?.(uri, isWatched);
   }
 
   /** Who runs a call, if anybody does. */

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { Calls } from "./runtime/calls.js";
 import { type Clock, systemClock } from "./runtime/clock.js";
 import { type Ended, serveLink } from "./runtime/link.js";
-import { type Log, logToStderr } from "./runtime/log.js";
+import { guarded, type Log, logToStderr } from "./runtime/log.js";
 import { type Offer, Shared } from "./runtime/shared.js";
 import { type Dial, dialHttp2, LinkEnd } from "./runtime/transport.js";
 import type { Server } from "./server.js";
@@ -108,7 +108,8 @@ export class Worker {
     const { options, offers } = this;
     const [first] = offers;
     if (first === undefined) throw new WorkerError("a worker serves at least one Server");
-    const { capacity = 256, heldBytesMax = 64 << 20, clock = systemClock, log = logToStderr } = options;
+    const { capacity = 256, heldBytesMax = 64 << 20, clock = systemClock, log: said = logToStderr } = options;
+    const log = guarded(said);
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > 100_000) {
       throw new WorkerError("capacity is 1 to 100000 calls");
     }

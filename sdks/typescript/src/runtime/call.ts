@@ -6,6 +6,7 @@ import { ToolError } from "../error.js";
 import type { CallId, LogLevel } from "../wire/ostler/worker/v1/worker.js";
 import { type Answer, type Asked, Asks } from "./asks.js";
 import type { Clock } from "./clock.js";
+import { guard } from "./guard.js";
 import type { Outbox, TurnEnd } from "./outbox.js";
 
 /** Who calls, as the platform says; the client's own token never gets here. */
@@ -162,13 +163,13 @@ export class Call implements TurnEnd {
     this.tellAsks();
   }
 
-  /** It has ended: whoever still holds its context reaches nobody. */
-  over(): Over {
+  /** It has ended: whoever still holds its context reaches nobody. Hears of work at its end that failed. */
+  over(failed: (why: string) => void): Over {
     const { outbox, lost, kept, stopped: stop } = this;
     this.isOver = true;
     this.outbox = undefined;
     this.asks.failAll();
-    for (const end of this.ends) end();
+    for (const end of this.ends) guard(end, failed);
     this.ends = [];
     return { outbox, lost, kept, stop };
   }

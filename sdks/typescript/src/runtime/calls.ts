@@ -4,7 +4,7 @@
 // for a while, so that a node does not run it a second time. A call whose link is lost is adrift
 // until a new link names it.
 
-import { CANCELLED, type Failure, failureToWire } from "../error.js";
+import { CANCELLED, DEFECT, type Failure, failureToWire } from "../error.js";
 import {
   type CallId,
   type KnownCall,
@@ -16,10 +16,11 @@ import type { Answer } from "./asks.js";
 import { Books, type Held } from "./books.js";
 import { Call, callKey } from "./call.js";
 import type { Clock } from "./clock.js";
-import type { Frame } from "./lanes.js";
+import { describe } from "./guard.js";
+import { encode, type Frame } from "./lanes.js";
 import type { Log } from "./log.js";
 import type { Outbox } from "./outbox.js";
-import { NO_BYTES, type Packer } from "./transfer.js";
+import { FRAME_BYTES_MAX, NO_BYTES, Packer } from "./transfer.js";
 
 /** How a handler ended: a result object as JSON text, or why there is none. */
 export type Ended = Buffer | Failure;
@@ -88,10 +89,13 @@ export class Calls {
   }
 
   /** The call is over: the outcome goes out, and stays if it must survive this link. */
-  private end(call: Call, outcome: Ended): void {
+  private end(call: Call, ended: Ended): void {
     // Ended before its handler was, or replaced by a newer attempt.
     if (this.books.calls.get(call.key) !== call) return;
-    const { outbox, lost, kept, stop } = call.over();
+    const { outbox, lost, kept, stop } = call.over((why) => {
+      this.logs("error", "work at the end of a call failed", { call: call.key.toString(16), why });
+    });
+    const outcome = this.sendable(call, ended);
     this.books.calls.delete(call.key);
     const told = stop !== "drop";
     if (told && outbox !== undefined) sendOutcome(outbox, call, outcome);
@@ -105,6 +109,19 @@ export class Calls {
       this.books.remember(call.id, call.attempt);
     }
     this.fewer();
+  }
+
+  /** What no frame can carry is a defect of whoever made it. */
+  private sendable(call: Call, outcome: Ended): Ended {
+    if (Buffer.isBuffer(outcome)) return outcome;
+    try {
+      const { length } = encode(outcomeFrame(new Packer(() => 1n), call.id, call.attempt, outcome));
+      if (length <= FRAME_BYTES_MAX) return outcome;
+      throw new RangeError(`a failure of ${length} bytes`);
+    } catch (error) {
+      this.logs("error", "a failure cannot be sent", { call: call.key.toString(16), why: describe(error) });
+      return DEFECT;
+    }
   }
 
   answers(outbox: Outbox, id: CallId, answers: Answer[]): void {

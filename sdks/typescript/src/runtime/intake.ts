@@ -16,6 +16,7 @@ import {
 import type { Answer } from "./asks.js";
 import { Call, type CallerAssertion, type Facts } from "./call.js";
 import { type Attempt, type Ended, sendOutcome } from "./calls.js";
+import { describe } from "./guard.js";
 import type { Outbox } from "./outbox.js";
 import type { Shared } from "./shared.js";
 import { Assembler, BadFrame, TooLarge } from "./transfer.js";
@@ -50,7 +51,7 @@ export class Intake {
     } catch (error) {
       // The platform's time limit ends the question.
       if (error instanceof BadFrame) throw error;
-      this.shared.log("warn", "answers not understood", { why: error });
+      this.shared.log("warn", "answers not understood", { why: describe(error) });
     }
   }
 
@@ -139,8 +140,7 @@ export class Intake {
 
   /** Handlers give failures; what they throw is a defect. */
   private failed(call: Call, error: unknown): Ended {
-    const why = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.shared.log("error", "a handler failed unexpectedly", { call: call.key.toString(16), why });
+    this.shared.log("error", "a handler failed unexpectedly", { call: call.key.toString(16), why: describe(error) });
     return DEFECT;
   }
 

@@ -69,7 +69,7 @@ class Link implements Listener, LinkHandle {
     this.outbox = new Outbox(() => this.transport);
     this.known = shared.calls.known();
     this.intake = new Intake(shared, this.outbox);
-    this.watched = shared.offers.map(({ server }, index) => new Watched(server, index, this.outbox));
+    this.watched = shared.offers.map(({ server }, index) => new Watched(server, index, this.outbox, shared.log));
     this.told = shared.offers.map(({ server }) => server.version);
     this.unsubscribe = shared.offers.map(({ server }, index) => server.onChange(() => this.tellChange(index)));
     this.heard = shared.clock.now();

@@ -2,6 +2,8 @@
 
 import type { Part, Payload } from "../wire/ostler/worker/v1/worker.js";
 
+/** No frame is larger. */
+export const FRAME_BYTES_MAX = 256 << 10;
 /** The largest piece of a payload. */
 export const PART_BYTES_MAX = 64 << 10;
 /** All payloads inside one frame, together. */

@@ -5,7 +5,7 @@
 
 import { type ClientHttp2Session, type ClientHttp2Stream, type IncomingHttpHeaders, type IncomingHttpStatusHeader, connect, constants } from "node:http2";
 
-import { BadFrame, NO_BYTES } from "./transfer.js";
+import { BadFrame, FRAME_BYTES_MAX, NO_BYTES } from "./transfer.js";
 
 /** Why a link ended. `code` is the gRPC status of a node that refused. */
 export class LinkEnd extends Error {
@@ -38,8 +38,6 @@ export interface Listener {
 /** How a node is reached. */
 export type Dial = (hub: string, bearer: string | undefined, listener: Listener) => Transport;
 
-/** No frame is larger. */
-const FRAME_BYTES_MAX = 256 << 10;
 /** Of a gRPC message: whether it is compressed, and its length. */
 const PREFIX_BYTES = 5;
 /** Large enough that the calls a node may have out fill less than half of it. */

@@ -1,6 +1,8 @@
 // The resources of one Server that one node watches.
 
 import type { Server } from "../server.js";
+import { guard } from "./guard.js";
+import type { Log } from "./log.js";
 import type { Outbox } from "./outbox.js";
 
 /** URIs watched on one link, and their length together. More are not told of. */
@@ -15,6 +17,7 @@ export class Watched {
     private readonly server: Server,
     private readonly index: number,
     private readonly outbox: Outbox,
+    private readonly log: Log,
   ) {
     server.attach(this);
   }
@@ -23,13 +26,25 @@ export class Watched {
     const isFull = this.uris.size >= WATCHED_MAX || this.length + uri.length > WATCHED_LENGTH_MAX;
     if (this.uris.has(uri) || isFull) return;
     this.length += uri.length;
-    this.server.watching(uri, () => this.uris.add(uri));
+    this.change(uri, () => this.uris.add(uri));
   }
 
   unwatch(uri: string): void {
     if (!this.uris.has(uri)) return;
     this.length -= uri.length;
-    this.server.watching(uri, () => this.uris.delete(uri));
+    this.change(uri, () => this.uris.delete(uri));
+  }
+
+  /** The author is told what it changes. */
+  private change(uri: string, edit: () => void): void {
+    const before = this.server.isWatched(uri);
+    edit();
+    const after = this.server.isWatched(uri);
+    if (before === after) return;
+    guard(
+      () => this.server.watching(uri, after),
+      (why) => this.log("error", "the hook of a watched resource failed", { uri, why }),
+    );
   }
 
   has(uri: string): boolean {
