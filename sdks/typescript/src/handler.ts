@@ -74,12 +74,20 @@ function readArguments(schema: Schema | undefined, bytes: Buffer) {
   return schema?.zod === undefined ? ({ ok: true, value } as const) : parse(schema.zod, value);
 }
 
-/** What a thrown thing means, if it is no defect. What an aborted call throws is its end. */
+/**
+ * What a thrown thing means, if it is no defect. What an aborted call throws is its end; but a node
+ * that cancelled nothing takes that end for a lost worker, and may run the call again.
+ */
 function toToolError(ctx: Ctx, error: unknown): ToolError | undefined {
+  const own = ownError(error);
+  return own?.failure?.kind === CANCELLED.kind && !ctx.isCancelled ? undefined : own;
+}
+
+function ownError(error: unknown): ToolError | undefined {
   if (error instanceof ToolError) return error;
   if (error instanceof AskError) return error.toToolError();
   const isAbort = error instanceof Error && error.name === "AbortError";
-  return isAbort && ctx.isCancelled ? new ToolError("the call is cancelled", CANCELLED) : undefined;
+  return isAbort ? ToolError.cancelled() : undefined;
 }
 
 function isPromise(value: unknown): value is PromiseLike<unknown> {

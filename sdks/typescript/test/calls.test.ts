@@ -15,6 +15,7 @@ const ERRORS: Record<string, () => unknown> = {
   scope: () => ToolError.needsScope("a:b"),
   protocol: () => ToolError.protocol(-32050, "own", { a: 1 }),
   timedOut: () => ToolError.timedOut(),
+  cancelled: () => ToolError.cancelled(),
   defect: () => new Error("password=hunter2"),
   ask: () => new AskError("timedOut", "nobody answered in time"),
 };
@@ -151,6 +152,14 @@ test("a defect is logged, and its text stays in the worker", async (t) => {
     assert.deepEqual({ kind, message }, { kind: FailureKind.INTERNAL, message: "the handler failed" });
   }
   assert.equal(logged.filter((line) => line.includes("hunter2")).length, 2);
+});
+
+test("an end that nobody asked for is a defect, lest the node takes the worker for lost", async (t) => {
+  const { link } = await linked(t, server());
+  for (const tool of ["fail", "fail_later"]) {
+    link.call(1, tool, { how: "cancelled" });
+    assert.equal((await link.failure(1)).kind, FailureKind.INTERNAL);
+  }
 });
 
 test("a result that breaks its own schema is a defect", async (t) => {
