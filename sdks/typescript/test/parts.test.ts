@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { encode, Lanes } from "../src/runtime/lanes.js";
+import { Outbox } from "../src/runtime/outbox.js";
 import { Assembler, BadFrame, INLINE_BYTES_MAX, Packer, PART_BYTES_MAX, TooLarge } from "../src/runtime/transfer.js";
 import { FromWorker } from "../src/wire/ostler/worker/v1/worker.js";
 import { UriTemplate } from "../src/template.js";
@@ -83,6 +84,36 @@ test("control overtakes data and waits for no credit", () => {
   lanes.allow(10);
   assert.deepEqual(lengths(lanes), [20]);
   assert.ok(lanes.isEmpty);
+});
+
+test("what flow control does not count keeps its place and spends nothing", () => {
+  const lanes = new Lanes(100);
+  lanes.pushData(frame(60), []);
+  lanes.pushData(frame(70), [], 0);
+  lanes.pushData(frame(40), []);
+  lanes.pushData(frame(30), [], 0);
+  lanes.pushData(frame(20), []);
+  assert.equal(lanes.waitingBytes, 220);
+  assert.deepEqual(lengths(lanes), [60, 70, 40, 30]);
+  lanes.allow(20);
+  assert.deepEqual(lengths(lanes), [20]);
+  assert.equal(lanes.waitingBytes, 0);
+});
+
+test("visits that are told do not use up a link", async () => {
+  let left = 0;
+  const outbox: Outbox = new Outbox(() => {
+    const write = (frames: Uint8Array[]) => ((left += frames.length), true);
+    return { write, end: () => undefined, destroy: () => undefined };
+  });
+  outbox.welcomed(1n << 19n);
+  const call = { hi: 0n, lo: 1n };
+  for (let count = 0; count < 3_000; count += 1) {
+    outbox.send(() => ({ $case: "visited", value: { call, attempt: 1, key: "k".repeat(256) } }));
+  }
+  outbox.send(() => ({ $case: "started", value: { call, attempt: 1 } }));
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual([left, outbox.waitingBytes], [3_001, 0]);
 });
 
 test("large payloads leave half of the allowance to small frames", () => {

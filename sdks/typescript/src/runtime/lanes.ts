@@ -13,6 +13,11 @@ export function encode(frame: Frame): Uint8Array {
   return FromWorker.encode({ frame }).finish();
 }
 
+interface Small {
+  frame: Uint8Array;
+  cost: number;
+}
+
 /** A frame behind the transfers that carry its payloads. */
 interface Large {
   transfers: Transfer[];
@@ -57,7 +62,7 @@ class Queue<T> {
 /** Frames are encoded when they come here, because flow control counts encoded bytes. */
 export class Lanes {
   private readonly control = new Queue<Uint8Array>();
-  private readonly small = new Queue<Uint8Array>();
+  private readonly small = new Queue<Small>();
   private readonly large = new Queue<Large>();
   private largeIsNext = false;
   /** Bytes that may leave now. */
@@ -88,9 +93,10 @@ export class Lanes {
     this.control.push(frame);
   }
 
-  pushData(frame: Uint8Array, transfers: Transfer[]): void {
+  /** `cost` is what flow control counts of a frame without transfers. */
+  pushData(frame: Uint8Array, transfers: Transfer[], cost = frame.length): void {
     this.waiting += frame.length;
-    if (transfers.length === 0) return this.small.push(frame);
+    if (transfers.length === 0) return this.small.push({ frame, cost });
     for (const transfer of transfers) this.waiting += transfer.bytesLeft;
     this.large.push({ transfers, frame });
   }
@@ -110,10 +116,10 @@ export class Lanes {
   }
 
   private popSmall(): Uint8Array | undefined {
-    const frame = this.small.first();
-    if (frame === undefined || frame.length > this.allowance) return undefined;
+    const small = this.small.first();
+    if (small === undefined || small.cost > this.allowance) return undefined;
     this.small.shift();
-    return this.spend(frame, frame.length);
+    return this.spend(small.frame, small.frame.length, small.cost);
   }
 
   private popLarge(): Uint8Array | undefined {
@@ -129,8 +135,8 @@ export class Lanes {
     return this.spend(encode({ $case: "part", value: part }), part.data.length);
   }
 
-  private spend(frame: Uint8Array, waited: number): Uint8Array {
-    this.allowance -= frame.length;
+  private spend(frame: Uint8Array, waited: number, cost = frame.length): Uint8Array {
+    this.allowance -= cost;
     this.waiting -= waited;
     return frame;
   }

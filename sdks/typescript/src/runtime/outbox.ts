@@ -64,7 +64,9 @@ export class Outbox {
     if (this.isAbandoned) return;
     const packer = this.packer();
     const frame = write(packer);
-    this.lanes.pushData(encode(frame), packer.transfers);
+    // The one frame about a call that nothing is granted for; among the others it keeps its place.
+    const cost = frame.$case === "visited" ? 0 : undefined;
+    this.lanes.pushData(encode(frame), packer.transfers, cost);
     this.schedule();
   }
 

@@ -41,6 +41,9 @@ const attach = {
   responseDeserialize: (bytes: Buffer) => ToWorker.decode(bytes),
 };
 
+/** What flow control does not count. */
+const UNCOUNTED = new Set<Case>(["hello", "pong", "consumed", "leaving", "visited"]);
+
 /** Things that come one after the other, for whoever waits for the next. */
 class Inbox<T> {
   private readonly items: T[] = [];
@@ -119,14 +122,16 @@ export class HubLink {
   private transfers = 0n;
   /** Grants what comes in, as it comes. */
   grants = true;
-  private isWelcome = false;
+  /** Bytes that the worker may send; none are counted before the welcome. */
+  private credit: bigint | undefined;
   /** Bytes that the worker said it took in. */
   consumed = 0n;
 
   constructor(private readonly stream: Stream) {
     stream.on("data", (message: FromWorker) => {
-      if (message.frame !== undefined) this.frames.put(message.frame);
-      if (this.grants && this.isWelcome) this.send({ $case: "grant", value: { bytes: BigInt(FromWorker.encode(message).finish().length) } });
+      if (message.frame === undefined) return;
+      this.frames.put(message.frame);
+      if (!UNCOUNTED.has(message.frame.$case)) this.take(BigInt(FromWorker.encode(message).finish().length));
     });
     stream.on("end", () => {
       this.frames.put("end");
@@ -134,6 +139,14 @@ export class HubLink {
     });
     stream.on("error", () => undefined);
     stream.on("cancelled", () => this.frames.put("end"));
+  }
+
+  /** Counts as a node does: `crates/rpc/src/frame.rs`. */
+  private take(bytes: bigint): void {
+    if (this.credit === undefined) return;
+    this.credit -= bytes;
+    assert.ok(this.credit >= 0n, "the worker sends no more than it may");
+    if (this.grants) this.send({ $case: "grant", value: { bytes } });
   }
 
   get authorization(): unknown {
@@ -145,13 +158,14 @@ export class HubLink {
   }
 
   welcome(welcome: Partial<Welcome> = {}): void {
-    this.isWelcome = true;
     const byteCredit = 1n << 19n;
     const value = { protocol: 1, heartbeatMs: NEVER_MS, byteCredit, outcomeBytesMax: 1n << 24n, refusals: [], ...welcome };
+    this.credit = value.byteCredit;
     this.send({ $case: "welcome", value });
   }
 
   send(frame: Out): void {
+    if (frame.$case === "grant" && this.credit !== undefined) this.credit += frame.value.bytes;
     this.stream.write({ frame });
   }
 
