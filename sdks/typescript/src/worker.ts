@@ -57,7 +57,7 @@ export class Worker {
     private readonly options: WorkerOptions = {},
   ) {
     this.hubs = Array.isArray(hub) ? hub : [hub];
-    const bad = this.hubs.find((hub) => !URL.canParse(hub.includes("://") ? hub : `http://${hub}`));
+    const bad = this.hubs.find((hub) => !isAddress(hub));
     if (bad !== undefined) throw new WorkerError(`${bad} is no address of a node`);
   }
 
@@ -120,17 +120,15 @@ export class Worker {
   }
 
   /**
-   * Keeps one node linked until the worker ends. An error only for a node that refuses this
-   * worker's credential from the start: nothing but a person can help then.
+   * Keeps one node linked until the worker ends. An error only for a credential that is refused, or
+   * cannot be read, before any node took this worker: nothing but a person can help then.
    */
   private async keepLinked(shared: Shared, hub: string): Promise<void> {
-    let everWelcomed = false;
     for (let retries = 0; shared.phase !== "closing"; retries += 1) {
       const { end, welcomed } = await this.link(shared, hub);
       if (isClosing(shared)) return;
-      everWelcomed ||= welcomed;
       if (welcomed) retries = 0;
-      if (!everWelcomed && isFinal(end)) {
+      if (!shared.everWelcomed && isFinal(end)) {
         throw new WorkerError(`no link to the node ${hub}: ${end.message}`);
       }
       shared.log("warn", "not linked", { hub, why: end.message });
@@ -146,6 +144,8 @@ export class Worker {
       const message = error instanceof Error ? error.message : String(error);
       return { end: new LinkEnd("refused", message, UNAUTHENTICATED), welcomed: false };
     }
+    // Those that end the links have been here meanwhile.
+    if (isClosing(shared)) return { end: new LinkEnd("closed", "the worker ends"), welcomed: false };
     return serveLink(shared, hub, token);
   }
 
@@ -157,6 +157,11 @@ export class Worker {
     }
     return found;
   }
+}
+
+function isAddress(hub: string): boolean {
+  const url = hub.includes("://") ? hub : `http://${hub}`;
+  return URL.canParse(url) && ["http:", "https:"].includes(new URL(url).protocol);
 }
 
 function isClosing(shared: Shared): boolean {

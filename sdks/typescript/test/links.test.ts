@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { test } from "node:test";
+import { test, type TestContext } from "node:test";
 
 import { Server, Worker, WorkerError, z } from "../src/index.js";
 import { FailureKind, KnownCallState, RefusedReason } from "../src/wire/ostler/worker/v1/worker.js";
+import { TestClock } from "./support/clock.js";
 import { callId, Hub, type HubLink, linked, NEVER_MS, start } from "./support/hub.js";
 
 const RUNNING = KnownCallState.RUNNING;
@@ -56,6 +58,54 @@ test("a token file is read anew for each link", async (t) => {
   assert.equal((await hub.link()).authorization, "Bearer second");
 });
 
+/** A worker of these nodes whose token is in a file that a test writes. */
+async function withTokenFile(t: TestContext, hubs: string[]) {
+  const folder = await mkdtemp(join(tmpdir(), "ostler-"));
+  t.after(() => rm(folder, { recursive: true }));
+  const tokenFile = join(folder, "token");
+  const [clock, logged, stop] = [new TestClock(), [] as string[], new AbortController()];
+  const log = (_level: string, message: string, fields: Record<string, unknown>) => {
+    logged.push(`${message} ${Object.values(fields).join(" ")}`);
+  };
+  const worker = new Worker(hubs, { tokenFile, clock, log }).serve("acme", "tools", server());
+  const run = () => worker.runUntil(stop.signal, stop.signal);
+  return { tokenFile, clock, logged, stop, run };
+}
+
+test("what is wrong with one node ends no worker that serves another", async (t) => {
+  const [first, second] = [await Hub.start(t), await Hub.start(t)];
+  const { tokenFile, clock, logged, stop, run } = await withTokenFile(t, [first.url, second.url]);
+  await writeFile(tokenFile, "secret");
+  const ended = run();
+  const [link, other] = [await first.welcome(), await second.link()];
+  await link.settled();
+  second.refuseWith = { code: 16, details: "no such token" };
+  other.cut();
+  await clock.redial();
+  await clock.armed(100, 200);
+  assert.match(logged.join("\n"), /no such token/);
+  await writeFile(tokenFile, "");
+  clock.advance(200);
+  await clock.armed(200, 400);
+  assert.match(logged.join("\n"), /printable/);
+  link.call(1, "quick");
+  assert.equal(await link.text(1), "quick");
+  stop.abort();
+  await link.ended();
+  await ended;
+});
+
+test("a worker that is told to end while it reads its token links to nobody", async (t) => {
+  const hub = await Hub.start(t);
+  const { tokenFile, stop, run } = await withTokenFile(t, [hub.url]);
+  execFileSync("mkfifo", [tokenFile]);
+  const ended = run();
+  stop.abort();
+  await new Promise((resolve) => setImmediate(resolve));
+  await writeFile(tokenFile, "secret");
+  await ended;
+});
+
 test("a refused credential ends the worker with the reason", async (t) => {
   const hub = await Hub.start(t);
   hub.refuseWith = { code: 16, details: "no such token: 100% sure" };
@@ -74,7 +124,7 @@ test("what cannot be a worker says why", async () => {
   await assert.rejects(run(noFile), /nosuch/);
   const badToken = new Worker("localhost:1", { token: "a\r\nb" }).serve("a", "b", server());
   await assert.rejects(run(badToken), /printable/);
-  assert.throws(() => new Worker("http://[x"), /address/);
+  for (const hub of ["http://[x", "ftp://x", "file:///x", ""]) assert.throws(() => new Worker(hub), /address/, hub);
 });
 
 test("a node that cannot be reached is dialled again, with growing pauses", async (t) => {
@@ -254,6 +304,7 @@ test("a newer attempt replaces an older one", async (t) => {
   link.call(1, "quick", {}, { attempt: 2 });
   const { attempt } = await link.expect("outcome");
   assert.equal(attempt, 2);
+  await link.settled();
 });
 
 test("at the bound of held outcomes no call is taken", async (t) => {

@@ -136,6 +136,7 @@ class Link implements Listener, LinkHandle {
       throw new BadFrame("no common version");
     }
     this.welcomed = true;
+    this.shared.everWelcomed = true;
     this.silenceMs = Math.max(welcome.heartbeatMs, HEARTBEAT_MS_MIN) * HEARTBEATS_MAX;
     this.stopTimer();
     this.watchSilence();

@@ -23,6 +23,8 @@ type Phase = "serving" | "draining" | "closing";
 
 export class Shared {
   phase: Phase = "serving";
+  /** Some node has taken this worker, so that what is wrong with it can pass. */
+  everWelcomed = false;
   readonly links = new Set<LinkHandle>();
   private readonly waiting = new Set<() => void>();
 
