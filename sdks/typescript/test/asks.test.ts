@@ -33,6 +33,10 @@ function server(done: Promise<string> = new Promise(() => undefined)): Server {
       const second = await ctx.roots("r");
       return `${first.length}${second.length}`;
     })
+    .tool("alike", {}, async (_, ctx) => {
+      const asked = await Promise.all(["a", "a", "a-2", "a"].map((key) => ctx.roots(key)));
+      return asked.map(({ length }) => length).join("");
+    })
     .tool("talk", {}, async (_, ctx) => {
       const tools = [{ name: "add", inputSchema: { type: "object" } }, { name: "sub", inputSchema: { type: "object" } }];
       const params = { messages: [{ role: "user" as const, content: { type: "text" as const, text: "2+2?" } }], maxTokens: 9, tools };
@@ -141,6 +145,14 @@ test("a key used twice gets a number", async (t) => {
   assert.deepEqual(Object.keys(await asked(link)), ["r-2"]);
   link.answer(1, { "r-2": { roots: [{ uri: "a:" }] } });
   assert.equal(await link.text(1), "01");
+});
+
+test("a key that looks like a used one with its number gets one of its own", async (t) => {
+  const { link } = await linked(t, server());
+  await begin(link, 1, "alike");
+  assert.deepEqual(Object.keys(await asked(link)), ["a", "a-2", "a-2-2", "a-3"]);
+  link.answer(1, { a: { roots: [] }, "a-2": { roots: [] }, "a-2-2": { roots: [{ uri: "file:///a" }] }, "a-3": { roots: [] } });
+  assert.equal(await link.text(1), "0010");
 });
 
 test("an answer that came with the call is not asked for, unless it does not fit", async (t) => {

@@ -29,7 +29,7 @@ interface Open {
 export class Asks {
   /** Answers that came with the call, by key. */
   private readonly known: Map<string, Answer>;
-  /** How often each key was used. */
+  /** Keys that are used up, each with the last number it was given. */
   private readonly used = new Map<string, number>();
   private open: Open[] = [];
 
@@ -70,9 +70,11 @@ export class Asks {
 
   /** Keys are never used twice in one call [TK-6], and the same run gives the same keys. */
   private unusedKey(key: string): string {
-    const count = (this.used.get(key) ?? 0) + 1;
-    this.used.set(key, count);
-    return count === 1 ? key : `${key}-${count}`;
+    let unused = key;
+    let number = this.used.get(key) ?? 1;
+    while (this.used.has(unused)) unused = `${key}-${(number += 1)}`;
+    this.used.set(unused, 1).set(key, number);
+    return unused;
   }
 
   /** Questions that were not sent yet; they travel together. */
