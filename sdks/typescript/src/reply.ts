@@ -31,6 +31,18 @@ function isToolResult(value: unknown): value is ToolResult {
   return Array.isArray(content) && content.every(isContent);
 }
 
+const RESULT_MEMBERS = new Set(["content", "structuredContent", "isError", "_meta"]);
+
+/**
+ * The same, of a tool whose own output may have a `content`, too: a result that belongs to an output
+ * schema has `structuredContent` or is an error [T-11], and nothing that results have not.
+ */
+function isWholeResult(value: unknown): value is ToolResult {
+  if (!isToolResult(value)) return false;
+  const isAnswer = value.isError === true || value.structuredContent !== undefined;
+  return isAnswer && Object.keys(value).every((name) => RESULT_MEMBERS.has(name));
+}
+
 /** The result of a tool without an output schema. */
 export function looseResult(output: unknown): Buffer {
   if (output === undefined || output === null) return toolResult([]);
@@ -44,11 +56,11 @@ export function looseResult(output: unknown): Buffer {
 
 /**
  * The result of a tool with an output schema: `structuredContent`, and its JSON as text for older
- * clients [T-11]. A result built by hand goes out as it is.
+ * clients [T-11]. A result built by hand, with its own `structuredContent`, goes out as it is.
  */
 export function structuredResult(schema: Schema): (output: unknown) => Buffer {
   return (output) => {
-    if (isToolResult(output)) return encode(output);
+    if (isWholeResult(output)) return encode(output);
     const structuredContent = schema.zod === undefined ? output : checked(schema.zod, output);
     const text = JSON.stringify(structuredContent) ?? "null";
     return encode({ content: [{ type: "text", text }], structuredContent });

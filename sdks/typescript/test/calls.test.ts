@@ -27,6 +27,10 @@ function server(): Server {
     .tool("later", { input: pair }, async ({ a, b }) => Promise.resolve(a + b))
     .tool("swap", { input: pair, output: z.object(pair) }, ({ a, b }) => ({ a: b, b: a }))
     .tool("broken", { output: z.object(pair) }, () => ({ a: "x" }) as never)
+    .tool("items", { output: { content: z.array(z.string()), total: z.number() } }, () => ({ content: [], total: 0 }))
+    .tool("list", { output: { content: z.array(z.string()) } }, () => ({ content: [] }))
+    .tool("by_hand", { output: z.object(pair) }, () => ({ content: [text("1, 2")], structuredContent: { a: 1, b: 2 } }))
+    .tool("no_luck", { output: z.object(pair) }, () => ({ content: [text("no luck")], isError: true }))
     .tool("number", { output: z.number() }, () => 5)
     .tool("nothing", {}, () => undefined)
     .tool("loose", {}, () => ({ any: ["thing"] }))
@@ -85,6 +89,14 @@ test("a structured result says itself as text, too", async (t) => {
   const wanted = { ...said('{"a":2,"b":1}'), structuredContent: { a: 2, b: 1 } };
   assert.deepEqual(await result(t, "swap", { a: 1, b: 2 }), wanted);
   assert.deepEqual(await result(t, "number"), { ...said("5"), structuredContent: 5 });
+});
+
+test("an output that looks like a result is the output", async (t) => {
+  const items = { content: [], total: 0 };
+  assert.deepEqual(await result(t, "items"), { ...said(JSON.stringify(items)), structuredContent: items });
+  assert.deepEqual(await result(t, "list"), { ...said('{"content":[]}'), structuredContent: { content: [] } });
+  assert.deepEqual(await result(t, "by_hand"), { ...said("1, 2"), structuredContent: { a: 1, b: 2 } });
+  assert.deepEqual(await result(t, "no_luck"), { ...said("no luck"), isError: true });
 });
 
 test("plain values and content become results", async (t) => {
