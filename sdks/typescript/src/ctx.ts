@@ -58,12 +58,16 @@ export class Ctx {
     return this.call.ask(ask).answer;
   }
 
-  /** Asks several questions at once and waits for all answers, as `Promise.allSettled` gives them. */
-  askAll<T extends Ask<unknown>[]>(
+  /**
+   * Asks several questions at once and waits for all answers, as `Promise.allSettled` gives them.
+   * A cancel of the call is no answer: it is thrown.
+   */
+  async askAll<T extends Ask<unknown>[]>(
     ...asks: T
   ): Promise<{ [K in keyof T]: PromiseSettledResult<T[K] extends Ask<infer A> ? A : never> }> {
-    const all = Promise.allSettled(asks.map((ask) => this.ask(ask)));
-    return all as Promise<{ [K in keyof T]: PromiseSettledResult<T[K] extends Ask<infer A> ? A : never> }>;
+    const all = await Promise.allSettled(asks.map((ask) => this.ask(ask)));
+    if (this.isCancelled) throw ToolError.cancelled();
+    return all as { [K in keyof T]: PromiseSettledResult<T[K] extends Ask<infer A> ? A : never> };
   }
 
   /**

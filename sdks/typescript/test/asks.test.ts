@@ -227,6 +227,16 @@ test("a cancel ends the wait for an answer", async (t) => {
   assert.equal((await link.failure(1)).kind, FailureKind.CANCELLED);
 });
 
+test("a cancel ends the wait for several answers, and is no answer", async (t) => {
+  const { link, logged } = await linked(t, server());
+  await begin(link, 1, "all");
+  await asked(link);
+  link.answer(1, { f: { action: "decline" } });
+  link.send({ $case: "cancel", value: { call: callId(1), reason: "" } });
+  assert.equal((await link.failure(1)).kind, FailureKind.CANCELLED);
+  assert.deepEqual(logged.filter((line) => line.includes("failed")), []);
+});
+
 test("a visit is asked for again until the page is done, and then told", async (t) => {
   const page = deferred<string>();
   const { link, clock } = await linked(t, server(page.promise));
