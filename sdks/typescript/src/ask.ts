@@ -4,6 +4,9 @@ import type { ZodObject } from "zod";
 import type { output } from "zod";
 
 import type { Capability } from "./capability.js";
+import { checkForm, checkKey, checkPage } from "./check/question.js";
+import { Refused } from "./check/refused.js";
+import { checkSample } from "./check/sample.js";
 import { AskError } from "./error.js";
 import { type SampleParams, Sampled, sampleNeeds } from "./sample.js";
 import { formSchema, isZod, type JsonObject, parse } from "./schema.js";
@@ -22,9 +25,6 @@ export interface Root {
   name?: string;
 }
 
-/** Longest key of a question. */
-const KEY_BYTES_MAX = 256;
-
 /**
  * One question. Its key names it to the client and must be the same in every run of the handler.
  */
@@ -39,10 +39,7 @@ export class Ask<T> {
     /** Makes of an answer what the author wants of it, or throws `AskError`. */
     readonly read: (answer: unknown) => T,
   ) {
-    const bytes = Buffer.byteLength(key);
-    if (bytes < 1 || bytes > KEY_BYTES_MAX) {
-      throw new AskError("badQuestion", `the key must have 1 to ${KEY_BYTES_MAX} bytes`);
-    }
+    asked(() => checkKey(key));
   }
 
   /** A form with the fields of a flat zod object, or of a JSON Schema of the same kind. */
@@ -50,24 +47,26 @@ export class Ask<T> {
   static form(key: string, message: string, schema: JsonObject): Ask<Elicited<JsonObject>>;
   static form(key: string, message: string, schema: ZodObject | JsonObject): Ask<Elicited<JsonObject>> {
     const requestedSchema = isZod(schema) ? formSchema(schema) : schema;
-    const content = (value: unknown) => (isZod(schema) ? checked(schema, value) : (value as JsonObject));
-    const params = { mode: "form", message: shown(message), requestedSchema };
-    return new Ask(key, QuestionKind.ELICIT_FORM, "elicitForm", encode(params), (answer) =>
-      readElicited(answer, content),
-    );
+    const params = encode({ mode: "form", message, requestedSchema });
+    const form = asked(() => checkForm(plain(params)));
+    const content = (value: unknown) => (isZod(schema) ? checked(schema, value) : fits(() => form.check(value)));
+    return new Ask(key, QuestionKind.ELICIT_FORM, "elicitForm", params, (answer) => readElicited(answer, content));
   }
 
   /** A page to visit, for what must not pass through the client. */
   static url(key: string, message: string, url: string): Ask<Elicited<undefined>> {
-    const params = { mode: "url", message: shown(message), url: checkUrl(url) };
-    return new Ask(key, QuestionKind.ELICIT_URL, "elicitUrl", encode(params), (answer) =>
+    const params = encode({ mode: "url", message, url });
+    asked(() => checkPage(plain(params)));
+    return new Ask(key, QuestionKind.ELICIT_URL, "elicitUrl", params, (answer) =>
       readElicited(answer, () => undefined),
     );
   }
 
   /** A message of the client's model. */
   static sample(key: string, params: SampleParams): Ask<Sampled> {
-    return new Ask(key, QuestionKind.SAMPLE, sampleNeeds(params), encode(params), Sampled.read);
+    const encoded = encode(params);
+    asked(() => checkSample(plain(encoded)));
+    return new Ask(key, QuestionKind.SAMPLE, sampleNeeds(params), encoded, Sampled.read);
   }
 
   /** The client's roots. */
@@ -80,17 +79,25 @@ function encode(params: unknown): Buffer {
   return Buffer.from(JSON.stringify(params));
 }
 
-function shown(message: string): string {
-  if (typeof message === "string" && message !== "") return message;
-  throw new AskError("badQuestion", "the message must be a text");
+/** As the client will read it, whatever JavaScript made of it. */
+function plain(params: Buffer): JsonObject {
+  return JSON.parse(params.toString()) as JsonObject;
 }
 
-/** People are sent to https only, or to this machine [SP-4]; the node checks the rest. */
-function checkUrl(url: string): string {
-  const { protocol, hostname } = URL.canParse(url) ? new URL(url) : { protocol: "", hostname: "" };
-  const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(hostname);
-  if (protocol === "https:" || (protocol === "http:" && isLocal)) return url;
-  throw new AskError("badQuestion", "the url must be an absolute https URL");
+function asked<T>(check: () => T): T {
+  return refusedAs(check, (why) => new AskError("badQuestion", why));
+}
+
+function fits<T>(check: () => T): T {
+  return refusedAs(check, (why) => new AskError("invalid", `the answer does not fit the question: ${why}`));
+}
+
+function refusedAs<T>(check: () => T, error: (why: string) => AskError): T {
+  try {
+    return check();
+  } catch (refused) {
+    throw refused instanceof Refused ? error(refused.message) : refused;
+  }
 }
 
 function checked(schema: ZodObject, value: unknown): JsonObject {

@@ -17,7 +17,7 @@ function server(done: Promise<string> = new Promise(() => undefined)): Server {
       const asked = await ctx.elicit("name", "Who?", Name);
       return asked.action === "accept" ? `hello ${asked.content.name}` : asked.action;
     })
-    .tool("raw", {}, async (_, ctx) => JSON.stringify(await ctx.elicit("k", "?", { type: "object", properties: {} })))
+    .tool("raw", {}, async (_, ctx) => JSON.stringify(await ctx.elicit("k", "?", { type: "object", properties: { sure: { type: "boolean" } } })))
     .tool("url", {}, async (_, ctx) => (await ctx.elicitUrl("page", "Go", "https://x.test/")).action)
     .tool("joined", {}, async (_, ctx) => {
       const [form, roots] = await Promise.all([ctx.elicit("f", "?", Name), ctx.roots("r")]);
@@ -164,6 +164,15 @@ test("an answer that came with the call is not asked for, unless it does not fit
   await asked(link);
   link.answer(2, { name: { action: "decline" } });
   assert.equal(await link.text(2), "decline");
+});
+
+test("an answer to a raw form that came with the call must fit it", async (t) => {
+  const { link } = await linked(t, server());
+  const value = link.pack({ action: "accept", content: { sure: "rm -rf" } });
+  await begin(link, 1, "raw", { answers: [{ key: "k", answer: { $case: "value", value } }] });
+  await asked(link);
+  link.answer(1, { k: { action: "accept", content: { sure: true } } });
+  assert.equal(await link.text(1), '{"action":"accept","content":{"sure":true}}');
 });
 
 test("a conversation with tools goes on with what they gave", async (t) => {
