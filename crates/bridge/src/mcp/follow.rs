@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    convert::Infallible,
     sync::Arc,
     time::Duration,
 };
@@ -75,6 +76,23 @@ impl Shared {
             biased;
             error = self.listen(connection, &dirty) => error,
             error = self.renew(connection, &dirty, late) => error,
+            never = self.look(connection.client.facts(), &dirty) => match never {},
+        }
+    }
+
+    /// Looks now and then at the lists whose changes are not told, while those of others are heard.
+    async fn look(&self, facts: &Facts, dirty: &Dirty) -> Infallible {
+        let is_silent = |kind: &ListKind| {
+            let of = kind.capability();
+            facts.offers(of) && !facts.offers_feature(of, "listChanged")
+        };
+        let silent: Vec<_> = ListKind::ALL.into_iter().filter(is_silent).collect();
+        if silent.is_empty() || !self.has_something_to_hear(facts) {
+            return std::future::pending().await;
+        }
+        loop {
+            self.env.sleep(self.settings.refresh).await;
+            dirty.add(silent.iter().copied());
         }
     }
 

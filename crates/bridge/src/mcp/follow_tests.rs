@@ -98,3 +98,19 @@ async fn a_list_that_comes_late_is_asked_for_again() {
     assert_eq!(shown(answers, 21).await, (Presence::Up, [0, 1, 1]));
     assert_eq!(shown(answers, 50).await, (Presence::Up, [1, 1, 1]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_list_whose_changes_are_not_told_is_read_again_while_others_are_heard() {
+    let answers: testing::Answers = |method, asked| match (method, asked) {
+        ("capabilities", _) => {
+            let told = json!({"listChanged": true});
+            Some(json!({"tools": told, "prompts": {}, "resources": told}))
+        }
+        // Lists are read at first, and once more when changes are heard.
+        ("prompts/list", 0..2) => Some(json!({"prompts": []})),
+        ("tools/list", 2..) => Some(json!({"tools": []})),
+        (method, _) => sound(method),
+    };
+    assert_eq!(shown(answers, 50).await, (Presence::Up, [1, 0, 1]));
+    assert_eq!(shown(answers, 70).await, (Presence::Up, [1, 1, 1]));
+}

@@ -11,6 +11,14 @@ use super::{Connection, scope};
 /// Answers a request by its method; none to be silent.
 pub(super) type Answers = fn(&str, u32) -> Option<Value>;
 
+/// What it declares, which a test may ask for as for a result.
+fn capabilities(answers: Answers) -> Value {
+    let plain = json!({"tools": {}, "prompts": {}, "resources": {}});
+    answers("capabilities", 0)
+        .filter(|wanted| *wanted != json!({}))
+        .unwrap_or(plain)
+}
+
 /// A connection to a server that says this; it is told how often the method was asked before.
 pub(super) async fn connection(env: &Env, answers: Answers) -> Connection {
     let (near, far) = duplex(1 << 16);
@@ -43,7 +51,7 @@ async fn serve(far: tokio::io::DuplexStream, answers: Answers) {
         let result = match method {
             "initialize" => Some(json!({
                 "protocolVersion": Revision::LATEST_LEGACY.as_str(),
-                "capabilities": {"tools": {}, "prompts": {}, "resources": {}},
+                "capabilities": capabilities(answers),
                 "serverInfo": {"name": "test", "version": "1"},
             })),
             method => answers(method, *times),
