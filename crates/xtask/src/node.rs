@@ -16,8 +16,8 @@ use crate::{
     shell,
 };
 
-/// How long a process may take to be ready.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process may take to be ready; a bridge waits half a minute for its members.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two questions whether it is.
 const LOOK: Duration = Duration::from_millis(20);
 /// Of each log, when something failed.
