@@ -17,6 +17,24 @@ use super::{
     on_disk::{Database, Unopened, io_failed, io_unsynced},
 };
 
+/// sled writes a snapshot under this ending and renames it when it is whole. What a kill leaves of
+/// one it takes for its newest all the same, and refuses to open; the one before is there still.
+const UNFINISHED: &str = ".generating";
+
+fn forget_unfinished_snapshots(path: &Path) -> io::Result<()> {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        // There is no database yet.
+        return Ok(());
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) struct Sled {
     db: sled::Db,
     /// The database file once more, for `fdatasync`.
@@ -44,6 +62,7 @@ impl Database for Sled {
     const SHRINKS: bool = false;
 
     fn open(path: &Path, cache_bytes: u64) -> Result<Sled, Unopened> {
+        forget_unfinished_snapshots(path).map_err(Unopened::Io)?;
         let config = sled::Config::new()
             .path(path)
             .cache_capacity(cache_bytes)
