@@ -201,8 +201,8 @@ impl Tool {
         self == Tool::WorkAgain
     }
 
-    /// Whether a run waits for a client.
-    pub fn asks(self) -> bool {
-        matches!(self, Tool::Ask | Tool::JobAsks)
+    /// Whether a run may be kept before its client has a handle: parked, or as a task.
+    pub fn may_be_kept(self) -> bool {
+        matches!(self, Tool::Ask | Tool::Job | Tool::JobAsks)
     }
 }

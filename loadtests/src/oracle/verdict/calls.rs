@@ -8,9 +8,9 @@ use crate::oracle::fact::{Entry, Handle, Outcome, Tool};
 /// How long a worker may work for a client that holds nothing and is gone: the grace of a plain
 /// call, and what a busy machine adds.
 const PLAIN_MAX_MS: u64 = 6_000;
-/// The same for one that asks. Kept, parked or a task before anybody had a handle, it waits until
+/// The same for one that was kept before anybody had a handle, parked or as a task: it goes on until
 /// the session ends or the time is over that `cargo xtask kill` gives to parked calls and tasks.
-const ASKING_MAX_MS: u64 = 45_000;
+const KEPT_MAX_MS: u64 = 45_000;
 /// How long the outcome of a run may be on its way to where it is stored, a node that dies in
 /// between included: a worker that dies later takes nothing with it.
 const DELIVERY_MAX_MS: u64 = 15_000;
@@ -282,8 +282,8 @@ fn stopped(
     let Some(gone_at) = call.gone_at else {
         return;
     };
-    let span = match call.tool.is_some_and(Tool::asks) {
-        true => ASKING_MAX_MS,
+    let span = match call.tool.is_some_and(Tool::may_be_kept) {
+        true => KEPT_MAX_MS,
         false => PLAIN_MAX_MS,
     };
     let limit = gone_at + span;

@@ -267,6 +267,11 @@ fn work_for_nobody_is_found() {
     let late = worker(20).into_iter().chain([up()]).collect();
     let clients = vec![sent(Tool::Wait), broken()];
     check(clients, late, &[Kind::Leaked]);
+    // The node may have kept it before the client had its handle.
+    for tool in [Tool::Ask, Tool::Job, Tool::JobAsks] {
+        check(vec![sent(tool), broken()], worker(20), &[]);
+        check(vec![sent(tool), broken()], worker(50), &[Kind::Leaked]);
+    }
     let endless = vec![up(), began("r")];
     let clients = vec![sent(Tool::Wait), said("x")];
     check(clients, endless, &[Kind::Untrue, Kind::Leaked]);
