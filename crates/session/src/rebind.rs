@@ -1,8 +1,9 @@
 //! Calls that were open when the node went down: their owners are found, woken, and claim them.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{StreamExt, stream};
+use ostler_actor::Held;
 use ostler_auth::WorkerGrant;
 use ostler_dispatch::workers::Workers;
 use ostler_hub::Placement;
@@ -13,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     SessionError, Sessions,
-    actor::Control,
+    actor::{self, Control, Handle},
     record::{self, CallRow, Kind, SessionKey},
     sessions::Shared,
 };
@@ -146,9 +147,10 @@ impl<W: Workers> Sessions<W> {
         };
         let lost = self.0.open_calls.left_at_older(newcomer);
         let tell = |(call, session): (CallId, SessionKey)| async move {
-            if let Err(error) = self.0.tell_lost(call, &session, newcomer).await {
+            match self.0.tell_lost(call, &session, newcomer).await {
+                Ok(()) | Err(SessionError::Unknown) => {}
                 // It is told when the grace is over.
-                tracing::warn!(%call, %error, "a lost call not ended");
+                Err(error) => tracing::warn!(%call, %error, "a lost call not ended"),
             }
         };
         stream::iter(lost)
@@ -167,22 +169,21 @@ impl<W: Workers> Sessions<W> {
         }
         for key in shared.open_calls.owners() {
             // Waking is enough: the actor ends what it cannot claim. A live one knows already.
-            if let Err(error) = shared.hold_key(&key).await {
-                tracing::warn!(session = %key.id, %error, "session with open calls not woken");
+            match shared.hold_owner(&key).await {
+                Ok(_) | Err(SessionError::Unknown) => {}
+                Err(error) => {
+                    tracing::warn!(session = %key.id, %error, "session with open calls not woken");
+                }
             }
         }
     }
 }
 
 impl<W: Workers> Shared<W> {
-    async fn claim(self: &std::sync::Arc<Self>, call: CallId) -> Result<(), SessionError> {
+    async fn claim(self: &Arc<Self>, call: CallId) -> Result<(), SessionError> {
         self.find_open_calls().await?;
         let key = self.open_calls.owner(call).ok_or(SessionError::Unknown)?;
-        let held = self.hold_key(&key).await;
-        if matches!(held, Err(SessionError::Unknown)) {
-            self.open_calls.remove(call);
-        }
-        let held = held?;
+        let held = self.hold_owner(&key).await?;
         let (reply, claimed) = ostler_actor::Reply::new();
         let sent = held.address.control(Control::Claim { call, reply });
         sent.map_err(|_| SessionError::Storage)?;
@@ -190,12 +191,12 @@ impl<W: Workers> Shared<W> {
     }
 
     async fn tell_lost(
-        self: &std::sync::Arc<Self>,
+        self: &Arc<Self>,
         call: CallId,
         session: &SessionKey,
         newcomer: &Newcomer<'_>,
     ) -> Result<(), SessionError> {
-        let held = self.hold_key(session).await?;
+        let held = self.hold_owner(session).await?;
         if !newcomer.grant.may_serve(&held.facts.server) {
             return Ok(());
         }
@@ -206,6 +207,22 @@ impl<W: Workers> Shared<W> {
             instance,
         });
         sent.map_err(|_| SessionError::Storage)
+    }
+
+    /// Holds the session whose calls these are. One that has ended left them if the node went down
+    /// after it deleted the session's row and before it deleted the rest.
+    async fn hold_owner(
+        self: &Arc<Self>,
+        key: &SessionKey,
+    ) -> Result<Held<Handle<W>>, SessionError> {
+        let held = self.hold_key(key).await;
+        if matches!(held, Err(SessionError::Unknown)) {
+            self.open_calls.remove_all(key);
+            if let Err(error) = actor::purge(&self.store, key, true).await {
+                tracing::warn!(session = %key.id, %error, "rows of an ended session not deleted");
+            }
+        }
+        held
     }
 
     async fn find_open_calls(&self) -> Result<(), SessionError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ostler_auth::{Serves, WorkerGrant};
 use ostler_protocol::{RequestId, call::LogLevel};
-use ostler_store::Table;
+use ostler_store::{Batch, Table};
 use ostler_types::{InstanceEpoch, ServerId, TenantId, WorkerId};
 
 use super::world::*;
@@ -285,6 +285,38 @@ async fn an_ended_session_stays_ended_after_a_restart() {
     );
     for table in [Table::Sessions, Table::Events, Table::Calls] {
         assert!(world.rows(table).await.is_empty(), "{table:?}");
+    }
+}
+
+/// Down in the middle of an end: the session's row is deleted first, and its other rows were not.
+#[tokio::test(start_paused = true)]
+async fn what_an_ended_session_left_goes_when_its_calls_are_looked_for() {
+    for way in ["named", "replaced", "swept"] {
+        let mut world = World::new();
+        let held = world.hold(&world.open().await).await;
+        let (reader, attempt, _) = world.adopt_kept(&held, 1).await;
+        drop((reader, held));
+        attempt.lose();
+        let mut batch = Batch::new();
+        let sessions = world.rows(Table::Sessions).await;
+        sessions.into_iter().for_each(|key| batch.delete(key));
+        world.sessions.close().await;
+        world.store.commit(batch).await.expect("committed");
+        world.restart().await;
+        assert_eq!(world.sessions.recover().await, Ok(1));
+
+        let worker = WorkerId::parse("w-1").expect("a name");
+        let own = grant(&[Serves::Tenant(server().tenant)]);
+        let (sessions, newer) = (&world.sessions, InstanceEpoch(2));
+        match way {
+            "named" => assert!(!sessions.rebind(attempt.call()).await),
+            "replaced" => sessions.worker_replaced(&worker, newer, &own).await,
+            _ => sessions.sweep_lost().await,
+        }
+        assert_eq!(world.sessions.recover().await, Ok(0), "{way}");
+        for table in [Table::Events, Table::Calls] {
+            assert!(world.rows(table).await.is_empty(), "{way}: {table:?}");
+        }
     }
 }
 
