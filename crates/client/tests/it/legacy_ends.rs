@@ -22,7 +22,7 @@ fn done() -> Value {
 /// A session with short spans.
 async fn hasty(stub: &Stub) -> (Client, ostler_client::Stopper) {
     let (mut options, stopper) = options(EraChoice::Legacy);
-    options.limits.goodbye_max = Duration::from_millis(20);
+    options.limits.goodbye_max = Duration::from_secs(1);
     options.limits.polls_max = 5;
     options.abilities.url = true;
     let client = soon(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler_node::Exit;
 use ostler_testkit::{
-    Door, Modern, Pair, Request, Response, Script, Session, TestNode, TestWorker, m_ok, within,
+    Door, Modern, Pair, Request, Response, Script, Session, TestNode, TestWorker, m_ok, soon,
 };
 use serde_json::json;
 use tokio::{
@@ -15,14 +15,12 @@ use tokio::{
 
 use crate::world::text;
 
-/// Nothing is open that could not end at once.
-const SOON: Duration = Duration::from_secs(5);
-
 /// A node that takes connections while it drains, and its worker.
 async fn world(change: impl FnOnce(&mut ostler_node::Config)) -> (TestNode, Script, TestWorker) {
     let node = TestNode::with(|config| {
         config.edge.stream_after = Duration::from_millis(20);
-        config.drain_notice = Duration::from_secs(3);
+        config.drain_notice = Duration::from_secs(8);
+        config.drain_timeout = Duration::from_secs(30);
         change(config);
     });
     let node = node.await;
@@ -145,8 +143,8 @@ async fn every_kind_of_open_thing_ends() {
             ended.expect("no reset");
         }
     };
-    let both = async { tokio::join!(node.end(), ends) };
-    let (exit, ()) = within(SOON, "the end of all", both).await;
+    let both = Box::pin(async { tokio::join!(node.end(), ends) });
+    let (exit, ()) = soon("the end of all, before the limit", both).await;
     assert_eq!(exit, Exit::Drained);
 }
 
@@ -232,7 +230,7 @@ fn check_cut(about: &str, response: &Response) {
 #[tokio::test]
 async fn a_call_cut_before_its_stream_began_is_an_outcome_too() {
     let late = |config: &mut ostler_node::Config| {
-        config.edge.stream_after = SOON;
+        config.edge.stream_after = Duration::from_secs(5);
         config.drain_timeout = Duration::from_millis(500);
         config.drain_notice = Duration::ZERO;
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler_testkit::{Door, Pair, Request, Session, within};
+use ostler_testkit::{Door, Pair, Request, Session};
 use serde_json::{Value, json};
 
 use crate::world::{World, text};
@@ -181,8 +181,7 @@ async fn the_end_of_the_stream_cancels_what_runs_and_ends_the_session() {
     world.script.seen("started:g").await;
     let message = pair.post(&ping(2));
     drop(pair);
-    let second = Duration::from_secs(1);
-    within(second, "a cancel", world.script.seen("cancelled:g")).await;
+    world.script.seen("cancelled:g").await;
     world
         .node
         .reaches("ostler_session_ended_total", &[("by", "client")], 1.0)
@@ -433,7 +432,7 @@ async fn each_message_of_a_batch_counts_for_the_rate_here_too() {
 #[tokio::test]
 async fn a_stream_that_is_not_initialized_in_time_ends() {
     let wait = |config: &mut ostler_node::Config| {
-        config.edge.initialize_timeout = Duration::from_millis(100);
+        config.edge.initialize_timeout = Duration::from_secs(2);
     };
     let world = World::with(wait).await;
     let mut open = Pair::open(A, &world.door(), json!({})).await;
@@ -451,7 +450,7 @@ async fn a_stream_that_is_not_initialized_in_time_ends() {
 async fn a_stream_is_kept_alive_while_it_waits_for_initialize() {
     let soon = |config: &mut ostler_node::Config| {
         config.edge.keep_alive = Duration::from_millis(50);
-        config.edge.initialize_timeout = Duration::from_millis(300);
+        config.edge.initialize_timeout = Duration::from_secs(2);
     };
     let world = World::with(soon).await;
     let door = world.door();

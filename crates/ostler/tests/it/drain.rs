@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path, process::Stdio, time::Duration};
 
-use ostler_testkit::{Door, Live, Modern, Script, Session, TestWorker, soon, within};
+use ostler_testkit::{Door, Live, Modern, PATIENCE, Script, Session, TestWorker, soon, within};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -28,16 +28,16 @@ struct Node {
 impl Node {
     /// On ports of the system's choice ...
     async fn start(data: &Path) -> Self {
-        Self::start_at(data, ["127.0.0.1:0"; 3]).await
+        Self::start_at(data, LIMIT, ["127.0.0.1:0"; 3]).await
     }
 
     /// ... or on these.
-    async fn start_at(data: &Path, [edge, workers, admin]: [&str; 3]) -> Self {
+    async fn start_at(data: &Path, limit: Duration, [edge, workers, admin]: [&str; 3]) -> Self {
         let config = data.join("ostler.toml");
         let text = format!(
             "drain_timeout_s = {}\ndrain_notice_ms = 100\n[edge]\nstream_after_ms = 20\n\
              [log]\nformat = \"json\"\n",
-            LIMIT.as_secs()
+            limit.as_secs()
         );
         std::fs::write(&config, text).expect("the directory is ours");
         let mut command = Command::new(BINARY);
@@ -152,7 +152,8 @@ async fn a_terminated_node_ends_in_time_whatever_is_open() {
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once_and_loses_nothing_acknowledged() {
     let data = TempDir::new().expect("a place for temporary files");
-    let mut node = Node::start(data.path()).await;
+    let long = Duration::from_secs(60);
+    let mut node = Node::start_at(data.path(), long, ["127.0.0.1:0"; 3]).await;
     let script = Script::new();
     let _worker = node.worker(&script).await;
     let door = node.door();
@@ -174,11 +175,11 @@ async fn a_second_signal_ends_it_at_once_and_loses_nothing_acknowledged() {
     node.signal("TERM").await;
     while !node.is_draining().await {}
     node.signal("TERM").await;
-    assert_eq!(node.exits(LIMIT).await, Some(130));
+    assert_eq!(node.exits(PATIENCE).await, Some(130));
 
     let ports = [node.edge, node.workers, node.admin].map(|address| address.to_string());
     let ports = [&*ports[0], &*ports[1], &*ports[2]];
-    let mut node = Node::start_at(data.path(), ports).await;
+    let mut node = Node::start_at(data.path(), LIMIT, ports).await;
     assert_eq!(session.result(2, "ping", json!({})).await, json!({}));
     let mut resumed = session.resume(&priming).await;
     script.open("g");
@@ -243,6 +244,6 @@ async fn a_node_is_drained_from_outside_by_who_has_its_token() {
     }
     let ran = drain(&node, &data.path().join("admin-token")).await;
     assert_eq!(ran.status.code(), Some(0), "{ran:?}");
-    assert_eq!(node.exits(LIMIT).await, Some(0), "it waited for the end");
+    assert_eq!(node.exits(PATIENCE).await, Some(0), "it waited for the end");
     drop(open);
 }

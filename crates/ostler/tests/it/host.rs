@@ -1,8 +1,6 @@
 //! A desktop host that runs `ostler connect`.
 
-use std::time::Duration;
-
-use ostler_testkit::{soon, within};
+use ostler_testkit::soon;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -10,9 +8,6 @@ use tokio::{
 };
 
 use crate::world::program;
-
-/// Between the end of the host's interest and the end of the process.
-const END_MAX: Duration = Duration::from_secs(1);
 
 /// A desktop host with its command.
 pub struct Host {
@@ -104,11 +99,7 @@ impl Host {
     pub async fn ended(self) -> (Option<i32>, String) {
         let Self { process, lines, .. } = self;
         drop(lines);
-        let ended = within(
-            END_MAX,
-            "the end of the command",
-            process.wait_with_output(),
-        );
+        let ended = soon("the end of the command", process.wait_with_output());
         let ended = ended.await.expect("it runs");
         let err = String::from_utf8(ended.stderr).expect("it writes UTF-8");
         (ended.status.code(), err)
@@ -123,11 +114,7 @@ impl Host {
             ..
         } = self;
         drop((input, lines));
-        let ended = within(
-            END_MAX,
-            "the end of the command",
-            process.wait_with_output(),
-        );
+        let ended = soon("the end of the command", process.wait_with_output());
         let ended = ended.await.expect("it runs");
         assert_eq!(ended.status.code(), Some(0), "{ended:?}");
         String::from_utf8(ended.stderr).expect("it writes UTF-8")

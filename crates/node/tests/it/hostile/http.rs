@@ -91,9 +91,9 @@ async fn the_table_holds() {
 /// A world whose deadlines for bytes are short.
 async fn hasty() -> World {
     World::with(|config| {
-        config.edge.first_byte_timeout = Duration::from_millis(200);
-        config.edge.header_timeout = Duration::from_millis(200);
-        config.edge.body_timeout = Duration::from_millis(200);
+        config.edge.first_byte_timeout = Duration::from_secs(1);
+        config.edge.header_timeout = Duration::from_secs(1);
+        config.edge.body_timeout = Duration::from_secs(1);
     })
     .await
 }

@@ -11,7 +11,7 @@ use ostler_store::{
     Batch, Key, KeyPrefix, Record, Store, Table,
     faults::{rows, scribble},
 };
-use ostler_testkit::{Killed, Modern, Script, Session, TestNode, TestWorker, m_ok, within};
+use ostler_testkit::{Killed, Modern, Script, Session, TestNode, TestWorker, m_ok, soon};
 use ostler_types::{Shard, TenantId};
 use serde_json::json;
 
@@ -173,8 +173,7 @@ async fn an_event_that_was_put_beside_another_is_not_shown() {
 #[tokio::test]
 async fn a_second_node_on_the_same_data_ends_and_the_first_does_not_notice() {
     let (node, _worker) = open().await;
-    let second = within(Duration::from_secs(2), "its end", node.second_fails());
-    let why = second.await;
+    let why = soon("its end", Box::pin(node.second_fails())).await;
     assert!(why.contains("in use"), "{why}");
     let session = Session::open(&node.door(), json!({})).await;
     assert_eq!(session.delete().await.status, 204);
