@@ -21,9 +21,6 @@ pub trait Member: Send + Sync + 'static {
     fn watch(&self, uri: &str, wanted: bool);
 }
 
-/// The code by which the platform tells of work that was lost on the way.
-pub(crate) const LOST: i32 = -31003;
-
 /// What a call asks of its member, in the member's own names.
 #[derive(Debug, Clone)]
 pub struct Asked {

@@ -30,12 +30,13 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use ostler_client::{Endpoint, Error as ClientError, Http, Limits, Reach, Verb};
 use ostler_env::Env;
+use ostler_protocol::code;
 use ostler_types::{CallKind, Secret};
 use ostler_worker::{Ctx, Reply, ToolError};
 use serde_json::json;
 use tokio::sync::watch;
 
-use crate::member::{Asked, LOST, Member, Offer, Presence};
+use crate::member::{Asked, Member, Offer, Presence};
 
 use self::{
     request::Outgoing,
@@ -343,7 +344,7 @@ fn failure(error: &ClientError) -> ToolError {
         }
         // It broke; a plain exchange knows no other error.
         _ => ToolError::Protocol {
-            code: LOST,
+            code: code::WORKER_LOST,
             message: "the connection to the service broke; it may have run".to_owned(),
             data: Some(json!({"executed": "unknown"})),
         },

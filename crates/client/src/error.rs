@@ -107,7 +107,7 @@ impl Error {
 
     /// Whether what changes nothing may simply be tried again. A proxy says 500, 502, 503 or 504
     /// while the server behind it starts anew.
-    pub(crate) fn may_pass(&self) -> bool {
+    pub fn may_pass(&self) -> bool {
         matches!(
             self,
             Error::Broken { .. }

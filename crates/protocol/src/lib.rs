@@ -12,6 +12,7 @@ pub mod id;
 pub mod facet;
 pub mod call;
 pub mod fault;
+pub mod code;
 // Inbound.
 pub mod inbound;
 pub mod headers;

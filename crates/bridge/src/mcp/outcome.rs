@@ -4,27 +4,15 @@
 //! own errors becomes -32603 at the node, as any worker's does. For everything else the codes are those
 //! that the platform itself uses for a worker: to a client the upstream is a part of it.
 
-use ostler_client::{Error, RpcError, text_member};
-use ostler_protocol::Revision;
+use ostler_client::{Error, RpcError, code as spec, text_member};
+use ostler_protocol::{Revision, code};
 use ostler_worker::{AskError, CallKind, Capability, ClientFacet, Raw, ToolError};
 use serde_json::{Value, json};
 
-use crate::{
-    member::{Asked, LOST},
-    pool::Refusal,
-};
+use crate::{member::Asked, pool::Refusal};
 
-/// Codes of the platform, of which the node's faults are the table.
-const BUSY: i32 = -31002;
-const BAD_RESULT: i32 = -31006;
-const NOBODY_THERE: i32 = -31008;
 /// JSON-RPC 2.0, section 5.1.
 const METHOD_NOT_FOUND: i32 = -32601;
-/// "Resource not found": up to 2025-11-25, and from then on, with the URI as data.
-const NO_RESOURCE: i64 = -32002;
-const NO_URI: i64 = -32602;
-/// "Missing client capability", from 2026-07-28 on.
-const LACKING: i64 = -32021;
 
 /// Why a call has no result. `unanswered` is why the client behind it did not answer what the
 /// upstream asked.
@@ -58,11 +46,14 @@ fn of_upstream(asked: &Asked, error: RpcError) -> ToolError {
             .is_some_and(|data| text_member(data, "uri").is_some())
     };
     match code {
-        NO_RESOURCE if asked.kind == CallKind::Resource => return ToolError::NotFound(message),
-        NO_URI if asked.kind == CallKind::Resource && is_of_uri() => {
+        spec::RESOURCE_NOT_FOUND if asked.kind == CallKind::Resource => {
             return ToolError::NotFound(message);
         }
-        LACKING => return ToolError::NeedsCapability(required(data)),
+        // The same from 2026-07-28 on, with the URI as data.
+        spec::INVALID_PARAMS if asked.kind == CallKind::Resource && is_of_uri() => {
+            return ToolError::NotFound(message);
+        }
+        spec::MISSING_CAPABILITY => return ToolError::NeedsCapability(required(data)),
         _ => {}
     }
     ToolError::Protocol {
@@ -87,15 +78,27 @@ fn required(data: Option<Raw>) -> Vec<Capability> {
 fn of_transport(member: &str, error: &Error) -> ToolError {
     let (code, text, executed) = match error {
         Error::Connect { .. } | Error::NotSent { .. } | Error::SessionGone => {
-            (NOBODY_THERE, "cannot be reached; try again later", "no")
+            (code::NO_WORKER, "cannot be reached; try again later", "no")
         }
-        Error::Busy { .. } => (BUSY, "is busy; try again later", "no"),
-        Error::Broken { .. } => (LOST, "was lost during the call; it may have run", "unknown"),
-        Error::Status { .. } => (LOST, "failed during the call; it may have run", "unknown"),
+        Error::Busy { .. } => (code::OVERLOADED, "is busy; try again later", "no"),
+        Error::Broken { .. } => (
+            code::WORKER_LOST,
+            "was lost during the call; it may have run",
+            "unknown",
+        ),
+        Error::Status { .. } => (
+            code::WORKER_LOST,
+            "failed during the call; it may have run",
+            "unknown",
+        ),
         Error::NotOffered(_) => (METHOD_NOT_FOUND, "does not offer this", "no"),
-        Error::Refused { .. } => (NOBODY_THERE, "refused the bridge; ask its operator", "no"),
+        Error::Refused { .. } => (
+            code::NO_WORKER,
+            "refused the bridge; ask its operator",
+            "no",
+        ),
         _ => (
-            BAD_RESULT,
+            code::BAD_RESULT,
             "gave an answer that breaks the protocol",
             "unknown",
         ),
@@ -107,9 +110,9 @@ fn of_transport(member: &str, error: &Error) -> ToolError {
 pub(super) fn down(member: &str, why: &Refusal) -> ToolError {
     tracing::debug!(member, %why, "a call got no connection");
     let (code, text) = match why {
-        Refusal::TenantFull | Refusal::BridgeFull => (BUSY, "is busy; try again later"),
+        Refusal::TenantFull | Refusal::BridgeFull => (code::OVERLOADED, "is busy; try again later"),
         Refusal::Failed { .. } | Refusal::Resting { .. } | Refusal::Closing => {
-            (NOBODY_THERE, "is not available; try again later")
+            (code::NO_WORKER, "is not available; try again later")
         }
     };
     let mut data = json!({"executed": "no"});

@@ -11,7 +11,7 @@ pub const ID_BYTES_MAX: usize = 1 << 10;
 const REVISION: &str = "io.modelcontextprotocol/protocolVersion";
 
 const PARSE_ERROR: i64 = -32700;
-const INVALID_REQUEST: i64 = -32600;
+pub const INVALID_REQUEST: i64 = -32600;
 
 /// A message as it came.
 #[derive(Debug, Clone)]

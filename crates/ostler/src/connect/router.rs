@@ -62,7 +62,7 @@ async fn begin(shared: &Arc<Shared>, request: Request) {
         Err(Refusal::Full) => shared.out.write(trouble::too_many(&request.id)).await,
         Err(Refusal::Twice) => {
             let why = "a request with this id has no answer yet";
-            let answer = message::error(Some(&request.id), trouble::INVALID_REQUEST, why, None);
+            let answer = message::error(Some(&request.id), message::INVALID_REQUEST, why, None);
             shared.out.write(answer).await;
         }
     }

@@ -1,20 +1,20 @@
 //! What the host is told of a request that the remote did not answer: whose fault it is, what to
 //! do, and whether it may have run.
 
-use ostler_client::{Error, RpcError};
-use ostler_protocol::{Raw, RequestId};
+use ostler_client::{
+    Error, RpcError,
+    code::{INTERNAL_ERROR, METHOD_NOT_FOUND},
+};
+use ostler_protocol::{Raw, RequestId, code};
 
 use super::message;
 use crate::client::exit::{Failure, MAY_BE_DONE};
 
 // The codes with which Ostler itself says the same.
-const BUSY: i64 = -31002;
-const LOST: i64 = -31003;
-const UNREACHABLE: i64 = -31008;
-const FORBIDDEN: i64 = -31009;
-const METHOD_NOT_FOUND: i64 = -32601;
-const INTERNAL: i64 = -32603;
-pub const INVALID_REQUEST: i64 = -32600;
+const BUSY: i64 = code::OVERLOADED as i64;
+const LOST: i64 = code::WORKER_LOST as i64;
+const UNREACHABLE: i64 = code::NO_WORKER as i64;
+const FORBIDDEN: i64 = code::FORBIDDEN as i64;
 
 /// The error response for it.
 pub fn answer(id: &RequestId, method: &str, error: &Error) -> Raw {
@@ -70,7 +70,7 @@ fn code(error: &Error, method: &str) -> (i64, Option<&'static str>) {
         | Error::NotOffered(_)
         | Error::Unanswered(_)
         | Error::TaskCancelled
-        | Error::Stopped => (INTERNAL, None),
+        | Error::Stopped => (INTERNAL_ERROR, None),
     }
 }
 
@@ -78,14 +78,8 @@ fn code(error: &Error, method: &str) -> (i64, Option<&'static str>) {
 pub fn may_repeat(error: &Error, is_harmless: bool) -> bool {
     match error {
         Error::Connect { .. } | Error::NotSent { .. } | Error::Busy { .. } => true,
-        // A proxy says so while the server behind it starts anew, or when that was lost: also 503,
-        // unless a JSON-RPC error tells that the server itself does (then it is `Busy`).
-        Error::Broken { .. }
-        | Error::Status {
-            status: 500 | 502 | 503 | 504,
-            ..
-        } => is_harmless,
-        _ => false,
+        // It may have run: a 503 of a proxy, too, tells no more. That of a server is `Busy`.
+        error => is_harmless && error.may_pass(),
     }
 }
 
