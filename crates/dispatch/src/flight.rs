@@ -18,6 +18,7 @@ use ostler_protocol::{
     Raw,
     call::{Answer, CallEvent, Failure, Outcome},
     facet::ClientFacet,
+    reply,
 };
 use ostler_types::{CallId, CallKind, Caller, Instant, ServerId, WorkerId};
 
@@ -269,8 +270,12 @@ impl<W: Workers> Flight<W> {
         None
     }
 
-    /// A tool's structured content must follow its output schema, unless it says `isError` [T-11].
+    /// A result that breaks the protocol is a failure, for all who ever look at it. A tool's
+    /// structured content must follow its output schema, unless it says `isError` [T-11].
     fn check(&mut self, result: Raw) -> Option<CallEvent> {
+        if let Err(failure) = reply::check_result(self.kind, &result) {
+            return Some(self.finish(Err(failure), false));
+        }
         let Some(tool) = self.tool.clone() else {
             return Some(self.finish(Ok(result), false));
         };
@@ -300,15 +305,21 @@ impl<W: Workers> Flight<W> {
     }
 
     fn finish(&mut self, outcome: Outcome, is_error: bool) -> CallEvent {
-        // Its client is not told the reason [T-15].
-        if let Err(Failure::BadResult(reason)) = &outcome {
-            tracing::warn!(
-                call = %self.call, server = %self.server, entry = self.target, reason,
-                "a worker's result breaks the protocol or its own output schema"
-            );
+        if let Err(why @ (Failure::BadResult(_) | Failure::TooLarge)) = &outcome {
+            self.complain(why);
         }
         self.count_end(Ending::of(&outcome, is_error));
         CallEvent::Outcome(outcome)
+    }
+
+    /// For whoever can mend the worker: the client is not told the reason [T-15].
+    fn complain(&self, why: &Failure) {
+        let worker = self.placement().map(|at| at.worker);
+        let worker = worker.as_ref().map(tracing::field::display);
+        tracing::warn!(
+            call = %self.call, worker, server = %self.server, entry = self.target, %why,
+            "a worker's result breaks the protocol or its own output schema"
+        );
     }
 
     fn count_end(&mut self, ending: Ending) {

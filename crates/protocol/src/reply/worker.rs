@@ -24,6 +24,9 @@ const ITEMS_MAX: usize = 10_000;
 /// Values of one completion [P-2].
 const COMPLETIONS_MAX: usize = 100;
 
+/// A reason may name what the worker wrote, at any length.
+const REASON_BYTES_MAX: usize = 512;
+
 /// Why a worker's result is bad, for its author.
 type Reason = String;
 
@@ -42,7 +45,10 @@ impl From<Reason> for Refusal {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Failure {
         match refusal {
-            Refusal::Bad(reason) => Failure::BadResult(reason),
+            Refusal::Bad(mut reason) => {
+                reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+                Failure::BadResult(reason)
+            }
             Refusal::TooLong => Failure::TooLarge,
         }
     }

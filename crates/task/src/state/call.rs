@@ -1,10 +1,7 @@
 //! What comes from the worker's side.
 
 use ostler_hub::Placement;
-use ostler_protocol::{
-    call::{Answer, CallEvent, Executed, Failure, Outcome, Progress, Question},
-    reply,
-};
+use ostler_protocol::call::{Answer, CallEvent, Executed, Failure, Outcome, Progress, Question};
 use ostler_types::Timestamp;
 
 use super::{Chatter, Effects, Ending, Phase, TaskState};
@@ -111,10 +108,6 @@ impl TaskState {
     }
 
     fn on_outcome(&mut self, config: &Config, now: Timestamp, outcome: Outcome, fx: &mut Effects) {
-        // A result that breaks the protocol is a failure, for all who ever look at it.
-        let kind = self.facts.binding.kind;
-        let outcome =
-            outcome.and_then(|result| reply::check_result(kind, &result).map(|()| result));
         // A worker that was told to stop and did so has no result; one that was faster has.
         let ending = match (&self.phase, self.cancel_by, &outcome) {
             (Phase::Task(_), Some(_), Err(_)) => Ending::Cancelled,

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use ostler_types::{CallKind, Limits};
 
-use super::world::{server, world, world_with};
+use super::world::{RESULT, server, world, world_with};
 use crate::{Refusal, admission::RETRY_AFTER};
 
 const RETRY: Duration = RETRY_AFTER;
@@ -271,7 +271,7 @@ async fn a_draining_node_takes_no_new_calls_and_finishes_old_ones() {
         world.admit(CallKind::Tool, "plain").err(),
         Some(Refusal::Draining)
     );
-    world.end_with(1, "{}");
+    world.end_with(1, RESULT);
     assert!(super::world::outcome(&mut stream).await.is_ok());
 }
 

@@ -6,7 +6,7 @@ use ostler_protocol::{
     call::{CallEvent, Executed, Failure},
 };
 
-use super::world::{World, outcome, world};
+use super::world::{RESULT, World, outcome, world};
 use crate::CallControl;
 
 const LOST: Failure = Failure::WorkerLost {
@@ -74,7 +74,7 @@ async fn what_did_not_run_goes_to_another_worker() {
         world.end(1, end);
         let waiting = async {
             world.env.sleep(Duration::from_millis(1)).await;
-            world.end_with(2, "{}");
+            world.end_with(2, RESULT);
         };
         let (outcome, ()) = tokio::join!(outcome(&mut stream), waiting);
         assert!(outcome.is_ok());
@@ -149,7 +149,7 @@ async fn the_only_worker_is_asked_again() {
     let again = async {
         world.end(1, AttemptEnd::NotNamed);
         world.env.sleep(Duration::from_millis(1)).await;
-        world.end_with(2, "{}");
+        world.end_with(2, RESULT);
     };
     let (outcome, ()) = tokio::join!(outcome(&mut stream), again);
     assert!(outcome.is_ok());
@@ -198,7 +198,7 @@ async fn the_deadline_is_the_callers_or_the_tools_if_that_is_sooner() {
 async fn after_its_outcome_a_stream_is_silent() {
     let world = world();
     let mut stream = world.start("plain");
-    world.end_with(1, "{}");
+    world.end_with(1, RESULT);
     assert!(outcome(&mut stream).await.is_ok());
     let later = world.env.now() + Duration::from_secs(1);
     assert!(world.env.until(later, stream.next()).await.is_none());

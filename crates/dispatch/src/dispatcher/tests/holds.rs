@@ -6,7 +6,7 @@ use ostler_types::{CallId, CallKind, InstanceEpoch, Instant};
 
 use super::{
     script::Script,
-    world::{World, outcome, server, world},
+    world::{RESULT, World, outcome, server, world},
 };
 use crate::{CallControl, KeptCall, dispatcher::Claim};
 
@@ -69,7 +69,7 @@ async fn a_control_reaches_a_call_that_somebody_waits_for() {
         control.cancel("enough");
         world.env.sleep(Duration::from_millis(5)).await;
         assert_eq!(world.script.attempt(1).heard(), ["cancel: enough"]);
-        world.end_with(1, "{}");
+        world.end_with(1, RESULT);
     };
     let (outcome, ()) = tokio::join!(outcome(&mut stream), cancel);
     assert!(outcome.is_ok(), "the worker was faster");

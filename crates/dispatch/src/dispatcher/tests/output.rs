@@ -1,6 +1,10 @@
+use std::{fmt, sync::Arc};
+
 use ostler_hub::AttemptEnd;
 use ostler_protocol::{Raw, call::Failure};
+use parking_lot::Mutex;
 use serde_json::json;
+use tracing::{Event, Metadata, Subscriber, field, span};
 
 use super::world::{outcome, world};
 
@@ -27,6 +31,106 @@ async fn structured_content_follows_the_output_schema() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_no_result_of_a_call_is_a_failure() {
+    for result in [
+        "[]",
+        "{}",
+        r#"{"content":"x"}"#,
+        r#"{"content":[{"type":"odd"}]}"#,
+    ] {
+        let world = world();
+        let mut stream = world.start("plain");
+        world.end_with(1, result);
+        let outcome = outcome(&mut stream).await;
+        assert!(matches!(outcome, Err(Failure::BadResult(_))), "{outcome:?}");
+        assert_eq!((world.ended("failed"), world.ended("ok")), (1.0, 0.0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_says_who_gave_what_bad_result_and_nothing_that_is_in_it() {
+    let long = format!(r#"{{"content":[{{"type":"{}"}}]}}"#, "x".repeat(100_000));
+    for (tool, result, why) in [
+        (
+            "plain",
+            r#"{"content":[{"type":"text","text":7}]}"#,
+            "`text` must be a string",
+        ),
+        (
+            "typed",
+            r#"{"content":[],"structuredContent":{"n":"hush"}}"#,
+            "integer",
+        ),
+        ("plain", &long, "unknown content type"),
+    ] {
+        let log = Log::default();
+        let listening = tracing::subscriber::set_default(log.clone());
+        let world = world();
+        let mut stream = world.start(tool);
+        let worker = world.script.attempts()[0].clone();
+        let worker = worker.split('#').next().expect("a name comes first");
+        let result = Raw::parse(result.to_owned().into(), 64).expect("it is JSON");
+        world.end(1, AttemptEnd::Outcome(Ok(result)));
+        assert!(outcome(&mut stream).await.is_err());
+        drop(listening);
+        let lines = log.0.lock();
+        let [line] = lines.as_slice() else {
+            panic!("{lines:?}");
+        };
+        let who = [
+            format!("worker={worker}"),
+            "server=acme/calc".to_owned(),
+            format!("entry={tool}"),
+        ];
+        for part in who.iter().map(String::as_str).chain([why]) {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
+        assert!(!line.contains("hush") && line.len() < 1_000, "{line}");
+    }
+}
+
+/// The lines logged on this thread, from WARN up.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Subscriber for Log {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        self.0.lock().push(line.0);
+    }
+
+    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+    fn enter(&self, _span: &span::Id) {}
+
+    fn exit(&self, _span: &span::Id) {}
+}
+
+#[derive(Default)]
+struct Line(String);
+
+impl field::Visit for Line {
+    fn record_str(&mut self, field: &field::Field, value: &str) {
+        self.0 += &format!("{field}={value} ");
+    }
+
+    fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
+        self.0 += &format!("{field}={value:?} ");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_result_needs_no_structured_content() {
     check(r#"{"content":[],"isError":true}"#, true).await;
     check(
@@ -41,7 +145,7 @@ async fn an_error_result_needs_no_structured_content() {
 async fn a_tool_without_an_output_schema_returns_what_it_likes() {
     let world = world();
     let mut stream = world.start("plain");
-    world.end_with(1, r#"{"structuredContent":"anything"}"#);
+    world.end_with(1, r#"{"content":[],"structuredContent":"anything"}"#);
     assert!(outcome(&mut stream).await.is_ok());
 }
 

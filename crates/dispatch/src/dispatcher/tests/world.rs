@@ -20,6 +20,9 @@ pub(super) struct World {
     pub(super) calc: ServerId,
 }
 
+/// The smallest result of a tool.
+pub(super) const RESULT: &str = r#"{"content":[]}"#;
+
 pub(super) type Stream = CallStream<Script>;
 
 /// Workers `a` and `b` serve everything of `acme/calc`; only `a` completes.
