@@ -40,7 +40,8 @@ cargo xtask sim [--runs N] [--seed S]
 cargo xtask interop [NAME...]  the official conformance suite and real clients (fetches them);
                                names: suite, clients, restart
 cargo xtask kill [--cycles N] [--seed S]
-                               a node killed under clients and workers that write down every fact
+                               a node killed under clients and workers that write down every fact,
+                               and the servers of a bridge under calls
 cargo xtask power [--cycles N] [--seed N] [--engine NAME]
                                power cuts under a writing store, a full disk under a node; needs
                                root, loop devices and strace";

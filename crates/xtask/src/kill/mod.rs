@@ -1,10 +1,11 @@
 //! `cargo xtask kill`: a node under load is killed again and again; clients and workers write down
-//! every acknowledged fact, and in the end every fact is checked.
+//! every acknowledged fact, and in the end every fact is checked. Then the servers of a bridge are.
 //!
 //! All MCP is spoken by the package `loadtests`, which also judges. Here are the processes: when
 //! they start, and when they die. A seed decides the moments; what a moment hits is up to the
 //! machine, so that a seed repeats a run closely, but not exactly.
 
+mod bridge;
 mod clients;
 mod dice;
 mod run;
@@ -24,11 +25,15 @@ struct Options {
 }
 
 pub fn run(options: &[&str]) -> anyhow::Result<()> {
-    let options = Options::parse(options)?;
+    let Options { cycles, seed } = Options::parse(options)?;
     for package in ["ostler", "loadtests"] {
         shell::run("cargo", &["build", "--locked", "--package", package])?;
     }
-    let Options { cycles, seed } = options;
+    node(cycles, seed)?;
+    bridge::run(seed)
+}
+
+fn node(cycles: u32, seed: u64) -> anyhow::Result<()> {
     eprintln!("kill: {cycles} cycles with --seed {seed}");
     let mut run = Run::start(seed)?;
     let done = run.all(cycles);
