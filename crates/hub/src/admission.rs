@@ -13,12 +13,18 @@ use tonic::Status;
 
 use crate::{
     Inner,
+    config::Config,
     instance::{Instance, KnownCalls},
-    link::{Link, WorkerLink, handshake::Newcomer, outbox::Why},
-    machine::{NotAdmitted, Process},
-    metrics::EndedLink,
+    link::{
+        Link, LinkedServer, WorkerLink,
+        handshake::{Newcomer, Offered},
+        outbox::Why,
+    },
+    machine::{Crowded, NotAdmitted, Process},
+    metrics::{EndedLink, RefusedLink},
     offer,
     roster::Admitted,
+    service::Refused,
 };
 
 /// Which link's catalog of a worker counts: links of one worker may end after the next began.
@@ -55,7 +61,7 @@ impl Inner {
         self: &Arc<Self>,
         newcomer: Newcomer,
         inbound: S,
-    ) -> Result<WorkerLink<S>, Status>
+    ) -> Result<WorkerLink<S>, Refused>
     where
         S: Stream<Item = Result<FromWorker, Status>> + Unpin,
     {
@@ -66,7 +72,10 @@ impl Inner {
         let claim = (newcomer.grant.credential.clone(), newcomer.worker.clone());
         if let Err(wait) = self.roster.count_link(claim, now, max) {
             let message = format!("linked too often, wait {} ms", wait.as_millis());
-            return Err(Status::resource_exhausted(message));
+            return Err(Refused {
+                reason: RefusedLink::Flapping,
+                status: Status::resource_exhausted(message),
+            });
         }
         let link = Arc::new(self.new_link(&newcomer));
         let Admitted {
@@ -96,30 +105,35 @@ impl Inner {
 
     fn new_link(&self, newcomer: &Newcomer) -> Link {
         let number = self.links_made.fetch_add(1, Ordering::Relaxed);
-        let offers = newcomer.offers.iter();
-        let servers = offers
-            .map(|(id, offer)| (id.clone(), offer.resource_watch))
-            .collect();
+        let server = |it: &Offered| {
+            LinkedServer::new(it.server.clone(), it.offer.resource_watch, it.catalog_bytes)
+        };
+        let servers = newcomer.offers.iter().map(server).collect();
         Link::new(number, newcomer.capacity, servers, &self.shared.config)
     }
 
-    fn let_in(&self, newcomer: &Newcomer, link: &Arc<Link>) -> Result<Admitted, Status> {
+    fn let_in(&self, newcomer: &Newcomer, link: &Arc<Link>) -> Result<Admitted, Refused> {
         let (worker, epoch, grant) = (&newcomer.worker, newcomer.epoch, &newcomer.grant);
         let process = Process {
             epoch,
             credential: &grant.credential,
         };
         let new = || Instance::new(worker.clone(), epoch, grant.clone(), self.shared.clone());
-        let admitted = self.roster.admit(worker, process, link, new);
+        let config = &self.shared.config;
+        let admitted = self.roster.admit(worker, process, link, config, new);
         admitted.map_err(|why| match why {
+            NotAdmitted::Crowded(why) => crowded(why, config),
             NotAdmitted::OtherCredential => Status::permission_denied(format!(
                 "the worker id {worker} belongs to another credential"
-            )),
+            ))
+            .into(),
             NotAdmitted::AlreadyLinked => Status::already_exists(format!(
                 "the worker {worker} is linked; a restarted one needs a higher instance epoch"
-            )),
+            ))
+            .into(),
             NotAdmitted::Outdated => {
                 Status::already_exists(format!("a newer process of the worker {worker} is known"))
+                    .into()
             }
         })
     }
@@ -137,8 +151,8 @@ impl Inner {
 
     fn register(&self, newcomer: Newcomer, link: &Link) -> (KnownCalls, wire::Welcome) {
         let mut refusals = newcomer.refusals;
-        let servers: Vec<ServerId> = newcomer.offers.iter().map(|(id, _)| id.clone()).collect();
-        for (index, (server, offer)) in (0..).zip(newcomer.offers) {
+        let servers: Vec<ServerId> = newcomer.offers.iter().map(|it| it.server.clone()).collect();
+        for (index, Offered { server, offer, .. }) in (0..).zip(newcomer.offers) {
             self.registered.take(&server, &newcomer.worker, link);
             let refused = self.catalogs.register(&server, &newcomer.worker, offer);
             refusals.extend(refused.into_iter().map(|it| offer::refusal(index, it)));
@@ -180,12 +194,19 @@ impl Inner {
     }
 }
 
+/// What a worker is told for which there is no room beside the others of its credential.
+pub(crate) fn crowded(why: Crowded, config: &Config) -> Refused {
+    Refused {
+        reason: RefusedLink::Crowded,
+        status: Status::resource_exhausted(why.explain(config)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ostler_types::{ServerName, TenantId};
 
     use super::*;
-    use crate::config::Config;
 
     #[test]
     fn the_end_of_a_link_removes_only_its_own_catalog() {

@@ -40,6 +40,11 @@ pub struct Config {
     pub open_transfer_bytes_max: usize,
     /// All catalogs of one worker, in bytes.
     pub catalog_bytes_max: usize,
+    /// Worker ids of one credential: linked, or gone so lately that their calls may go on. As many more
+    /// may be in their handshake, with ≤ `catalog_bytes_max` each.
+    pub workers_per_credential_max: usize,
+    /// Catalogs of all workers of one credential, in bytes. What is made of them takes some times that.
+    pub catalog_bytes_per_credential_max: usize,
     /// One outcome, in bytes.
     pub outcome_bytes_max: usize,
     /// Nesting of JSON from workers.
@@ -83,6 +88,8 @@ impl Default for Config {
             unowned_bytes_max: 64 << 20,
             open_transfer_bytes_max: 64 << 20,
             catalog_bytes_max: 16 << 20,
+            workers_per_credential_max: 256,
+            catalog_bytes_per_credential_max: 256 << 20,
             outcome_bytes_max: 16 << 20,
             json_depth_max: 64,
             chatter_len_max: 256,

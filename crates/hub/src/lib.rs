@@ -16,6 +16,7 @@ pub mod roster;
 pub mod watch;
 pub mod service;
 mod admission;
+mod handshakes;
 mod link;
 mod instance;
 mod slot;
@@ -41,6 +42,7 @@ use tonic::Status;
 
 use crate::{
     admission::Registered,
+    handshakes::Handshakes,
     instance::{Instance, Shared},
     link::outbox::Why,
     metrics::Metrics,
@@ -68,6 +70,7 @@ pub(crate) struct Inner {
     roster: Roster,
     watches: Watches,
     registered: Registered,
+    handshakes: Arc<Handshakes>,
     links_made: AtomicU64,
     draining: AtomicBool,
     closing: AtomicBool,
@@ -97,6 +100,7 @@ impl Hub {
             roster: Roster::default(),
             watches: Watches::default(),
             registered: Registered::default(),
+            handshakes: Arc::default(),
             links_made: AtomicU64::new(1),
             draining: AtomicBool::new(false),
             closing: AtomicBool::new(false),

@@ -35,6 +35,44 @@ pub(crate) enum NotAdmitted {
     AlreadyLinked,
     /// A newer process of this id is known.
     Outdated,
+    Crowded(Crowded),
+}
+
+/// What a worker or its credential has too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crowded {
+    Workers,
+    CatalogsOfWorker,
+    Catalogs,
+}
+
+impl Crowded {
+    /// Which bound that is, for the author of the worker and the operator.
+    pub fn explain(self, config: &Config) -> String {
+        match self {
+            Crowded::Workers => format!(
+                "this credential has {} workers here, as many as \
+                 workers.workers_per_credential_max; try again when one is gone",
+                config.workers_per_credential_max
+            ),
+            Crowded::CatalogsOfWorker => format!(
+                "the catalogs of this worker exceed {} bytes, workers.catalog_bytes_max",
+                config.catalog_bytes_max
+            ),
+            Crowded::Catalogs => format!(
+                "the catalogs of all workers of this credential exceed {} bytes, \
+                 workers.catalog_bytes_per_credential_max",
+                config.catalog_bytes_per_credential_max
+            ),
+        }
+    }
+}
+
+/// What the other workers of a credential hold of this node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Others {
+    pub workers: usize,
+    pub catalog_bytes: usize,
 }
 
 /// A worker id is bound to its credential, and to one process at a time (design 4.1, 4.2).
@@ -56,6 +94,22 @@ pub(crate) fn admit(
             Admission::Refuse(NotAdmitted::AlreadyLinked)
         }
         std::cmp::Ordering::Equal => Admission::Resume,
+    }
+}
+
+/// Whether a worker with so many bytes of catalogs fits in beside the others of its credential: a
+/// token says who may link, not how often under other ids.
+pub(crate) fn fit(others: Others, catalog_bytes: usize, config: &Config) -> Result<(), Crowded> {
+    if others.workers >= config.workers_per_credential_max {
+        return Err(Crowded::Workers);
+    }
+    if catalog_bytes > config.catalog_bytes_max {
+        return Err(Crowded::CatalogsOfWorker);
+    }
+    let all = others.catalog_bytes.saturating_add(catalog_bytes);
+    match all > config.catalog_bytes_per_credential_max {
+        true => Err(Crowded::Catalogs),
+        false => Ok(()),
     }
 }
 

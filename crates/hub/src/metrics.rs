@@ -36,6 +36,7 @@ labelled! {
     Invalid = "invalid",
     Rival = "rival",
     Flapping = "flapping",
+    Crowded = "crowded",
     Draining = "draining",
     Timeout = "timeout",
 }

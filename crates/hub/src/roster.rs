@@ -10,9 +10,10 @@ use ostler_types::{InstanceEpoch, Instant, ServerId, WorkerId};
 use parking_lot::{Mutex, RwLock};
 
 use crate::{
+    config::Config,
     instance::Instance,
     link::Link,
-    machine::{Admission, NotAdmitted, Process, admit},
+    machine::{Admission, Crowded, NotAdmitted, Others, Process, admit, fit},
 };
 
 /// A worker that was linked when this was made.
@@ -93,9 +94,12 @@ impl Roster {
         worker: &WorkerId,
         process: Process<'_>,
         link: &Arc<Link>,
+        config: &Config,
         new: impl FnOnce() -> Instance,
     ) -> Result<Admitted, NotAdmitted> {
         let mut known = self.known.lock();
+        let others = others(&known, worker, process.credential);
+        fit(others, link.catalog_bytes(), config).map_err(NotAdmitted::Crowded)?;
         let current = known.get(worker).cloned();
         let linked = current.as_ref().is_some_and(|it| it.link().is_some());
         let admission = admit(current.as_ref().map(|it| it.process()), linked, process);
@@ -114,6 +118,23 @@ impl Roster {
             is_new,
             replaced,
         })
+    }
+
+    /// Gives a catalog of a link this size, if the worker and its credential may have that.
+    pub fn resize(
+        &self,
+        instance: &Instance,
+        link: &Link,
+        server: u32,
+        bytes: usize,
+        config: &Config,
+    ) -> Result<(), Crowded> {
+        let known = self.known.lock();
+        let others = others(&known, &instance.worker, &instance.grant.credential);
+        let others_of_link = link.catalog_bytes() - link.catalog_bytes_of(server);
+        fit(others, others_of_link + bytes, config)?;
+        link.set_catalog_bytes(server, bytes);
+        Ok(())
     }
 
     /// Counts a link of this worker id; says how long to wait if there were too many (GRPC-042).
@@ -194,4 +215,18 @@ impl Roster {
         let mut attempts = self.attempts.lock();
         attempts.retain(|_, mine| now.since(mine.since) < FLAP_WINDOW);
     }
+}
+
+/// Who else is known of this credential, and what they hold.
+fn others(
+    known: &BTreeMap<WorkerId, Arc<Instance>>,
+    worker: &WorkerId,
+    credential: &str,
+) -> Others {
+    let known = known.values();
+    let others = known.filter(|it| *it.grant.credential == *credential && it.worker != *worker);
+    others.fold(Others::default(), |sum, other| Others {
+        workers: sum.workers + 1,
+        catalog_bytes: sum.catalog_bytes + other.link().map_or(0, |link| link.catalog_bytes()),
+    })
 }

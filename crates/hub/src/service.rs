@@ -8,10 +8,13 @@ use tonic::{Request, Response, Status, Streaming, metadata::MetadataMap};
 
 use crate::{
     Inner,
+    admission::crowded,
+    handshakes::Handshake,
     link::{
         handshake::{Newcomer, shake},
         outbox::Outbound,
     },
+    machine::Crowded,
     metrics::RefusedLink,
 };
 
@@ -40,6 +43,7 @@ impl Workers for Service {
 }
 
 /// A worker that was not let in, and what it is told.
+#[derive(Debug)]
 pub(crate) struct Refused {
     pub reason: RefusedLink,
     pub status: Status,
@@ -53,7 +57,6 @@ impl From<Status> for Refused {
             tonic::Code::AlreadyExists => RefusedLink::Rival,
             tonic::Code::Unavailable => RefusedLink::Draining,
             tonic::Code::DeadlineExceeded => RefusedLink::Timeout,
-            tonic::Code::ResourceExhausted => RefusedLink::Flapping,
             _ => RefusedLink::Invalid,
         };
         Refused { reason, status }
@@ -67,6 +70,7 @@ impl Service {
         }
         let ip = request.remote_addr().map(|address| address.ip());
         let grant = self.authenticate(request.metadata(), ip)?;
+        let _handshake = self.begin_handshake(&grant)?;
         let mut inbound = request.into_inner();
         let newcomer = self.shake(&mut inbound, grant).await?;
         let reader = self.0.admit(newcomer, inbound)?;
@@ -91,6 +95,13 @@ impl Service {
             let hint = "send metadata authorization: Bearer <worker token>";
             Status::unauthenticated(format!("{error}; {hint}"))
         })
+    }
+
+    fn begin_handshake(&self, grant: &WorkerGrant) -> Result<Handshake, Refused> {
+        let config = &self.0.shared.config;
+        let max = config.workers_per_credential_max;
+        let handshake = self.0.handshakes.begin(&grant.credential, max);
+        handshake.ok_or_else(|| crowded(Crowded::Workers, config))
     }
 
     async fn shake(

@@ -24,10 +24,17 @@ pub(crate) struct Newcomer {
     pub epoch: InstanceEpoch,
     pub sdk: String,
     pub capacity: u32,
-    pub offers: Vec<(ServerId, Offer)>,
+    pub offers: Vec<Offered>,
     pub refusals: Vec<wire::EntryRefusal>,
     pub known: KnownCalls,
     pub grant: Arc<WorkerGrant>,
+}
+
+/// What it offers for one Server.
+pub(crate) struct Offered {
+    pub server: ServerId,
+    pub offer: Offer,
+    pub catalog_bytes: usize,
 }
 
 /// Calls a worker may take at once (GRPC-033).
@@ -129,7 +136,7 @@ fn common_version(hello: &wire::Hello) -> Result<u32, Status> {
     )))
 }
 
-type Offers = (Vec<(ServerId, Offer)>, Vec<wire::EntryRefusal>);
+type Offers = (Vec<Offered>, Vec<wire::EntryRefusal>);
 
 fn check_servers(
     servers: Vec<wire::ServerOffer>,
@@ -143,7 +150,7 @@ fn check_servers(
             "{len} servers are offered, allowed are 1 to {max}"
         )));
     }
-    let mut offers: Vec<(ServerId, Offer)> = Vec::new();
+    let mut offers: Vec<Offered> = Vec::new();
     let mut refusals = Vec::new();
     for (index, server) in (0..).zip(servers) {
         let id = server_id(&server)?;
@@ -151,14 +158,18 @@ fn check_servers(
             let message = format!("the credential does not allow the server {id}");
             return Err(Status::permission_denied(message));
         }
-        if offers.iter().any(|(other, _)| *other == id) {
+        if offers.iter().any(|other| other.server == id) {
             return Err(invalid(format!("the server {id} is offered twice")));
         }
         let bytes = reader.bytes("catalog", server.catalog).map_err(invalid)?;
         let read = offer::read(index, &bytes, config.json_depth_max);
         let (offer, refused) = read.map_err(|reason| invalid(format!("server {id}: {reason}")))?;
         refusals.extend(refused);
-        offers.push((id, offer));
+        offers.push(Offered {
+            server: id,
+            offer,
+            catalog_bytes: bytes.len(),
+        });
     }
     Ok((offers, refusals))
 }

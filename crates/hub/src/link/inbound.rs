@@ -230,13 +230,17 @@ where
         let depth_max = self.hub.shared.config.json_depth_max;
         let server = self.link.server(index).ok_or("there is no such server")?;
         let (offer, mut refusals) = offer::read(index, bytes, depth_max)?;
-        server
-            .watches
-            .store(offer.resource_watch, Ordering::Release);
         let worker = &self.instance.worker;
         if !self.hub.registered.is_of(&server.id, worker, &self.link) {
             return Err("a newer link of this worker has said what it serves".to_owned());
         }
+        let config = &self.hub.shared.config;
+        let roster = &self.hub.roster;
+        let resized = roster.resize(&self.instance, &self.link, index, bytes.len(), config);
+        resized.map_err(|why| why.explain(config))?;
+        server
+            .watches
+            .store(offer.resource_watch, Ordering::Release);
         let refused = self.hub.catalogs.register(&server.id, worker, offer);
         refusals.extend(
             refused

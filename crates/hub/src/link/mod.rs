@@ -14,7 +14,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -62,28 +62,31 @@ enum Standing {
 }
 
 /// One Server this worker serves; frames name it by its place in the list.
-struct LinkedServer {
+pub(crate) struct LinkedServer {
     id: ServerId,
     /// Its resources can be watched.
     watches: AtomicBool,
+    /// Of its catalog, as it came.
+    catalog_bytes: AtomicUsize,
+}
+
+impl LinkedServer {
+    pub fn new(id: ServerId, watches: bool, catalog_bytes: usize) -> LinkedServer {
+        LinkedServer {
+            id,
+            watches: watches.into(),
+            catalog_bytes: catalog_bytes.into(),
+        }
+    }
 }
 
 impl Link {
-    pub fn new(
-        number: u64,
-        capacity: u32,
-        servers: Vec<(ServerId, bool)>,
-        config: &Config,
-    ) -> Link {
-        let server = |(id, watches)| {
-            let watches = AtomicBool::new(watches);
-            LinkedServer { id, watches }
-        };
+    pub fn new(number: u64, capacity: u32, servers: Vec<LinkedServer>, config: &Config) -> Link {
         Link {
             number,
             capacity,
             outbox: Outbox::new(number, capacity, config),
-            servers: servers.into_iter().map(server).collect(),
+            servers,
             standing: AtomicU8::new(Standing::Serves as u8),
         }
     }
@@ -99,6 +102,23 @@ impl Link {
 
     fn server(&self, index: u32) -> Option<&LinkedServer> {
         self.servers.get(index as usize)
+    }
+
+    /// Of all its catalogs together.
+    pub fn catalog_bytes(&self) -> usize {
+        let each = |server: &LinkedServer| server.catalog_bytes.load(Ordering::Acquire);
+        self.servers.iter().map(each).sum()
+    }
+
+    pub fn catalog_bytes_of(&self, index: u32) -> usize {
+        let server = self.server(index);
+        server.map_or(0, |server| server.catalog_bytes.load(Ordering::Acquire))
+    }
+
+    pub fn set_catalog_bytes(&self, index: u32, bytes: usize) {
+        if let Some(server) = self.server(index) {
+            server.catalog_bytes.store(bytes, Ordering::Release);
+        }
     }
 
     pub fn takes_calls(&self) -> bool {

@@ -70,7 +70,11 @@ fn newcomer(hub: &Hub, name: &str) -> Newcomer {
         epoch: InstanceEpoch(1),
         sdk: String::new(),
         capacity: 10,
-        offers: vec![(server(name), offer())],
+        offers: vec![handshake::Offered {
+            server: server(name),
+            offer: offer(),
+            catalog_bytes: 100,
+        }],
         refusals: Vec::new(),
         known: KnownCalls::default(),
         grant,

@@ -46,6 +46,33 @@ fn a_worker_id_is_bound_to_its_credential_and_to_one_process() {
     }
 }
 
+#[test]
+fn a_credential_has_so_many_workers_and_so_many_bytes_of_catalogs() {
+    let config = Config {
+        workers_per_credential_max: 2,
+        catalog_bytes_max: 10,
+        catalog_bytes_per_credential_max: 15,
+        ..Config::default()
+    };
+    let others = |workers, catalog_bytes| Others {
+        workers,
+        catalog_bytes,
+    };
+    for (others, bytes, expected) in [
+        (others(0, 0), 10, Ok(())),
+        (others(0, 0), 11, Err(Crowded::CatalogsOfWorker)),
+        (others(1, 5), 10, Ok(())),
+        (others(1, 6), 10, Err(Crowded::Catalogs)),
+        (others(2, 0), 0, Err(Crowded::Workers)),
+    ] {
+        assert_eq!(
+            fit(others, bytes, &config),
+            expected,
+            "{others:?} and {bytes}"
+        );
+    }
+}
+
 // ---- what a Hello means ------------------------------------------------------------
 
 #[test]

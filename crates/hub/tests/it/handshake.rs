@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use ostler_rpc::worker_v1::{self as wire, from_worker::Frame as From};
+use ostler_rpc::worker_v1::{self as wire, from_worker::Frame as From, to_worker::Frame as To};
 use prost::Message;
 use tonic::Code;
 
@@ -272,4 +272,140 @@ async fn known_calls_without_an_owner_do_not_keep_a_worker_out() {
         (2, wire::KnownCallState::Held),
     ]);
     rig.try_worker(|hello| hello.calls = calls).await.unwrap();
+}
+
+fn named(worker: &'static str) -> impl FnOnce(&mut wire::Hello) {
+    move |hello| hello.worker_id = worker.to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_has_so_many_workers_at_once() {
+    let rig = Rig::with(|config| config.workers_per_credential_max = 2);
+    let _first = rig.try_worker(named("w1")).await.unwrap();
+    let second = rig.try_worker(named("w2")).await.unwrap();
+    let refused = rig.try_worker(named("w3")).await.err().unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(
+        refused.message().contains("workers_per_credential_max"),
+        "{refused}"
+    );
+    assert_eq!(
+        rig.metric("links_refused_total", &[("reason", "crowded")]),
+        1.0
+    );
+    let frames = vec![From::Hello(hello())];
+    let mut other = hello();
+    other.worker_id = "w4".to_owned();
+    assert!(
+        rig.attach(Some(&rig.other_bearer()), vec![From::Hello(other)])
+            .await
+            .is_ok()
+    );
+    // A newer process takes the place of its older one.
+    assert!(
+        rig.attach(Some(&rig.bearer()), frames).await.is_err(),
+        "w1 is linked"
+    );
+    rig.try_worker(|hello| hello.instance_epoch += 1)
+        .await
+        .unwrap();
+    // One that is gone has its place for as long as its calls might go on.
+    second.cut();
+    rig.env.sleep(Duration::from_secs(1)).await;
+    assert!(rig.try_worker(named("w3")).await.is_err());
+    rig.env.sleep(Duration::from_secs(31)).await;
+    rig.try_worker(named("w3")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn handshakes_of_a_credential_are_as_many_as_its_workers_may_be() {
+    let rig = Rig::with(|config| config.workers_per_credential_max = 2);
+    let (bearer, other) = (rig.bearer(), rig.other_bearer());
+    let silent = || rig.attach(Some(&bearer), Vec::new());
+    let (first, second, third) = tokio::join!(silent(), silent(), async {
+        rig.env.sleep(Duration::from_secs(1)).await;
+        assert!(
+            rig.attach(Some(&other), vec![From::Hello(hello())])
+                .await
+                .is_ok()
+        );
+        silent().await
+    });
+    let code = |refused: Result<_, tonic::Status>| refused.err().map(|status| status.code());
+    assert_eq!(code(first), Some(Code::DeadlineExceeded));
+    assert_eq!(code(second), Some(Code::DeadlineExceeded));
+    assert_eq!(code(third), Some(Code::ResourceExhausted));
+    // They are over.
+    rig.env.sleep(Duration::from_secs(1)).await;
+    rig.try_worker(named("w2")).await.unwrap();
+}
+
+/// The size of a catalog with these tools, as it is counted.
+fn bytes_of(tools: &[&str]) -> usize {
+    catalog(tools).encoded_len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_catalogs_of_a_credential_have_so_many_bytes_together() {
+    let max = bytes_of(&["add"]) + bytes_of(&["add", "sub"]);
+    let rig = Rig::with(|config| config.catalog_bytes_per_credential_max = max);
+    let mut first = rig.try_worker(named("w1")).await.unwrap();
+    let changed = |tools: &[&str]| {
+        let catalog = inline(catalog(tools).encode_to_vec());
+        From::CatalogChanged(wire::CatalogChanged { server: 0, catalog })
+    };
+    let large = |hello: &mut wire::Hello| {
+        named("w2")(hello);
+        hello.servers[0].catalog = inline(catalog(&["add", "sub", "mul"]).encode_to_vec());
+    };
+    let refused = rig.try_worker(large).await.err().unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(
+        refused
+            .message()
+            .contains("catalog_bytes_per_credential_max"),
+        "{refused}"
+    );
+    let _second = rig.try_worker(named("w2")).await.unwrap();
+    for (tools, is_taken) in [
+        (&["add", "sub"][..], true),
+        (&["add", "sub", "mul"], false),
+        (&["add"], true),
+    ] {
+        first.send(changed(tools)).await;
+        let To::CatalogTaken(taken) = first.next().await else {
+            panic!("{tools:?} is not answered");
+        };
+        assert_eq!(taken.refusals.is_empty(), is_taken, "{tools:?}: {taken:?}");
+    }
+    // What is refused leaves the catalog as it is.
+    assert!(
+        rig.catalogs
+            .snapshot(&server())
+            .unwrap()
+            .tool("mul")
+            .is_none()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_changes_its_catalogs_keeps_within_its_own_bytes() {
+    let max = 2 * bytes_of(&["add"]);
+    let rig = Rig::with(|config| config.catalog_bytes_max = max);
+    let two = |hello: &mut wire::Hello| {
+        hello
+            .servers
+            .push(offer("acme", "more", &catalog(&["add"])))
+    };
+    let mut worker = rig.try_worker(two).await.unwrap();
+    let catalog = inline(catalog(&["add", "sub"]).encode_to_vec());
+    let changed = wire::CatalogChanged { server: 1, catalog };
+    worker.send(From::CatalogChanged(changed)).await;
+    let To::CatalogTaken(taken) = worker.next().await else {
+        panic!("it is answered");
+    };
+    let [refusal] = taken.refusals.as_slice() else {
+        panic!("{taken:?}");
+    };
+    assert!(refusal.reason.contains("catalog_bytes_max"), "{refusal:?}");
 }

@@ -362,6 +362,16 @@ fn read_workers<'t>(
     s.set(reader, "catalog_bytes_max", &mut hub.catalog_bytes_max);
     s.set(
         reader,
+        "workers_per_credential_max",
+        &mut hub.workers_per_credential_max,
+    );
+    s.set(
+        reader,
+        "catalog_bytes_per_credential_max",
+        &mut hub.catalog_bytes_per_credential_max,
+    );
+    s.set(
+        reader,
         "servers_per_worker_max",
         &mut hub.servers_per_worker_max,
     );
