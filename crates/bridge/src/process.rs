@@ -8,7 +8,9 @@
 //!
 //! A keeper that is killed leaves orphans; the bridge knows them by their session, by a brand in
 //! their environment, and as children that it did not start; it ends them before the keeper's number
-//! can be given to anybody else.
+//! can be given to anybody else. When keeper and bridge are killed at once, nobody is left to do that
+//! until the next bridge starts: it ends all whose brand names a bridge that is gone. Who has hidden
+//! its brand by then stays.
 
 mod keeper;
 mod limits;
@@ -22,4 +24,5 @@ pub use self::{
     limits::Limits,
     live::{Ended, Keeper, Pipes, Process, StartError},
     program::{Lookup, Program, Shells, Spec, SpecError},
+    tree::end_abandoned,
 };

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context;
 use ostler_bridge::{
     config::{Config, Source, Table},
-    process::Keeper,
+    process::{self, Keeper},
     scope,
 };
 use ostler_env::{Env, log};
@@ -41,6 +41,10 @@ pub async fn run(arguments: Bridge) -> anyhow::Result<ExitCode> {
     let settled = move |servers| {
         served.get_or_init(|| servers);
     };
+    let abandoned = process::end_abandoned();
+    if abandoned > 0 {
+        tracing::warn!(abandoned, "ended what a killed bridge had left");
+    }
     let keeper = Keeper::this_binary().adopting()?;
     ostler_bridge::run(env, config, keeper, settled, serve::stop_signal()?).await?;
     Ok(ExitCode::SUCCESS)

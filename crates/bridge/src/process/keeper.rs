@@ -29,7 +29,7 @@ use tokio::{
 
 use super::{
     Limits,
-    tree::{self, Brand},
+    tree::{self, Brand, BridgeId},
 };
 
 /// What the bridge tells a keeper. The environment and the folder are the process's own.
@@ -158,6 +158,7 @@ fn start(order: &Order) -> io::Result<Pid> {
     let brand = Brand {
         keeper: getpid(),
         dice: order.dice,
+        bridge: BridgeId::of(order.bridge)?,
     };
     let server = Command::new(&order.program)
         .args(&order.arguments)

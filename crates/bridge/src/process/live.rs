@@ -29,7 +29,7 @@ use super::{
     Program,
     keeper::Order,
     stderr::{self, Tail},
-    tree::{self, Brand},
+    tree::{self, Brand, BridgeId},
 };
 use crate::metrics::{Metrics, ProcessEnd};
 
@@ -157,11 +157,12 @@ impl Process {
     ) -> Result<(Process, Pipes), StartError> {
         // Before there is a child, so that its end is not missed.
         let deaths = signal(SignalKind::child())?;
-        let dice = env.random_u64();
+        let (dice, bridge) = (env.random_u64(), BridgeId::of(getpid())?);
         let mut child = keeper.spawn(command(keeper, program, dice))?;
         let brand = Brand {
             keeper: Pid::from_child(&child),
             dice,
+            bridge,
         };
         let tools = (env, metrics, keeper);
         let kept = Kept::new(tools, brand, &mut child, deaths, program.grace);

@@ -1,6 +1,6 @@
 //! Who descends from whom, as `/proc` has it.
 
-use std::{fmt, fs, io, time::Duration};
+use std::{fmt, fs, io, os::unix::fs::MetadataExt, time::Duration};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
@@ -10,13 +10,14 @@ use rustix::{
     },
 };
 
-/// What a server and all it starts inherit in a variable: the number of their keeper, and one that
-/// no other keeper has. The first alone would do for who looks from inside; from outside a container
-/// one sees processes of keepers that have any number there.
+/// What a server and all it starts inherit in a variable: the number of their keeper, one that no
+/// other keeper has, and whose keeper it is. The first alone would do for who looks from inside; from
+/// outside a container one sees processes of keepers that have any number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Brand {
     pub keeper: Pid,
     pub dice: u64,
+    pub bridge: BridgeId,
 }
 
 impl Brand {
@@ -25,8 +26,60 @@ impl Brand {
 
 impl fmt::Display for Brand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{:016x}", self.keeper.as_raw_pid(), self.dice)
+        let (keeper, bridge) = (self.keeper.as_raw_pid(), self.bridge);
+        write!(f, "{keeper}-{:016x}-{bridge}", self.dice)
     }
+}
+
+/// One life of a bridge. Its number may be given anew, but not at the same tick of the kernel's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BridgeId {
+    /// Where the number is that of the bridge: elsewhere it may be anybody's.
+    namespace: u64,
+    process: Pid,
+    started: u64,
+}
+
+impl BridgeId {
+    /// The process that is a bridge, in our own namespace.
+    pub fn of(process: Pid) -> io::Result<BridgeId> {
+        let kin = Kin::load(process).ok_or_else(|| io::Error::other("the bridge is gone"))?;
+        Ok(BridgeId {
+            namespace: namespace()?,
+            process,
+            started: kin.started,
+        })
+    }
+
+    fn read(text: &str) -> Option<BridgeId> {
+        let (namespace, rest) = text.split_once('.')?;
+        let (process, started) = rest.split_once('.')?;
+        let process = process.parse().ok().filter(|number| *number > 0)?;
+        Some(BridgeId {
+            namespace: namespace.parse().ok()?,
+            process: Pid::from_raw(process)?,
+            started: started.parse().ok()?,
+        })
+    }
+
+    /// Surely gone: of one in another namespace nothing is known.
+    fn is_gone(self) -> bool {
+        let lives = |kin: Kin| kin.started == self.started && kin.state != ZOMBIE;
+        namespace().is_ok_and(|here| here == self.namespace)
+            && !Kin::load(self.process).is_some_and(lives)
+    }
+}
+
+impl fmt::Display for BridgeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let process = self.process.as_raw_pid();
+        write!(f, "{}.{process}.{}", self.namespace, self.started)
+    }
+}
+
+/// In which the numbers are that we see.
+fn namespace() -> io::Result<u64> {
+    Ok(fs::metadata("/proc/self/ns/pid")?.ino())
 }
 
 /// From here on what loses its parent comes to this process.
@@ -49,7 +102,16 @@ pub(super) fn kill_children() {
 /// their brand. Says how many there were.
 pub(super) fn sweep(brand: Brand, is_stranger: impl Fn(Pid) -> bool) -> usize {
     let me = getpid().as_raw_pid();
-    let is_left = |kin: &Kin| kin.is_of(brand) || (kin.parent == me && is_stranger(kin.pid));
+    sweep_all(|kin| kin.is_of(brand) || (kin.parent == me && is_stranger(kin.pid)))
+}
+
+/// Ends what bridges left behind that were killed with their keepers, so that nobody was there to do
+/// it. For a bridge that starts. Says how many there were; who hid its brand is not found.
+pub fn end_abandoned() -> usize {
+    sweep_all(Kin::is_abandoned)
+}
+
+fn sweep_all(is_left: impl Fn(&Kin) -> bool) -> usize {
     // What is killed may have started something after it was looked at, but not forever.
     let rounds = std::iter::repeat_with(|| sweep_once(&is_left));
     rounds.take(ROUNDS_MAX).take_while(|swept| *swept > 0).sum()
@@ -105,19 +167,15 @@ struct Kin {
     state: char,
     parent: i32,
     session: i32,
+    /// In ticks of the kernel since it started itself.
+    started: u64,
 }
 
 impl Kin {
     /// None if it is gone.
     fn load(pid: Pid) -> Option<Kin> {
         let stat = fs::read(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
-        let (state, parent, session) = read_stat(&String::from_utf8_lossy(&stat))?;
-        Some(Kin {
-            pid,
-            state,
-            parent,
-            session,
-        })
+        read_stat(pid, &String::from_utf8_lossy(&stat))
     }
 
     /// By its session, or by its brand if it has left that.
@@ -127,25 +185,47 @@ impl Kin {
     }
 
     fn has(&self, brand: Brand) -> bool {
-        let brand = format!("{}={brand}", Brand::VARIABLE);
+        let brand = brand.to_string();
+        self.brands().contains(&brand)
+    }
+
+    /// The bridge whose keeper gave it its brand is gone.
+    fn is_abandoned(&self) -> bool {
+        let bridge = |brand: &String| BridgeId::read(brand.rsplit('-').next()?);
+        let brands = self.brands();
+        brands.iter().filter_map(bridge).any(BridgeId::is_gone)
+    }
+
+    /// More than one only where somebody has put another before it.
+    fn brands(&self) -> Vec<String> {
         // That of another user's process is not ours to read, and it is none of ours.
         let environ = fs::read(format!("/proc/{}/environ", self.pid.as_raw_pid()));
         let environ = environ.unwrap_or_default();
-        environ
-            .split(|byte| *byte == 0)
-            .any(|one| one == brand.as_bytes())
+        let all = environ.split(|byte| *byte == 0);
+        let value = |one: &[u8]| {
+            let (name, value) = std::str::from_utf8(one).ok()?.split_once('=')?;
+            (name == Brand::VARIABLE).then(|| value.to_owned())
+        };
+        all.filter_map(value).collect()
     }
 }
 
-/// State, parent and session. The name before them may hold anything, parentheses too.
-fn read_stat(stat: &str) -> Option<(char, i32, i32)> {
+/// The name before what is read may hold anything, parentheses too.
+fn read_stat(pid: Pid, stat: &str) -> Option<Kin> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let _group = fields.next()?;
     let session = fields.next()?.parse().ok()?;
-    Some((state, parent, session))
+    let started = fields.nth(15)?.parse().ok()?;
+    Some(Kin {
+        pid,
+        state,
+        parent,
+        session,
+        started,
+    })
 }
 
 #[cfg(test)]
@@ -154,10 +234,33 @@ mod tests {
 
     #[test]
     fn a_name_may_hold_anything() {
-        let stat = "42 (a) S 1 (b) R 7 42 9 0 -1 4194304";
-        assert_eq!(read_stat(stat), Some(('R', 7, 9)));
-        assert_eq!(read_stat("42 (cut"), None);
-        assert_eq!(read_stat("42 (cut) R x"), None);
+        let me = getpid();
+        let stat = "42 (a) S 1 (b) R 7 42 9 0 -1 4194304 90 0 0 0 1 2 0 0 20 0 1 0 77 4096 1";
+        let kin = read_stat(me, stat).expect("all is there");
+        assert_eq!((kin.state, kin.parent), ('R', 7));
+        assert_eq!((kin.session, kin.started), (9, 77));
+        assert!(read_stat(me, "42 (cut").is_none());
+        assert!(read_stat(me, "42 (cut) R x").is_none());
+    }
+
+    #[test]
+    fn a_bridge_is_read_as_it_was_written_and_is_gone_when_it_is_another() {
+        let me = BridgeId::of(getpid()).expect("it lives");
+        assert_eq!(BridgeId::read(&me.to_string()), Some(me));
+        assert!(!me.is_gone());
+        let started = me.started + 1;
+        assert!(BridgeId { started, ..me }.is_gone());
+        // A container's, seen from outside.
+        let namespace = me.namespace + 1;
+        let elsewhere = BridgeId {
+            namespace,
+            started,
+            ..me
+        };
+        assert!(!elsewhere.is_gone());
+        for text in ["", "1", "1.2", "1.0.3", "1.-2.3", "1.2.3.4", "1.2.x"] {
+            assert_eq!(BridgeId::read(text), None, "{text:?}");
+        }
     }
 
     #[test]

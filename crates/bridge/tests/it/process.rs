@@ -6,14 +6,16 @@ use std::{
     io::BufRead,
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
 };
 
 use ostler_bridge::{
     Metrics, ProcessEnd,
-    process::{Ended, Keeper, Limits, Lookup, Pipes, Process, Program, Shells, Spec},
+    process::{
+        Ended, Keeper, Limits, Lookup, Pipes, Process, Program, Shells, Spec, end_abandoned,
+    },
 };
 use ostler_env::Env;
 use ostler_types::Secret;
@@ -288,6 +290,30 @@ const KEEPER: &str = "its keeper: ";
 
 #[tokio::test]
 async fn a_killed_bridge_leaves_nothing_behind() {
+    let (mut bridge, keeper) = waiting_bridge();
+    bridge.kill().expect("it is there");
+    bridge.wait().expect("it is ours");
+    until(&Env::system(), || left_of(keeper).is_empty()).await;
+}
+
+#[tokio::test]
+async fn the_next_bridge_ends_what_one_left_that_was_killed_with_its_keeper() {
+    let (mut bridge, keeper) = waiting_bridge();
+    end_abandoned();
+    assert_eq!(left_of(keeper).len(), 3, "that bridge lives");
+    let number = Pid::from_raw(keeper.try_into().expect("a number")).expect("not zero");
+    // So that it does not notice.
+    kill_process(number, Signal::STOP).expect("it is there");
+    bridge.kill().expect("it is there");
+    bridge.wait().expect("it is ours");
+    kill_process(number, Signal::KILL).expect("it is there");
+    until(&Env::system(), || left_of(keeper).len() == 2).await;
+    end_abandoned();
+    assert_eq!(left_of(keeper), Vec::<String>::new());
+}
+
+/// A bridge with a server that has started something in another session; and their keeper.
+fn waiting_bridge() -> (Child, u32) {
     let mut bridge = Command::new("/proc/self/exe")
         .args([
             "--exact",
@@ -302,10 +328,7 @@ async fn a_killed_bridge_leaves_nothing_behind() {
     let said = std::io::BufReader::new(bridge.stdout.take().expect("it is piped"));
     let mut lines = said.lines().map_while(Result::ok);
     let keeper = lines.find_map(|line| line.split_once(KEEPER)?.1.parse().ok());
-    let keeper = keeper.expect("it says so");
-    bridge.kill().expect("it is there");
-    bridge.wait().expect("it is ours");
-    until(&Env::system(), || left_of(keeper).is_empty()).await;
+    (bridge, keeper.expect("it says so"))
 }
 
 #[tokio::test]
