@@ -110,19 +110,8 @@ pub fn capabilities(numbers: &[i32]) -> Result<Vec<Capability>, BadFrame> {
     numbers.iter().map(|number| capability(*number)).collect()
 }
 
-const ALL: [Capability; 8] = [
-    Capability::ElicitForm,
-    Capability::ElicitUrl,
-    Capability::Sample,
-    Capability::SampleTools,
-    Capability::SampleContext,
-    Capability::Roots,
-    Capability::Tasks,
-    Capability::Ui,
-];
-
 pub fn facet_to_wire(facet: &ClientFacet) -> wire::ClientFacet {
-    let had = ALL.into_iter().filter(|c| facet.has(*c));
+    let had = Capability::ALL.into_iter().filter(|c| facet.has(*c));
     let capabilities = had.map(|c| capability_to_wire(c).into()).collect();
     wire::ClientFacet { capabilities }
 }

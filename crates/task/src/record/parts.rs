@@ -337,17 +337,6 @@ pub(crate) fn decode_kind(number: u8) -> Result<CallKind, BadRecord> {
     }
 }
 
-const CAPABILITIES: [Capability; 8] = [
-    Capability::ElicitForm,
-    Capability::ElicitUrl,
-    Capability::Sample,
-    Capability::SampleTools,
-    Capability::SampleContext,
-    Capability::Roots,
-    Capability::Tasks,
-    Capability::Ui,
-];
-
 fn capability_number(capability: Capability) -> u8 {
     match capability {
         Capability::ElicitForm => 1,
@@ -363,7 +352,7 @@ fn capability_number(capability: Capability) -> u8 {
 
 fn decode_capabilities(numbers: &[u8]) -> Result<Vec<Capability>, BadRecord> {
     let decode = |number: &u8| {
-        let mut all = CAPABILITIES.into_iter();
+        let mut all = Capability::ALL.into_iter();
         let found = all.find(|capability| capability_number(*capability) == *number);
         found.ok_or_else(|| unreadable("a capability"))
     };
@@ -371,9 +360,8 @@ fn decode_capabilities(numbers: &[u8]) -> Result<Vec<Capability>, BadRecord> {
 }
 
 pub(crate) fn encode_facet(facet: &ClientFacet) -> Vec<u8> {
-    let has = CAPABILITIES
-        .into_iter()
-        .filter(|capability| facet.has(*capability));
+    let all = Capability::ALL.into_iter();
+    let has = all.filter(|capability| facet.has(*capability));
     has.map(capability_number).collect()
 }
 
@@ -395,7 +383,7 @@ pub(crate) mod tests {
             Err(Failure::Internal(text())),
             Err(Failure::NotFound { message: text() }),
             Err(Failure::InvalidParams(text())),
-            Err(Failure::NeedsCapability(CAPABILITIES.to_vec())),
+            Err(Failure::NeedsCapability(Capability::ALL.to_vec())),
             Err(Failure::NeedsScope(vec![text(), text()])),
             Err(Failure::Protocol {
                 code: -32000,
@@ -428,8 +416,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_facet_comes_back_from_its_stored_form() {
-        for at in 0..=CAPABILITIES.len() {
-            let facet = ClientFacet::with(&CAPABILITIES[..at]);
+        for at in 0..=Capability::ALL.len() {
+            let facet = ClientFacet::with(&Capability::ALL[..at]);
             assert_eq!(decode_facet(&encode_facet(&facet)), Ok(facet));
         }
         assert!(decode_facet(&[99]).is_err());
