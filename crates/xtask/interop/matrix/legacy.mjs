@@ -2,7 +2,6 @@
 // `legacy.mjs stdio` or `legacy.mjs http PORT`.
 import { randomUUID } from "node:crypto";
 import { createServer } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
 import { completable } from "@modelcontextprotocol/sdk/server/completable.js";
 import { McpServer, ResourceTemplate } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StdioServerTransport } from "@modelcontextprotocol/sdk/server/stdio.js";
@@ -15,11 +14,24 @@ import {
   ElicitResultSchema,
 } from "@modelcontextprotocol/sdk/types.js";
 import { z } from "zod";
-
-const COUNTER = "matrix://counter";
-let counter = 0;
-let waited = 0;
-const text = (words) => ({ content: [{ type: "text", text: String(words) }] });
+import {
+  COUNTER,
+  counts,
+  form,
+  greet,
+  hello,
+  page,
+  places,
+  plainTools,
+  resources,
+  sample,
+  steps,
+  text,
+  thought,
+  visited,
+  wait,
+  whoBegins,
+} from "./parts.mjs";
 
 function build() {
   const server = new McpServer(
@@ -30,59 +42,26 @@ function build() {
   const tool = (name, inputSchema, run, more = {}) =>
     server.registerTool(name, { description: `The tool ${name}.`, inputSchema, ...more }, run);
 
-  tool("echo", { text: z.string() }, ({ text: words }) => text(words));
-  tool(
-    "sum",
-    { a: z.number(), b: z.number() },
-    ({ a, b }) => {
-      const structuredContent = { sum: a + b };
-      return { ...text(JSON.stringify(structuredContent)), structuredContent };
-    },
-    { outputSchema: { sum: z.number() } },
-  );
-  tool("fail", {}, () => ({ ...text("it failed on purpose"), isError: true }));
-  tool("steps", {}, async (_, extra) => {
-    const progressToken = extra._meta?.progressToken;
-    for (const progress of [1, 2]) {
-      if (progressToken === undefined) continue;
-      const params = { progressToken, progress, total: 2, message: `step ${progress}` };
-      await extra.sendNotification({ method: "notifications/progress", params });
-    }
-    return text("done");
-  });
+  plainTools(tool);
+  tool("steps", {}, (_, extra) => steps(extra._meta?.progressToken, (note) => extra.sendNotification(note)));
   tool("say", {}, async (_, extra) => {
     const params = { level: "info", logger: "matrix", data: { said: "hello" } };
     await extra.sendNotification({ method: "notifications/message", params });
     return text("said");
   });
-  tool("ask", {}, async (_, extra) => {
-    const requestedSchema = {
-      type: "object",
-      properties: { name: { type: "string" } },
-      required: ["name"],
-    };
-    const params = { mode: "form", message: "Who are you?", requestedSchema };
-    const answer = await extra.sendRequest({ method: "elicitation/create", params }, ElicitResultSchema);
-    return text(answer.action === "accept" ? `hello ${answer.content.name}` : "declined");
-  });
-  tool("visit", {}, async (_, extra) => {
-    const elicitationId = randomUUID();
-    const url = "https://example.com/visit";
-    const params = { mode: "url", message: "Please visit.", url, elicitationId };
-    const answer = await extra.sendRequest({ method: "elicitation/create", params }, ElicitResultSchema);
-    return text(answer.action === "accept" ? "agreed" : "declined");
-  });
+  const ask = (extra, params) =>
+    extra.sendRequest({ method: "elicitation/create", params }, ElicitResultSchema);
+  tool("ask", {}, async (_, extra) => hello(await ask(extra, { mode: "form", ...form })));
+  tool("visit", {}, async (_, extra) =>
+    visited(await ask(extra, { mode: "url", ...page, elicitationId: randomUUID() })),
+  );
   tool("think", {}, async (_, extra) => {
-    const messages = [{ role: "user", content: { type: "text", text: "ping" } }];
-    const params = { messages, maxTokens: 16 };
-    const request = { method: "sampling/createMessage", params };
-    const answer = await extra.sendRequest(request, CreateMessageResultSchema);
-    return text(`the model said: ${answer.content.text}`);
+    const request = { method: "sampling/createMessage", params: sample };
+    return thought(await extra.sendRequest(request, CreateMessageResultSchema));
   });
-  tool("where", {}, async (_, extra) => {
-    const { roots } = await extra.sendRequest({ method: "roots/list" }, ListRootsResultSchema);
-    return text(roots.map((root) => root.uri).join("\n"));
-  });
+  tool("where", {}, async (_, extra) =>
+    places(await extra.sendRequest({ method: "roots/list" }, ListRootsResultSchema)),
+  );
   let grown;
   tool("grow", {}, () => {
     if (grown) {
@@ -94,31 +73,15 @@ function build() {
     return text("grown");
   });
   tool("touch", {}, async () => {
-    counter += 1;
+    counts.touched += 1;
     if (subscribed.has(COUNTER)) await server.server.sendResourceUpdated({ uri: COUNTER });
-    return text(counter);
+    return text(counts.touched);
   });
-  tool("wait", {}, async (_, extra) => {
-    await sleep(60_000, undefined, { signal: extra.signal }).catch(() => (waited += 1));
-    return text("not cancelled");
-  });
-  tool("waited", {}, () => text(waited));
-  tool("slow", {}, async () => {
-    await sleep(2_000);
-    return text("done");
-  });
-  tool("big", { bytes: z.number().int() }, ({ bytes }) => text("x".repeat(bytes)));
+  tool("wait", {}, (_, extra) => wait(extra.signal));
 
-  const names = ["ada", "alan", "grace"];
-  const who = completable(z.string(), (start) => names.filter((name) => name.startsWith(start)));
-  const greet = ({ who }) => ({
-    messages: [{ role: "user", content: { type: "text", text: `Greet ${who}.` } }],
-  });
+  const who = completable(z.string(), whoBegins);
   server.registerPrompt("greet", { description: "A greeting.", argsSchema: { who } }, greet);
-  const read = (uri, words) => ({ contents: [{ uri: uri.href, mimeType: "text/plain", text: words }] });
-  server.registerResource("counter", COUNTER, {}, (uri) => read(uri, String(counter)));
-  const items = new ResourceTemplate("matrix://item/{id}", { list: undefined });
-  server.registerResource("item", items, {}, (uri, { id }) => read(uri, `item ${id}`));
+  resources(server, new ResourceTemplate("matrix://item/{id}", { list: undefined }));
   server.server.setRequestHandler(SubscribeRequestSchema, ({ params }) => {
     subscribed.add(params.uri);
     return {};

@@ -101,6 +101,7 @@ impl Cast {
             "zod@4",
         ];
         let folder = npm("matrix-servers", &packages)?;
+        copied(&folder, "parts.mjs")?;
         let mut config = format!("[worker]\nhubs = [\"{}\"]\n", self.node.hub());
         for era in ["legacy", "modern"] {
             let script = copied(&folder, &format!("{era}.mjs"))?;
