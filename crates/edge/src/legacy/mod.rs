@@ -22,7 +22,7 @@ use ostler_protocol::{
         Rejected,
     },
     json::Raw,
-    reply::{self, ServerCapabilities, Shape},
+    reply::{self, Shape},
 };
 use ostler_session::{HeldSession, SessionError};
 
@@ -69,24 +69,20 @@ async fn try_open(exchange: &Exchange, initialize: &Initialize) -> Result<(Strin
     }
     let snapshot = lists::snapshot(exchange)?;
     let id = edge.sessions.create(caller, server, initialize).await?;
+    Ok((id, initialized(&snapshot, initialize)))
+}
+
+/// What a client is told whose session is open.
+fn initialized(snapshot: &Snapshot, initialize: &Initialize) -> Bytes {
+    let mut capabilities = lists::capabilities(snapshot);
+    // There is no slot for it, so it is shown to nobody who does not use it [EX-2].
+    capabilities.apps &= initialize.facet.ui;
     let shape = Shape {
         revision: initialize.negotiated,
         server_info: &snapshot.server_info,
     };
-    let body = reply::initialize(
-        &shape,
-        &initialize.id,
-        capabilities(&snapshot, initialize),
-        snapshot.instructions.as_deref(),
-    );
-    Ok((id, body))
-}
-
-fn capabilities(snapshot: &Snapshot, initialize: &Initialize) -> ServerCapabilities {
-    let mut capabilities = lists::capabilities(snapshot);
-    // There is no slot for it, so it is shown to nobody who does not use it [EX-2].
-    capabilities.apps &= initialize.facet.ui;
-    capabilities
+    let instructions = snapshot.instructions.as_deref();
+    reply::initialize(&shape, &initialize.id, capabilities, instructions)
 }
 
 /// A message of a session.

@@ -16,8 +16,7 @@ use ostler_protocol::{
     Era, RequestId,
     fault::Fault,
     inbound::{self, Inbound, Initialize, LegacyMessage, Posted, Rejected},
-    reply::{self, Shape},
-    sse,
+    reply, sse,
 };
 use ostler_session::{Frame, HeldSession, Reader, StreamReader};
 use ostler_types::{Principal, ServerId};
@@ -267,17 +266,7 @@ async fn open(exchange: &Exchange, token: &str, initialize: &Initialize) -> Resu
         .open_stream(caller, server, initialize, token)
         .await;
     let (held, reader) = opened?;
-    let shape = Shape {
-        revision: initialize.negotiated,
-        server_info: &snapshot.server_info,
-    };
-    let body = reply::initialize(
-        &shape,
-        &initialize.id,
-        super::capabilities(&snapshot, initialize),
-        snapshot.instructions.as_deref(),
-    );
-    held.say(body).await?;
+    held.say(super::initialized(&snapshot, initialize)).await?;
     let gone = guest.send((held, reader));
     gone.map_err(|_| Fault::UnknownSession)
 }
