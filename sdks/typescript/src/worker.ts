@@ -3,12 +3,14 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 
+import { status } from "@grpc/grpc-js";
+
 import { Calls } from "./runtime/calls.js";
 import { type Clock, systemClock } from "./runtime/clock.js";
 import { type Ended, serveLink } from "./runtime/link.js";
 import { guarded, type Log, logToStderr } from "./runtime/log.js";
 import { type Offer, Shared } from "./runtime/shared.js";
-import { type Dial, dialHttp2, LinkEnd } from "./runtime/transport.js";
+import { type Dial, dialGrpc, LinkEnd } from "./runtime/transport.js";
 import type { Server } from "./server.js";
 
 export interface WorkerOptions {
@@ -40,11 +42,8 @@ export class WorkerError extends Error {
 const SDK = "ostler-typescript/0.1.0";
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5_000;
-/** https://grpc.io/docs/guides/status-codes */
-const INVALID_ARGUMENT = 3;
-const PERMISSION_DENIED = 7;
-const UNAUTHENTICATED = 16;
-const FINAL_CODES = [INVALID_ARGUMENT, PERMISSION_DENIED, UNAUTHENTICATED];
+/** Only a person can help. */
+const FINAL_CODES = [status.INVALID_ARGUMENT, status.PERMISSION_DENIED, status.UNAUTHENTICATED];
 
 /** A worker process: serves Servers to the nodes it dials. */
 export class Worker {
@@ -115,7 +114,7 @@ export class Worker {
     }
     const id = options.id ?? `${first.name}-${randomBytes(4).toString("hex")}`;
     const calls = new Calls(clock, { capacity, heldBytesMax }, log);
-    const dial = options.dial ?? dialHttp2;
+    const dial = options.dial ?? dialGrpc;
     return new Shared(id, instanceEpoch(), SDK, capacity, [...offers], calls, clock, log, dial);
   }
 
@@ -142,10 +141,10 @@ export class Worker {
       token = await this.token();
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
-      return { end: new LinkEnd("refused", message, UNAUTHENTICATED), welcomed: false };
+      return { end: new LinkEnd(message, status.UNAUTHENTICATED), welcomed: false };
     }
     // Those that end the links have been here meanwhile.
-    if (isClosing(shared)) return { end: new LinkEnd("closed", "the worker ends"), welcomed: false };
+    if (isClosing(shared)) return { end: new LinkEnd("the worker ends"), welcomed: false };
     return serveLink(shared, hub, token);
   }
 
@@ -168,8 +167,8 @@ function isClosing(shared: Shared): boolean {
   return shared.phase === "closing";
 }
 
-function isFinal({ kind, code }: LinkEnd): boolean {
-  return kind === "refused" && code !== undefined && FINAL_CODES.includes(code);
+function isFinal({ code }: LinkEnd): boolean {
+  return code !== undefined && FINAL_CODES.includes(code);
 }
 
 /** Exponential, with jitter, so that the workers of a lost node do not all come at once. */

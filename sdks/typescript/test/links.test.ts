@@ -130,8 +130,7 @@ test("what cannot be a worker says why", async () => {
 test("a node that cannot be reached is dialled again, with growing pauses", async (t) => {
   const { clock: time, shutdown, ended } = await start(t, server(), {
     dial: (_hub, _bearer, listener) => {
-      const end = Object.assign(new Error("refused"), { kind: "dial" as const });
-      setImmediate(() => listener.ended(end));
+      setImmediate(() => listener.ended(new Error("refused")));
       return { write: () => true, end: () => undefined, destroy: () => undefined };
     },
   });
@@ -145,13 +144,13 @@ test("a node that cannot be reached is dialled again, with growing pauses", asyn
 
 test("why a node cannot be reached is logged", async () => {
   const shutdown = new AbortController();
-  const why = await new Promise((resolve) => {
-    const log = (_level: string, _message: string, fields: Record<string, unknown>) => resolve(fields["why"]);
+  const why = await new Promise<string>((resolve) => {
+    const log = (_level: string, _message: string, fields: Record<string, unknown>) => resolve(String(fields["why"]));
     const worker = new Worker("http://127.0.0.1:1", { log }).serve("a", "b", server());
     void worker.runUntil(shutdown.signal);
   });
   shutdown.abort();
-  assert.equal(why, "connect ECONNREFUSED 127.0.0.1:1");
+  assert.match(why, /connect ECONNREFUSED 127.0.0.1:1/);
 });
 
 test("a ping is answered, with its whole nonce", async (t) => {

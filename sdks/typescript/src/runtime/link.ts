@@ -170,7 +170,7 @@ class Link implements Listener, LinkHandle {
   private giveUp(why: string): void {
     if (this.isOver) return;
     this.transport.destroy();
-    this.ended(new LinkEnd("silent", why));
+    this.ended(new LinkEnd(why));
   }
 
   /** The worker will end: running calls finish, no new ones are taken. */

@@ -8,8 +8,6 @@ import type { Transport } from "./transport.js";
 const CHATTER_BYTES_MAX = 64 << 10;
 /** The room of a link before its node said how much there is; the smallest allowed. */
 const ROOM_BYTES_MIN = 512 << 10;
-/** Written at once; control frames that come meanwhile wait behind no more than this. */
-const BATCH_BYTES = 256 << 10;
 /** Control frames that wait: a node that follows the protocol never has as many to take. */
 const CONTROL_LENGTH_MAX = 4_096;
 
@@ -19,9 +17,9 @@ export interface TurnEnd {
 }
 
 /**
- * The sending half of a link. Frames leave when the turn of the event loop ends, all in one
- * write. Bounded: chatter is dropped when much waits, and outcomes count against what the worker
- * holds.
+ * The sending half of a link. Frames leave when the turn of the event loop ends, as long as the
+ * transport takes more: what comes meanwhile waits behind the few that it took. Bounded: chatter
+ * is dropped when much waits, and outcomes count against what the worker holds.
  */
 export class Outbox {
   private lanes = new Lanes(ROOM_BYTES_MIN);
@@ -128,24 +126,13 @@ export class Outbox {
     this.turnEnds = [];
     for (const end of ends) end.turnEnded();
     while (!this.isBlocked && !this.isAbandoned) {
-      const batch = this.batch();
-      if (batch.length === 0) break;
-      this.isBlocked = !this.transport().write(batch);
+      const frame = this.lanes.pop();
+      if (frame === undefined) break;
+      this.isBlocked = !this.transport().write(frame);
     }
     if (this.isClosed && !this.isAbandoned && this.lanes.isEmpty) {
       this.isClosed = false;
       this.transport().end();
     }
-  }
-
-  private batch(): Uint8Array[] {
-    const batch: Uint8Array[] = [];
-    for (let bytes = 0; bytes < BATCH_BYTES; ) {
-      const frame = this.lanes.pop();
-      if (frame === undefined) break;
-      batch.push(frame);
-      bytes += frame.length;
-    }
-    return batch;
   }
 }

@@ -1,4 +1,4 @@
-// A hub that does what a test tells it to, on the gRPC library that the worker does not use.
+// A hub that does what a test tells it to.
 
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
