@@ -8,6 +8,7 @@ import { checkForm, checkKey, checkPage } from "./check/question.js";
 import { Refused } from "./check/refused.js";
 import { checkSample } from "./check/sample.js";
 import { AskError } from "./error.js";
+import { toJson } from "./json.js";
 import { type SampleParams, Sampled, sampleNeeds } from "./sample.js";
 import { formSchema, isZod, type JsonObject, parse } from "./schema.js";
 import { QuestionKind } from "./wire/ostler/worker/v1/worker.js";
@@ -76,7 +77,7 @@ export class Ask<T> {
 }
 
 function encode(params: unknown): Buffer {
-  return Buffer.from(JSON.stringify(params));
+  return Buffer.from(toJson(params));
 }
 
 /** As the client will read it, whatever JavaScript made of it. */

@@ -3,6 +3,7 @@
 import type { Ctx } from "./ctx.js";
 import { ToolError } from "./error.js";
 import { type Awaitable, type Handler, plainHandler } from "./handler.js";
+import { toJson } from "./json.js";
 
 /** Whose argument it is. */
 export type Reference = { type: "ref/prompt"; name: string } | { type: "ref/resource"; uri: string };
@@ -48,5 +49,5 @@ function readReference(target: string): Reference {
 function finish(output: unknown): Buffer {
   const all = output as string[];
   const [values, total] = [all.slice(0, VALUES_MAX), all.length];
-  return Buffer.from(JSON.stringify({ completion: { total, hasMore: total > VALUES_MAX, values } }));
+  return Buffer.from(toJson({ completion: { total, hasMore: total > VALUES_MAX, values } }));
 }

@@ -3,6 +3,7 @@
 import { Ask, type Elicited, type Root } from "./ask.js";
 import { type Capability, type LogLevel, logLevelToWire } from "./capability.js";
 import { AskError, ToolError } from "./error.js";
+import { toJson } from "./json.js";
 import type { Call, CallerAssertion, TraceContext } from "./runtime/call.js";
 import type { Sampled, SampleParams } from "./sample.js";
 import type { JsonObject } from "./schema.js";
@@ -144,14 +145,14 @@ export class Ctx {
 
   // ---- reporting -----------------------------------------------------------------------
 
-  /** How far the call is. Dropped when nobody wants to know or the link is busy. */
+  /** How far the call is. Dropped when nobody wants to know, the link is busy, or it is no number. */
   progress(progress: number, total?: number, message = ""): void {
     this.call.progress(progress, total, message);
   }
 
   /** Logs to the client, as text or as any other JSON value. Dropped when the link is busy. */
   log(level: LogLevel, data: unknown, logger = ""): void {
-    this.call.log(logLevelToWire(level), logger, Buffer.from(JSON.stringify(data) ?? "null"));
+    this.call.log(logLevelToWire(level), logger, Buffer.from(toJson(data)));
   }
 
   /**

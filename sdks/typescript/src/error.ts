@@ -1,6 +1,7 @@
 // Why a handler gives no result, and why an ask got no answer.
 
 import { type Capability, capabilityToWire } from "./capability.js";
+import { toJson } from "./json.js";
 import { NO_BYTES } from "./runtime/transfer.js";
 import { FailureKind } from "./wire/ostler/worker/v1/worker.js";
 
@@ -63,7 +64,7 @@ export class ToolError extends Error {
   /** A JSON-RPC error of the author's own. The code has 32 bits. */
   static protocol(code: number, message: string, data?: unknown): ToolError {
     if ((code | 0) !== code) throw new TypeError(`${String(code)} is no code of an error`);
-    const json = data === undefined ? NO_BYTES : Buffer.from(JSON.stringify(data));
+    const json = data === undefined ? NO_BYTES : Buffer.from(toJson(data));
     return new ToolError(message, { kind: FailureKind.PROTOCOL, message: text(message), code, data: json });
   }
 

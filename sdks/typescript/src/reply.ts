@@ -1,6 +1,7 @@
 // From what a handler returns to the result object that travels.
 
 import { base64, type Content, type PromptMessage, type ResourceContents, type ToolResult } from "./content.js";
+import { toJson } from "./json.js";
 import { parse, type Schema } from "./schema.js";
 
 /** What a tool without an output schema may return. Other objects become JSON text. */
@@ -13,17 +14,41 @@ export type PromptOutput = string | PromptMessage | PromptMessage[];
 export type ResourceOutput = string | Uint8Array | ResourceContents | ResourceContents[];
 
 function encode(result: unknown): Buffer {
-  return Buffer.from(JSON.stringify(result));
+  return Buffer.from(toJson(result));
 }
 
 export function toolResult(content: Content[], isError?: true): Buffer {
   return encode(isError === undefined ? { content } : { content, isError });
 }
 
-const KINDS = new Set(["text", "image", "audio", "resource", "resource_link"]);
+/** Of each type of content, the texts without which no client can read it. */
+const TEXTS = new Map<unknown, readonly string[]>([
+  ["text", ["text"]],
+  ["image", ["data", "mimeType"]],
+  ["audio", ["data", "mimeType"]],
+  ["resource", []],
+  ["resource_link", ["uri", "name"]],
+]);
 
 function isContent(value: unknown): value is Content {
-  return typeof value === "object" && value !== null && KINDS.has((value as Content).type);
+  return typeof value === "object" && value !== null && TEXTS.has((value as Content).type);
+}
+
+/** What a node would refuse, told to the author instead: it is their defect. */
+function checkContent(value: unknown): void {
+  if (!isContent(value)) throw new TypeError("content has one of the types that MCP knows");
+  for (const name of TEXTS.get(value.type) ?? []) checkText(value, name, `content of type ${value.type}`);
+  if (value.type === "resource") checkContents(value.resource);
+}
+
+function checkContents(value: unknown): void {
+  if (typeof value !== "object" || value === null) throw new TypeError("resource contents are an object");
+  checkText(value, "uri", "resource contents");
+  checkText(value, "blob" in value ? "blob" : "text", "resource contents");
+}
+
+function checkText(value: object, name: string, what: string): void {
+  if (typeof (value as Record<string, unknown>)[name] !== "string") throw new TypeError(`${what}: \`${name}\` is a text`);
 }
 
 function isToolResult(value: unknown): value is ToolResult {
@@ -47,11 +72,21 @@ function isWholeResult(value: unknown): value is ToolResult {
 export function looseResult(output: unknown): Buffer {
   if (output === undefined || output === null) return toolResult([]);
   if (typeof output === "string") return toolResult([{ type: "text", text: output }]);
-  if (isContent(output)) return toolResult([output]);
-  if (Array.isArray(output) && output.every(isContent)) return toolResult(output);
-  if (isToolResult(output)) return encode(output);
-  const text = typeof output === "bigint" ? output.toString() : (JSON.stringify(output) ?? "");
+  if (isContent(output)) return wholeResult({ content: [output] });
+  if (Array.isArray(output) && output.every(isContent)) return wholeResult({ content: output });
+  if (isToolResult(output)) return wholeResult(output);
+  const text = typeof output === "bigint" ? output.toString() : toJson(output);
   return toolResult([{ type: "text", text }]);
+}
+
+const PLATFORM_MEMBERS = ["resultType", "inputRequests", "requestState"];
+
+/** A result that its author put together. */
+function wholeResult(result: ToolResult): Buffer {
+  const theirs = PLATFORM_MEMBERS.find((name) => name in result);
+  if (theirs !== undefined) throw new TypeError(`\`${theirs}\` is the platform's to write`);
+  result.content.forEach(checkContent);
+  return encode(result);
 }
 
 /**
@@ -60,9 +95,9 @@ export function looseResult(output: unknown): Buffer {
  */
 export function structuredResult(schema: Schema): (output: unknown) => Buffer {
   return (output) => {
-    if (isWholeResult(output)) return encode(output);
+    if (isWholeResult(output)) return wholeResult(output);
     const structuredContent = schema.zod === undefined ? output : checked(schema.zod, output);
-    const text = JSON.stringify(structuredContent) ?? "null";
+    const text = toJson(structuredContent);
     return encode({ content: [{ type: "text", text }], structuredContent });
   };
 }
@@ -76,8 +111,15 @@ function checked(schema: NonNullable<Schema["zod"]>, output: unknown): unknown {
 
 export function promptResult(output: unknown): Buffer {
   const message = (text: string): PromptMessage => ({ role: "user", content: { type: "text", text } });
-  const messages = (Array.isArray(output) ? output : [output]) as (string | PromptMessage)[];
-  return encode({ messages: messages.map((one) => (typeof one === "string" ? message(one) : one)) });
+  const said = (Array.isArray(output) ? output : [output]) as (string | PromptMessage)[];
+  const messages = said.map((one) => (typeof one === "string" ? message(one) : one));
+  messages.forEach(checkMessage);
+  return encode({ messages });
+}
+
+function checkMessage(message: PromptMessage): void {
+  if (!["user", "assistant"].includes(message.role)) throw new TypeError("a message is of the user or the assistant");
+  checkContent(message.content);
 }
 
 /** `mimeType` is set on contents that have none of their own. */
@@ -87,6 +129,7 @@ export function contentsResult(output: unknown, uri: string, mimeType: string | 
   const whole = contents.map((one) => {
     if (typeof one === "string") return { uri, ...known, text: one };
     if (one instanceof Uint8Array) return { uri, ...known, blob: base64(one) };
+    checkContents(one);
     return { ...known, ...one };
   });
   return encode({ contents: whole });

@@ -103,12 +103,13 @@ export class Call implements TurnEnd {
     this.outbox?.send(() => ({ $case: "visited", value: { call, attempt, key } }));
   }
 
-  /** A task's progress becomes its status text, so that is sent unasked. */
+  /** A task's progress becomes its status text, so that is sent unasked. NaN and infinity are no JSON. */
   progress(progress: number, total: number | undefined, text: string): void {
     const message = text.slice(0, TEXT_LENGTH_MAX);
     const isWanted = this.facts.wantsProgress || this.isTask || this.kept;
+    const isNumber = Number.isFinite(progress) && Number.isFinite(total ?? 0);
     const { id: call, attempt, outbox } = this;
-    if (!isWanted || outbox === undefined || outbox.isBusy) return;
+    if (!isWanted || !isNumber || outbox === undefined || outbox.isBusy) return;
     outbox.send(() => ({ $case: "progress", value: { call, attempt, progress, total, message } }));
   }
 
