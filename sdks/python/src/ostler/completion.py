@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Literal, Mapping, Sequence
 
+from ._runtime.encode import dumps
 from .errors import InvalidParams
 
 VALUES_MAX = 100
@@ -55,4 +56,4 @@ def completed(values: Sequence[str]) -> bytes:
         "hasMore": len(values) > VALUES_MAX,
         "values": values[:VALUES_MAX],
     }
-    return json.dumps({"completion": completion}).encode()
+    return dumps({"completion": completion})

@@ -13,6 +13,16 @@ def _encode(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
 
 
+_TEXTS: dict[Any, tuple[str, ...]] = {
+    "text": ("text",),
+    "image": ("data", "mimeType"),
+    "audio": ("data", "mimeType"),
+    "resource": (),
+    "resource_link": ("uri", "name"),
+}
+"""Of each type of content, the texts without which no client can read it."""
+
+
 @dataclass(frozen=True)
 class Content:
     """One item of a result."""
@@ -21,6 +31,14 @@ class Content:
     annotations: Optional[Json] = None
     """audience, priority, lastModified"""
     meta: Optional[Json] = None
+
+    def __post_init__(self) -> None:
+        kind = self.body.get("type")
+        if kind not in _TEXTS:
+            raise ValueError(f"there is no content of type {kind!r}")
+        for name in _TEXTS[kind]:
+            if not isinstance(self.body.get(name), str):
+                raise TypeError(f"content of type {kind}: {name} is a text")
 
     @staticmethod
     def text(text: str, **more: Any) -> "Content":
@@ -70,6 +88,9 @@ def content_of(value: ContentLike) -> Content:
     return Content.text(value) if isinstance(value, str) else value
 
 
+_DATA = (str, bytes, bytearray, memoryview)
+
+
 @dataclass(frozen=True)
 class ResourceContents:
     """A resource's URI with its text or bytes."""
@@ -78,6 +99,10 @@ class ResourceContents:
     data: Union[str, bytes]
     mime_type: Optional[str] = None
     meta: Optional[Json] = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.uri, str) or not isinstance(self.data, _DATA):
+            raise TypeError("resource contents have a uri, and a text or bytes")
 
     def to_json(self, mime_type: Optional[str] = None) -> Json:
         """`mime_type` is for contents that have none of their own."""
@@ -99,6 +124,10 @@ class PromptMessage:
 
     role: Literal["user", "assistant"]
     content: ContentLike
+
+    def __post_init__(self) -> None:
+        if self.role not in ("user", "assistant"):
+            raise ValueError("a message is of the user or the assistant")
 
     @staticmethod
     def user(content: ContentLike) -> "PromptMessage":

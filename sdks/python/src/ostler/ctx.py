@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -21,6 +20,7 @@ from pydantic_core import to_json
 from ._proto import worker_pb2 as wire
 from ._runtime.asks import Question
 from ._runtime.call import Call
+from ._runtime.encode import dumps
 from .ask import Ask, Elicited, Root
 from .declare import Caller, Client, LogLevel, Trace
 from .errors import Unanswered
@@ -211,7 +211,7 @@ class Ctx:
 
 def _log_data(data: Any) -> bytes:
     if isinstance(data, str):
-        return json.dumps(data).encode()
+        return dumps(data)
     return to_json(data, inf_nan_mode="null", fallback=str)
 
 

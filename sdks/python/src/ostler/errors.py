@@ -7,10 +7,10 @@ worker and the client hears of an internal error alone.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ._proto import worker_pb2 as wire
+from ._runtime.encode import dumps
 from ._runtime.outcome import Failure
 from .declare import Capability, CapabilityLike
 
@@ -81,7 +81,7 @@ class ProtocolError(OstlerError):
         super().__init__(message)
 
     def failure(self) -> Failure:
-        data = b"" if self.data is None else json.dumps(self.data).encode()
+        data = b"" if self.data is None else dumps(self.data)
         return Failure(wire.FAILURE_KIND_PROTOCOL, str(self), code=self.code, data=data)
 
 

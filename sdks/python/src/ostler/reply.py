@@ -10,6 +10,7 @@ from typing import Any, Callable, Union, get_args, get_origin
 from pydantic_core import to_json
 
 from . import schema
+from ._runtime.encode import dumps
 from .content import Content, PromptMessage, ResourceContents, ToolResult
 
 Json = dict[str, Any]
@@ -20,17 +21,17 @@ _UNIONS = (Union, types.UnionType)
 
 
 def text_result(text: str) -> bytes:
-    return b'{"content":[{"type":"text","text":%b}]}' % json.dumps(text).encode()
+    return b'{"content":[{"type":"text","text":%b}]}' % dumps(text)
 
 
 def error_result(text: str) -> bytes:
     """The tool ran and did not succeed; the model reads `text`."""
-    return b'{"content":[{"type":"text","text":%b}],"isError":true}' % json.dumps(text).encode()
+    return b'{"content":[{"type":"text","text":%b}],"isError":true}' % dumps(text)
 
 
 def structured_result(value: bytes) -> bytes:
     """`value` is JSON text; it is repeated as text for older clients [T-11]."""
-    text = json.dumps(value.decode()).encode()
+    text = dumps(value.decode())
     content = b'{"content":[{"type":"text","text":%b}],"structuredContent":%b}'
     return content % (text, value)
 

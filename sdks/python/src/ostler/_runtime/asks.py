@@ -19,6 +19,7 @@ from ..errors import (
     Unsupported,
 )
 from .check import check_key, check_question
+from .encode import dumps
 from .threads import portable
 from .transfer import Packer
 
@@ -83,7 +84,7 @@ def read_answer(question: Question[T], answer: Answer) -> T:
 
 def _encoded(params: dict[str, Any]) -> bytes:
     try:
-        return json.dumps(params, allow_nan=False).encode()
+        return dumps(params)
     except (ValueError, TypeError, RecursionError) as error:
         raise BadQuestion(f"it is not JSON: {error}") from None
 
