@@ -63,10 +63,6 @@ export class Calls {
     this.books = new Books(clock);
   }
 
-  get heldBytesMax(): number {
-    return this.bounds.heldBytesMax;
-  }
-
   // ---- the life of a call --------------------------------------------------------------
 
   /** Makes room for a call, or says why there is none. */

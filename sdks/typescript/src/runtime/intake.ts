@@ -23,9 +23,6 @@ import { Assembler, BadFrame, TooLarge } from "./transfer.js";
 
 const LIMITS = { payloadBytesMax: 16 << 20, openBytesMax: 64 << 20, openLengthMax: 100_000 };
 
-/** What may wait for a node beyond the bound at which it gets no more calls. */
-const REFUSALS_BYTES_MAX = 1 << 20;
-
 /** The payloads of a call, whole. */
 interface Payloads {
   arguments: Buffer;
@@ -58,9 +55,6 @@ export class Intake {
   /** Begins a call, or says why it does not run here. */
   call(wire: WireCall): void {
     const attempt = { id: named(wire.call), attempt: wire.attempt };
-    if (this.outbox.waitingBytes > this.shared.calls.heldBytesMax + REFUSALS_BYTES_MAX) {
-      throw new BadFrame("it goes on calling and takes no answers");
-    }
     const payloads = this.payloads(wire);
     if (payloads instanceof TooLarge) {
       const failure: Failure = { kind: FailureKind.INVALID_PARAMS, message: payloads.message };

@@ -79,9 +79,9 @@ export class Lanes {
     return this.waiting;
   }
 
-  /** Control frames that wait here. */
-  get controlLength(): number {
-    return this.control.length;
+  /** Frames that wait here, but for those with transfers. */
+  get length(): number {
+    return this.control.length + this.small.length;
   }
 
   get isEmpty(): boolean {

@@ -109,6 +109,7 @@ class Link implements Listener, LinkHandle {
       if (frame.$case !== "welcome") throw new BadFrame("the first frame is no welcome");
       return this.welcome(frame.value);
     }
+    if (this.outbox.isStuck(this.shared.capacity)) throw new BadFrame("it takes no answers");
     this.handle(frame);
     if (isCounted(frame.$case)) this.acknowledge(bytes.length);
   }

@@ -1,15 +1,17 @@
 // What waits to leave on one link.
 
 import { encode, type Frame, Lanes } from "./lanes.js";
-import { BadFrame, Packer } from "./transfer.js";
+import { Packer } from "./transfer.js";
 import type { Transport } from "./transport.js";
 
 /** Chatter is dropped while more than this waits: what comes later says more. */
 const CHATTER_BYTES_MAX = 64 << 10;
 /** The room of a link before its node said how much there is; the smallest allowed. */
 const ROOM_BYTES_MIN = 512 << 10;
-/** Control frames that wait: a node that follows the protocol never has as many to take. */
-const CONTROL_LENGTH_MAX = 4_096;
+/** Frames that wait, besides what calls have to say: a node that takes answers never has as many. */
+const WAITING_LENGTH_MAX = 10_000;
+/** Frames of one call that wait, at most: it started, is kept, asks, became a task, ended. */
+const FRAMES_PER_CALL = 8;
 
 /** What wants to say something when the turn of the event loop ends. */
 export interface TurnEnd {
@@ -39,7 +41,6 @@ export class Outbox {
 
   /** A frame that flow control does not count; it overtakes data. */
   control(frame: Frame): void {
-    if (this.lanes.controlLength >= CONTROL_LENGTH_MAX) throw new BadFrame("it takes no answers");
     this.lanes.pushControl(encode(frame));
     this.schedule();
   }
@@ -82,6 +83,11 @@ export class Outbox {
   /** Bytes that wait for the node to take them. */
   get waitingBytes(): number {
     return this.lanes.waitingBytes;
+  }
+
+  /** Whether the node goes on talking and takes no answers. `capacity` is of the worker. */
+  isStuck(capacity: number): boolean {
+    return this.lanes.length > WAITING_LENGTH_MAX + FRAMES_PER_CALL * capacity;
   }
 
   grant(bytes: bigint): void {
