@@ -138,6 +138,11 @@ impl<F: Frame, T> Lanes<F, T> {
         self.waiting_bytes
     }
 
+    /// Data frames without transfers that wait here.
+    pub fn small_len(&self) -> usize {
+        self.small.len()
+    }
+
     /// Control frames that wait here.
     pub fn control_len(&self) -> usize {
         self.control.len()

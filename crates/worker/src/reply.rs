@@ -22,7 +22,10 @@ impl Reply {
     pub fn of(result: &impl Serialize) -> Result<Reply, ToolError> {
         let encoded = serde_json::to_vec(result);
         let encoded = encoded.map_err(|error| ToolError::Internal(error.to_string()))?;
-        Ok(Reply(encoded.into()))
+        match encoded.first() {
+            Some(b'{') => Ok(Reply(encoded.into())),
+            _ => Err(ToolError::Internal("a result is a JSON object".to_owned())),
+        }
     }
 
     /// A result object that is JSON text already.

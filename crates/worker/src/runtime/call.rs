@@ -130,7 +130,12 @@ impl Call {
     }
 
     /// A task's progress becomes its status text, so that is sent unasked.
+    /// NaN and infinity are no JSON, and go nowhere.
     pub fn progress(&self, progress: &Progress) {
+        let numbers = [Some(progress.progress), progress.total];
+        if !numbers.into_iter().flatten().all(f64::is_finite) {
+            return;
+        }
         let state = self.state.lock();
         if !self.facts.wants_progress && !state.is_task && !state.kept {
             return;

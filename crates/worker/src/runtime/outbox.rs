@@ -19,6 +19,12 @@ use tokio_stream::Stream;
 /// Chatter is dropped while more than this waits: what comes later says more.
 const CHATTER_BYTES_MAX: usize = 64 << 10;
 
+/// Frames that wait, besides what calls have to say: a node that takes answers never has as many.
+const WAITING_LEN_MAX: usize = 10_000;
+
+/// Frames of one call that wait, at most: it started, is kept, asks, became a task, ended.
+const FRAMES_PER_CALL: usize = 8;
+
 /// The room of a link before its node said how much there is; the smallest allowed.
 const ROOM_MIN: usize = 512 << 10;
 
@@ -91,6 +97,13 @@ impl Outbox {
     /// Bytes that wait for the node to take them.
     pub fn waiting_bytes(&self) -> usize {
         self.state.lock().lanes.waiting_bytes()
+    }
+
+    /// Whether the node goes on talking and takes no answers. `capacity` is of the worker.
+    pub fn is_stuck(&self, capacity: u32) -> bool {
+        let lanes = &self.state.lock().lanes;
+        let waiting_len = lanes.control_len() + lanes.small_len();
+        waiting_len > WAITING_LEN_MAX + FRAMES_PER_CALL * capacity as usize
     }
 
     pub fn grant(&self, bytes: u64) {

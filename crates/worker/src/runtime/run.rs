@@ -50,12 +50,24 @@ impl Run {
         let handler = &mut self.handler;
         match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
             Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(outcome)) => Poll::Ready(outcome.map(|reply| reply.0)),
+            Ok(Poll::Ready(Ok(reply))) => Poll::Ready(Ok(reply.0)),
+            Ok(Poll::Ready(Err(failure))) => Poll::Ready(Err(self.told(failure))),
             Err(panic) => {
                 let why = panic_text(&*panic);
                 tracing::error!(call = %self.call.id, why, "a handler panicked");
                 Poll::Ready(Err(Failure::Internal("the handler panicked".to_owned())))
             }
+        }
+    }
+
+    /// The text of a defect may hold anything: it stays here.
+    fn told(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Internal(why) => {
+                tracing::error!(call = %self.call.id, why, "a handler failed");
+                Failure::Internal("the handler failed".to_owned())
+            }
+            other => other,
         }
     }
 

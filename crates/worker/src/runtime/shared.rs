@@ -34,8 +34,8 @@ pub(crate) struct Shared {
     pub bearer: Option<MetadataValue<Ascii>>,
     pub offers: Vec<Offer>,
     pub calls: Arc<Calls>,
+    pub capacity: u32,
     epoch: InstanceEpoch,
-    capacity: u32,
     dial: Dial,
     phase: watch::Sender<Phase>,
     /// One per link that stands; at most as many as nodes.

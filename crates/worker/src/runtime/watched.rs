@@ -11,16 +11,40 @@ use tokio::sync::watch;
 
 use super::outbox::Outbox;
 
-/// URIs watched on one link. More are not told of; each costs its length.
-const WATCHED_MAX: usize = 65_536;
+/// URIs watched on one link. More are not told of.
+const WATCHED_LEN_MAX: usize = 65_536;
+/// What they may be long together.
+const WATCHED_BYTES_MAX: usize = 16 << 20;
 
 pub(crate) struct Watched {
     outbox: Arc<Outbox>,
     /// The Server's index on this link.
     server: u32,
-    uris: Mutex<HashSet<String>>,
+    uris: Mutex<Uris>,
     /// Counts changes of what is watched, for the Server's author.
     changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Uris {
+    all: HashSet<String>,
+    bytes: usize,
+}
+
+impl Uris {
+    fn insert(&mut self, uri: String) {
+        let bytes = self.bytes + uri.len();
+        let has_room = self.all.len() < WATCHED_LEN_MAX && bytes <= WATCHED_BYTES_MAX;
+        if has_room && self.all.insert(uri) {
+            self.bytes = bytes;
+        }
+    }
+
+    fn remove(&mut self, uri: &str) {
+        if self.all.remove(uri) {
+            self.bytes -= uri.len();
+        }
+    }
 }
 
 impl Watched {
@@ -35,12 +59,7 @@ impl Watched {
     }
 
     pub fn watch(&self, uri: String) {
-        {
-            let mut uris = self.uris.lock();
-            if uris.len() < WATCHED_MAX {
-                uris.insert(uri);
-            }
-        }
+        self.uris.lock().insert(uri);
         self.changed();
     }
 
@@ -54,11 +73,11 @@ impl Watched {
     }
 
     pub fn add_to(&self, all: &mut BTreeSet<String>) {
-        all.extend(self.uris.lock().iter().cloned());
+        all.extend(self.uris.lock().all.iter().cloned());
     }
 
     pub fn contains(&self, uri: &str) -> bool {
-        self.uris.lock().contains(uri)
+        self.uris.lock().all.contains(uri)
     }
 
     /// Tells the node, if it watches this one.
@@ -76,7 +95,7 @@ impl Watched {
 /// A link that is gone watches nothing; its node says anew what it watches on the next one.
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.uris.get_mut().clear();
+        *self.uris.get_mut() = Uris::default();
         self.changed();
     }
 }

@@ -23,7 +23,7 @@ use tokio::{
     task::JoinHandle,
 };
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
-use tonic::{Request, Response, Status, Streaming, transport::Endpoint};
+use tonic::{Code, Request, Response, Status, Streaming, transport::Endpoint};
 
 /// So long that nothing a test does not ask for happens.
 pub const NEVER_MS: u32 = 3_600_000;
@@ -63,8 +63,10 @@ impl Workers for Service {
     ) -> Result<Response<ToWorkerStream>, Status> {
         let authorization = request.metadata().get("authorization");
         let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
-        if authorization.as_deref() == Some("Bearer wrong") {
-            return Err(Status::unauthenticated("no such token"));
+        // A token that is the number of a status is refused with it.
+        let token = authorization.as_deref().map(|it| &it["Bearer ".len()..]);
+        if let Some(code) = token.and_then(|token| token.parse().ok()) {
+            return Err(Status::new(Code::from_i32(code), "no such token"));
         }
         let (to_worker, outgoing) = mpsc::channel(1024);
         let mut link = Link {
@@ -123,23 +125,7 @@ impl Hub {
 
     /// An in-memory wire to this hub.
     pub fn dial(&self) -> Dial {
-        let wires = self.wires.clone();
-        Arc::new(move |_hub| {
-            let wires = wires.clone();
-            let connector = tower::service_fn(move |_| {
-                let wires = wires.clone();
-                async move {
-                    let (near, far) = tokio::io::duplex(4 << 20);
-                    wires.send(Ok(far)).await.map_err(io::Error::other)?;
-                    Ok::<_, io::Error>(TokioIo::new(near))
-                }
-            });
-            Box::pin(async move {
-                let endpoint = Endpoint::from_static("http://hub");
-                let channel = endpoint.connect_with_connector(connector).await;
-                channel.map_err(|why| why.to_string())
-            })
-        })
+        dial(self.wires.clone())
     }
 
     /// A worker of this hub that serves `server` as default/test.
@@ -188,8 +174,13 @@ impl Link {
     }
 
     pub async fn send(&self, frame: Frame) {
+        assert!(self.offer(frame).await, "the link stands");
+    }
+
+    /// The same on a link that may have ended; whether it stands.
+    pub async fn offer(&self, frame: Frame) -> bool {
         let frame = ToWorker { frame: Some(frame) };
-        self.to_worker.send(Ok(frame)).await.unwrap();
+        self.to_worker.send(Ok(frame)).await.is_ok()
     }
 
     /// Calls a tool; the payload travels as it must.
@@ -338,6 +329,26 @@ impl Link {
         let payload = self.hello.servers[0].catalog.take();
         prost::Message::decode(self.bytes(payload)).unwrap()
     }
+}
+
+/// In-memory wires, whose far ends go to `wires`.
+pub fn dial(wires: mpsc::Sender<io::Result<DuplexStream>>) -> Dial {
+    Arc::new(move |_hub| {
+        let wires = wires.clone();
+        let connector = tower::service_fn(move |_| {
+            let wires = wires.clone();
+            async move {
+                let (near, far) = tokio::io::duplex(4 << 20);
+                wires.send(Ok(far)).await.map_err(io::Error::other)?;
+                Ok::<_, io::Error>(TokioIo::new(near))
+            }
+        });
+        Box::pin(async move {
+            let endpoint = Endpoint::from_static("http://hub");
+            let channel = endpoint.connect_with_connector(connector).await;
+            channel.map_err(|why| why.to_string())
+        })
+    })
 }
 
 pub fn call_id(id: u64) -> CallId {

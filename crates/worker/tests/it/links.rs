@@ -7,6 +7,7 @@ use ostler_rpc::worker_v1::{self as wire, to_worker::Frame};
 use ostler_types::Instant;
 use ostler_worker::{Ctx, Server, ToolError, WorkerError};
 use serde_json::{Value, json};
+use tonic::Code;
 
 use crate::hub::{Hub, Link, Running, call_id};
 
@@ -59,9 +60,17 @@ async fn the_hello_says_who_the_worker_is() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_credential_ends_the_worker_with_the_reason() {
     let hub = Hub::new();
-    let running = Running::start(hub.worker(server()).token("wrong"));
-    let ended = running.ended().await;
-    assert!(matches!(ended, Err(WorkerError::Refused { why, .. }) if why == "no such token"));
+    for code in [
+        Code::InvalidArgument,
+        Code::PermissionDenied,
+        Code::Unauthenticated,
+    ] {
+        let token = (code as i32).to_string();
+        let ended = Running::start(hub.worker(server()).token(token))
+            .ended()
+            .await;
+        assert!(matches!(ended, Err(WorkerError::Refused { why, .. }) if why == "no such token"));
+    }
 }
 
 #[tokio::test(start_paused = true)]

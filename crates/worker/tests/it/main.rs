@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod hub;
+mod ear;
 mod calls;
 mod asks;
 mod links;
+mod hostile;
 mod relays;
 mod catalog;
 mod example;

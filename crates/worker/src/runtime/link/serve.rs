@@ -173,6 +173,9 @@ impl Link {
     async fn handle(&self, frame: ToWorker) -> Result<(), LinkEnd> {
         let calls = &self.shared.calls;
         let outbox = &self.outbox;
+        if outbox.is_stuck(self.shared.capacity) {
+            return Err(LinkEnd::Protocol("it takes no answers"));
+        }
         match frame.frame {
             Some(Inbound::Call(call)) => self.call(call).await?,
             Some(Inbound::Part(part)) => self.assembler.lock().add(&part)?,
