@@ -147,7 +147,8 @@ impl Shared {
         let key = self.settings.key(ctx);
         let hold = self.pool.hold(key).await;
         let hold = hold.map_err(|why| outcome::down(self.name(), &why))?;
-        let mut host = host::CallHost::new(ctx, &self.settings, hold.client.facts().revision);
+        let revision = hold.client.facts().revision;
+        let mut host = host::CallHost::new(&self.env, ctx, &self.settings, revision);
         let call = hold.health.call();
         let ended = hold.client.run(request, &mut host).await;
         call.end();

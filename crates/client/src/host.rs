@@ -20,27 +20,14 @@ pub trait Host: Send {
     /// Something happened that is no answer yet.
     fn notice(&mut self, notice: Notice);
 
-    /// The server asks. A host is asked only what was declared for it, and may take its time.
-    fn answer(&mut self, ask: Ask) -> Answering<'_>;
-
-    /// The server asks several things at once, each under a key of its own ([MR-4]); the answers
-    /// are in the same order, and a refusal is the last of them, as it ends the request. A person
-    /// is asked one after the other; who passes the questions on may do it at once.
-    fn answer_round(&mut self, round: Vec<(String, Ask)>) -> Answering<'_, Vec<Answer>> {
-        Box::pin(async move {
-            let mut answers = Vec::with_capacity(round.len());
-            for (_, ask) in round {
-                answers.push(self.answer(ask).await);
-                if answers.last() == Some(&Answer::Refused) {
-                    break;
-                }
-            }
-            answers
-        })
-    }
+    /// The server asks. A host is asked only what was declared for it, and may take its time; it
+    /// may be asked more meanwhile. A modern server gives each question a key ([MR-4]). A question
+    /// that is taken back is dropped; what is asked at once is polled at once.
+    fn answer(&mut self, ask: Ask, key: Option<&str>) -> Answering;
 }
 
-pub type Answering<'a, T = Answer> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+/// An answer to come. It holds nothing of its host, which hears news meanwhile.
+pub type Answering = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// On whose behalf a request is made.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

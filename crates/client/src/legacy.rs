@@ -4,7 +4,9 @@
 mod line;
 mod pair;
 mod replies;
+mod audience;
 mod asked;
+mod visit;
 mod open;
 mod task;
 mod listen;
@@ -13,9 +15,8 @@ use bytes::Bytes;
 use ostler_protocol::{Raw, RequestId};
 
 use crate::{
-    code,
     error::{Error, protocol},
-    host::{Answer, Ask, Behalf, Host, Notice},
+    host::{Behalf, Host, Notice},
     http::Verb,
     json,
     message::{self, Ids, Message, RpcError},
@@ -26,8 +27,10 @@ use crate::{
 };
 
 use asked::Asked;
+use audience::Audience;
 use line::Line;
 use replies::{Heard, Replies};
+use visit::needs_visit;
 
 pub(crate) use line::Transport;
 pub(crate) use open::{newest_supported, open};
@@ -74,7 +77,12 @@ impl Legacy {
         host: &mut dyn Host,
     ) -> Result<Raw, Error> {
         let flight = self.flight(Part::Plain, self.behalf(host).owner);
-        self.cancellable(flight, method, params, host).await
+        let mut audience = Audience::of(host);
+        let ended = self
+            .cancellable(flight, method, params, &mut audience)
+            .await;
+        audience.close(&self.line.pace).await;
+        ended
     }
 
     /// Logs less severe than this are not wanted. That they are not as wanted is no reason to do
@@ -91,13 +99,16 @@ impl Legacy {
     /// A request to its end. One that needs a person to visit a web page first is sent again
     /// after they did ([SP-5]); as one request it had begun with the first.
     pub(crate) async fn run(&self, request: &Request, host: &mut dyn Host) -> Result<Raw, Error> {
+        let can_visit = self.behalf(host).abilities.url;
+        let mut audience = Audience::of(host);
         for round in 0..self.line.pace.limits.rounds_max {
-            match self.attempt(request, host).await {
+            let ended = self.attempt(request, &mut audience).await;
+            audience.close(&self.line.pace).await;
+            match ended {
                 // Without a page to visit it would only be the same call again.
-                Err(Error::Rpc(error))
-                    if self.behalf(host).abilities.url && needs_visit(&error) =>
-                {
-                    self.visit(error, host).await?;
+                Err(Error::Rpc(error)) if can_visit && needs_visit(&error) => {
+                    // Boxed, because it is rare, and would be in every request.
+                    Box::pin(self.visit(error, audience.host)).await?;
                 }
                 ended if round > 0 => return ended.map_err(Error::begun),
                 ended => return ended,
@@ -106,8 +117,8 @@ impl Legacy {
         protocol("it wants web pages visited without end")
     }
 
-    async fn attempt(&self, request: &Request, host: &mut dyn Host) -> Result<Raw, Error> {
-        let behalf = self.behalf(host);
+    async fn attempt(&self, request: &Request, audience: &mut Audience<'_>) -> Result<Raw, Error> {
+        let behalf = self.behalf(audience.host);
         let part = match request.has_news() {
             true => Part::Asking(behalf.abilities),
             false => Part::Plain,
@@ -123,9 +134,9 @@ impl Legacy {
         };
         if request.needs_task() && self.has_tasks() {
             let params = json::extended(&params, [("task", Raw::empty_object())]);
-            return Box::pin(self.run_task(flight, params, host)).await;
+            return Box::pin(self.run_task(flight, params, audience)).await;
         }
-        self.cancellable(flight, request.method(), params, host)
+        self.cancellable(flight, request.method(), params, audience)
             .await
     }
 
@@ -135,7 +146,7 @@ impl Legacy {
         flight: Flight,
         method: &str,
         params: Raw,
-        host: &mut dyn Host,
+        audience: &mut Audience<'_>,
     ) -> Result<Raw, Error> {
         let id = flight.id;
         let mut unheard = Unheard {
@@ -146,7 +157,7 @@ impl Legacy {
             biased;
             () = self.stop.wait() => Err(Error::Stopped),
             // Boxed, because all that may come before a response is in it.
-            result = Box::pin(self.converse(flight, method, params, host)) => result,
+            result = Box::pin(self.converse(flight, method, params, audience)) => result,
         };
         unheard.farewell = None;
         if result == Err(Error::Stopped) {
@@ -154,34 +165,6 @@ impl Legacy {
             self.line.pace.goodbye(self.line.tell(cancelled(id))).await;
         }
         result
-    }
-
-    /// Has the person visit what an error names; the error itself if they will not.
-    async fn visit(&self, error: RpcError, host: &mut dyn Host) -> Result<(), Error> {
-        let data = error.data.clone().unwrap_or_default();
-        let asked = data.get("elicitations").unwrap_or_default();
-        let visiting = async {
-            for elicitation in asked.elements() {
-                let Some(ask @ Ask::Url { .. }) = Ask::read("elicitation/create", &elicitation)?
-                else {
-                    return protocol("it wants something else than a web page visited");
-                };
-                match host.answer(ask).await {
-                    Answer::Given(answer) if accepts(&answer) => {}
-                    Answer::Given(_) | Answer::Refused => return Err(Error::Rpc(error)),
-                }
-            }
-            // Consent is the beginning of a visit; before its end the call would fail again.
-            match host.answer(Ask::Visited).await {
-                Answer::Given(answer) if accepts(&answer) => Ok(()),
-                Answer::Given(_) | Answer::Refused => Err(Error::Rpc(error)),
-            }
-        };
-        tokio::select! {
-            biased;
-            () = self.stop.wait() => Err(Error::Stopped),
-            visited = visiting => visited,
-        }
     }
 
     pub(crate) async fn close(&self) {
@@ -202,12 +185,12 @@ impl Legacy {
         flight: Flight,
         method: &str,
         params: Raw,
-        host: &mut dyn Host,
+        audience: &mut Audience<'_>,
     ) -> Result<Raw, Error> {
         let id = RequestId::number(flight.id);
         let body = message::request(&id, method, params);
         let mut replies = self.line.request(flight, body).await?;
-        let response = self.response(&id, &mut replies, host).await;
+        let response = self.response(&id, &mut replies, audience).await;
         let result = response.map_err(Error::begun)?;
         replies.settle();
         result.map_err(Error::Rpc)
@@ -218,15 +201,15 @@ impl Legacy {
         &self,
         id: &RequestId,
         replies: &mut Replies,
-        host: &mut dyn Host,
+        audience: &mut Audience<'_>,
     ) -> Result<Result<Raw, RpcError>, Error> {
         loop {
-            match replies.next(&self.line).await? {
-                Heard::Resumed => host.notice(Notice::Resumed),
-                Heard::Notice(notice) => host.notice(notice),
+            match audience.hear(&self.line, replies).await? {
+                Heard::Resumed => audience.host.notice(Notice::Resumed),
+                Heard::Notice(notice) => audience.host.notice(notice),
                 Heard::End => return Err(line::lost("the stream ended before the result")),
                 Heard::Message(message) => {
-                    if let Some(result) = self.hear(message, Some(id), replies, host).await? {
+                    if let Some(result) = self.hear(message, Some(id), audience)? {
                         return Ok(result);
                     }
                 }
@@ -235,12 +218,11 @@ impl Legacy {
     }
 
     /// One message: the response to `id`, or something to answer or to pass on.
-    async fn hear(
+    fn hear(
         &self,
         message: Message,
         id: Option<&RequestId>,
-        replies: &mut Replies,
-        host: &mut dyn Host,
+        audience: &mut Audience<'_>,
     ) -> Result<Option<Result<Raw, RpcError>>, Error> {
         match message {
             // A response without an id can only be about the one request there is.
@@ -258,11 +240,14 @@ impl Legacy {
                     method,
                     params,
                 };
-                self.answer(&asked, id, replies, host).await?;
+                self.take(asked, id, audience)?;
+            }
+            Message::Notification { method, params } if method == "notifications/cancelled" => {
+                audience.take_back(&params.get("requestId").unwrap_or_default());
             }
             Message::Notification { method, params } => {
                 if let Some(notice) = news::read(&method, &params) {
-                    host.notice(notice);
+                    audience.host.notice(notice);
                 }
             }
         }
@@ -305,17 +290,6 @@ fn cancelled(id: u64) -> Bytes {
         ("reason", Raw::from_static("\"the user interrupted it\"")),
     ]);
     message::notification("notifications/cancelled", Some(params))
-}
-
-/// Whether an error names web pages to visit first.
-fn needs_visit(error: &RpcError) -> bool {
-    let data = error.data.clone().unwrap_or_default();
-    let asked = data.get("elicitations").unwrap_or_default();
-    error.code == code::URL_NEEDED && asked.elements().next().is_some()
-}
-
-fn accepts(answer: &Raw) -> bool {
-    json::text_member(answer, "action").as_deref() == Some("accept")
 }
 
 /// A result that holds an object of this name.

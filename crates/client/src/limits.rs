@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// What one client may take. It holds at most one body or event for each request in flight, two
-/// more while somebody answers what that request asked, and one list. Where requests share a
-/// channel, two more may wait for each of them, and one is being read.
+/// What one client may take. It holds at most one body or event for each request in flight, as many
+/// bytes again of questions that it asked and nobody has answered, and one list. Where requests share
+/// a channel, two more may wait for each of them, and one is being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// One JSON body or one event, in bytes.
@@ -32,7 +32,8 @@ pub struct Limits {
     pub wish_max: Duration,
     /// Rounds of questions in one request.
     pub rounds_max: u32,
-    /// Questions in one legacy request. On a channel that several share, as many may wait.
+    /// Questions in one legacy request, and answers on their way. On a channel that several share, as
+    /// many may wait.
     pub asks_max: u32,
     /// How long what a server asks or logs without a name may still be about a request that was
     /// left without its response, as a cancelled one. Until then it is shown to no other principal;
@@ -81,6 +82,10 @@ impl Default for Limits {
 }
 
 impl Limits {
+    pub(crate) fn asks_max(&self) -> usize {
+        usize::try_from(self.asks_max).unwrap_or(usize::MAX)
+    }
+
     /// How long to wait before trying again: as the server wishes the first time, twice as long
     /// each time after that. What a server asks for is kept; only our own doubling ends early.
     pub fn pause(&self, wished: Option<Duration>, attempts: u32) -> Duration {

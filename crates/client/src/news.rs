@@ -61,7 +61,7 @@ pub(crate) struct Deaf;
 impl Host for Deaf {
     fn notice(&mut self, _: Notice) {}
 
-    fn answer(&mut self, _: Ask) -> Answering<'_> {
+    fn answer(&mut self, _: Ask, _: Option<&str>) -> Answering {
         Box::pin(async { Answer::Refused })
     }
 }

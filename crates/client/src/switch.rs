@@ -21,7 +21,7 @@ use crate::{error::Error, message::Message, pace::Pace};
 
 use state::{Effect, Input, State};
 
-pub(crate) use state::{Flight, Item, Part, RELATED_TASK};
+pub(crate) use state::{Flight, Item, Part, RELATED_TASK, TOO_MUCH};
 
 /// Clones are the same.
 #[derive(Clone)]

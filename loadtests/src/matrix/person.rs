@@ -33,7 +33,7 @@ impl Host for Person {
         }
     }
 
-    fn answer(&mut self, ask: Ask) -> Answering<'_> {
+    fn answer(&mut self, ask: Ask, _: Option<&str>) -> Answering {
         self.asked.push(ask.method());
         let answer = match ask {
             Ask::Form { .. } => Answer::accepted(Some(named("ada"))),
@@ -80,7 +80,7 @@ impl Host for Listener {
         }
     }
 
-    fn answer(&mut self, _ask: Ask) -> Answering<'_> {
+    fn answer(&mut self, _ask: Ask, _: Option<&str>) -> Answering {
         Box::pin(async { Answer::Refused })
     }
 }

@@ -360,7 +360,7 @@ impl Host for Ear<'_> {
     }
 
     /// Nobody's call: there is nobody to ask.
-    fn answer(&mut self, ask: Ask) -> Answering<'_> {
+    fn answer(&mut self, ask: Ask, _: Option<&str>) -> Answering {
         let (member, method) = (self.shared.name(), ask.method());
         tracing::info!(member, method, "a question outside of any call was refused");
         Box::pin(async { Answer::Refused })

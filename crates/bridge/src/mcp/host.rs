@@ -3,38 +3,56 @@
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
     time::Duration,
 };
 
-use futures_util::future;
 use ostler_client::{Answer, Answering, Ask, Behalf, Host, Notice, object, text_member};
+use ostler_env::Env;
 use ostler_protocol::Revision;
+use ostler_types::Instant;
 use ostler_worker::{AskError, CallerAssertion, Ctx, LogLevel, QuestionKind, Raw};
+use parking_lot::Mutex;
 
 use super::{Settings, scope};
 
 /// Between a user's consent to visit a page and the next attempt at the request that needs it.
 const VISIT_PAUSE: Duration = Duration::from_secs(5);
 
+/// From a question of a legacy upstream until the client is asked, with whatever else the upstream
+/// asks by then. It writes what it asks at once message by message, and nothing says that there is
+/// more; but to a client of 2026-07-28 only what is known together is one round. Nobody who answers
+/// notices it.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// Passes what an upstream asks and tells on to the client behind one call, and answers back.
 pub(super) struct CallHost {
+    env: Env,
     ctx: Ctx,
     revision: Revision,
     behalf: Behalf,
-    /// Questions of a legacy upstream so far, by kind. Such a question has no key, so it gets its
-    /// kind and its number in the call: a run that is made again asks under the same keys.
-    asked: [u32; 4],
-    /// Pages that were agreed to, by the id the upstream gave them: the keys of their questions.
+    /// When those are asked that are being gathered.
+    gathered: Instant,
+    /// How often each key was given to a question of a legacy upstream, which has none.
+    keys: HashMap<String, u32>,
+    /// Pages by the id the upstream gave them: the keys of their questions.
     pages: HashMap<String, String>,
-    /// The same of those without an id, as in modern revisions: an upstream that goes on says by
-    /// that alone that they have done their part [SP-5].
+    left: Arc<Mutex<Left>>,
+}
+
+/// What answers leave behind.
+#[derive(Default)]
+struct Left {
+    /// The keys of pages that were agreed to and have no id, as in modern revisions: an upstream
+    /// that goes on says by that alone that they have done their part [SP-5].
     nameless: Vec<String>,
     unanswered: Option<AskError>,
 }
 
 impl CallHost {
-    pub fn new(ctx: &Ctx, settings: &Settings, revision: Revision) -> CallHost {
+    pub fn new(env: &Env, ctx: &Ctx, settings: &Settings, revision: Revision) -> CallHost {
         CallHost {
+            env: env.clone(),
             ctx: ctx.clone(),
             revision,
             behalf: Behalf {
@@ -42,92 +60,112 @@ impl CallHost {
                 abilities: scope::abilities(ctx.client()),
                 log_level: Some(settings.log_level.clone()),
             },
-            asked: [0; 4],
+            gathered: env.now(),
+            keys: HashMap::new(),
             pages: HashMap::new(),
-            nameless: Vec::new(),
-            unanswered: None,
+            left: Arc::default(),
         }
     }
 
     /// The upstream went on: it asks, or it is done.
     pub fn went_on(&mut self) {
-        let done = std::mem::take(&mut self.nameless);
+        let done = std::mem::take(&mut self.left.lock().nameless);
         done.iter().for_each(|key| self.ctx.page_done(key));
     }
 
-    /// Why the last question that had no answer had none.
+    /// Why the first question that had no answer had none.
     pub fn unanswered(self) -> Option<AskError> {
-        self.unanswered
+        self.left.lock().unanswered.take()
     }
 
-    fn next_key(&mut self, kind: QuestionKind) -> String {
-        let (place, word) = match kind {
-            QuestionKind::ElicitForm => (0, "form"),
-            QuestionKind::ElicitUrl => (1, "url"),
-            QuestionKind::Sample => (2, "sample"),
-            QuestionKind::Roots => (3, "roots"),
-        };
-        self.asked[place] += 1;
-        format!("{word}-{}", self.asked[place])
-    }
-
-    /// Asks all of them at once. The first that has no answer ends them all, as it ends the request.
-    async fn ask(&mut self, asks: Vec<(String, QuestionKind, Raw)>) -> Vec<Answer> {
-        self.went_on();
-        let mut nameless = Vec::new();
-        for (place, (key, kind, params)) in asks.iter().enumerate() {
-            match text_member(params, "elicitationId") {
-                Some(id) => drop(self.pages.insert(id, key.clone())),
-                None if *kind == QuestionKind::ElicitUrl => nameless.push((place, key.clone())),
-                None => {}
-            }
+    /// When to ask what comes now.
+    fn gather(&mut self) -> Instant {
+        let now = self.env.now();
+        if self.gathered <= now {
+            self.gathered = now + GATHER;
         }
-        let relay = &*self;
-        let answers = asks.into_iter().map(|(key, kind, params)| {
-            let answer = relay.ctx.ask(ostler_worker::Ask::raw(&key, kind, params));
-            async move {
-                let answer = answer.await.inspect_err(|why| {
+        self.gathered
+    }
+
+    /// A run that is made again must ask under the same keys, whichever of its questions comes
+    /// first: a key is made of what is asked. Of those that ask the same it is a number too.
+    fn next_key(&mut self, kind: QuestionKind, params: &Raw) -> String {
+        let word = match kind {
+            QuestionKind::ElicitForm => "form",
+            QuestionKind::ElicitUrl => "url",
+            QuestionKind::Sample => "sample",
+            QuestionKind::Roots => "roots",
+        };
+        let mut hasher = DefaultHasher::new();
+        params.as_str().hash(&mut hasher);
+        let key = format!("{word}-{:016x}", hasher.finish());
+        let times = self.keys.entry(key.clone()).or_default();
+        *times += 1;
+        match *times {
+            1 => key,
+            n => format!("{key}-{n}"),
+        }
+    }
+
+    /// Asks the client, at once or at a time.
+    fn ask(&self, at: Option<Instant>, asked: Asked) -> Answering {
+        let (env, ctx) = (self.env.clone(), self.ctx.clone());
+        let (left, revision) = (self.left.clone(), self.revision);
+        let Asked {
+            key,
+            kind,
+            params,
+            page,
+        } = asked;
+        let is_nameless = kind == QuestionKind::ElicitUrl && page.is_none();
+        Box::pin(async move {
+            if let Some(at) = at {
+                env.sleep_until(at).await;
+            }
+            match ctx.ask(ostler_worker::Ask::raw(&key, kind, params)).await {
+                Ok(answer) => {
+                    if is_nameless && is_agreed(&answer) {
+                        left.lock().nameless.push(key);
+                    }
+                    Answer::Given(in_its_words(revision, kind, answer))
+                }
+                Err(why) => {
                     tracing::debug!(key, %why, "a question has no answer");
-                })?;
-                Ok(Answer::Given(relay.in_its_words(kind, answer)))
+                    left.lock().unanswered.get_or_insert(why);
+                    Answer::Refused
+                }
             }
-        });
-        match future::try_join_all(answers).await {
-            Ok(answers) => {
-                let agreed = nameless.into_iter();
-                let agreed = agreed.filter(|(place, _)| is_agreed(&answers[*place]));
-                self.nameless.extend(agreed.map(|(_, key)| key));
-                answers
-            }
-            Err(why) => {
-                self.unanswered = Some(why);
-                vec![Answer::Refused]
-            }
-        }
-    }
-
-    /// A lone block of a message, for revisions that have no lists of them [SP-2].
-    fn in_its_words(&self, kind: QuestionKind, answer: Raw) -> Raw {
-        if kind != QuestionKind::Sample || self.revision.has_sampling_lists() {
-            return answer;
-        }
-        let content = answer.get("content").unwrap_or_default();
-        let mut blocks = content.elements();
-        let (Some(only), None) = (blocks.next(), blocks.next()) else {
-            return answer;
-        };
-        object(answer.members().map(|(name, value)| match &*name {
-            "content" => (name, only.clone()),
-            _ => (name, value),
-        }))
+        })
     }
 }
 
-fn is_agreed(answer: &Answer) -> bool {
-    match answer {
-        Answer::Given(given) => text_member(given, "action").as_deref() == Some("accept"),
-        Answer::Refused => false,
+/// A question on its way to the client.
+struct Asked {
+    key: String,
+    kind: QuestionKind,
+    params: Raw,
+    /// What the upstream calls its page.
+    page: Option<String>,
+}
+
+/// A lone block of a message, for revisions that have no lists of them [SP-2].
+fn in_its_words(revision: Revision, kind: QuestionKind, answer: Raw) -> Raw {
+    if kind != QuestionKind::Sample || revision.has_sampling_lists() {
+        return answer;
     }
+    let content = answer.get("content").unwrap_or_default();
+    let mut blocks = content.elements();
+    let (Some(only), None) = (blocks.next(), blocks.next()) else {
+        return answer;
+    };
+    object(answer.members().map(|(name, value)| match &*name {
+        "content" => (name, only.clone()),
+        _ => (name, value),
+    }))
+}
+
+fn is_agreed(answer: &Raw) -> bool {
+    text_member(answer, "action").as_deref() == Some("accept")
 }
 
 /// Equal for one principal only: whoever looked for another one with the same number would have to
@@ -184,27 +222,34 @@ impl Host for CallHost {
         }
     }
 
-    fn answer(&mut self, ask: Ask) -> Answering<'_> {
-        Box::pin(async move {
-            let Some((kind, params)) = question(ask) else {
-                // Nobody tells us when: the request is simply made again, and asks again if it was
-                // too early.
-                self.ctx.sleep(VISIT_PAUSE).await;
-                return Answer::accepted(None);
-            };
-            let key = self.next_key(kind);
-            let mut answers = self.ask(vec![(key, kind, params)]).await;
-            answers.pop().unwrap_or(Answer::Refused)
-        })
-    }
-
-    /// Under the keys of the upstream, so that a client which knows the tool finds them again.
-    fn answer_round(&mut self, round: Vec<(String, Ask)>) -> Answering<'_, Vec<Answer>> {
-        let asks = round.into_iter().filter_map(|(key, ask)| {
-            let (kind, params) = question(ask)?;
-            Some((key, kind, params))
-        });
-        Box::pin(self.ask(asks.collect()))
+    /// Under the key of a modern upstream, so that a client which knows the tool finds it again.
+    fn answer(&mut self, ask: Ask, key: Option<&str>) -> Answering {
+        let Some((kind, params)) = question(ask) else {
+            // Nobody tells us when: the request is simply made again, and asks again if it was
+            // too early.
+            let ctx = self.ctx.clone();
+            return Box::pin(async move {
+                ctx.sleep(VISIT_PAUSE).await;
+                Answer::accepted(None)
+            });
+        };
+        self.went_on();
+        let page = text_member(&params, "elicitationId");
+        // A round of 2026-07-28 is whole.
+        let (key, at) = match key {
+            Some(key) => (key.to_owned(), None),
+            None => (self.next_key(kind, &params), Some(self.gather())),
+        };
+        if let Some(page) = &page {
+            self.pages.insert(page.clone(), key.clone());
+        }
+        let asked = Asked {
+            key,
+            kind,
+            params,
+            page,
+        };
+        self.ask(at, asked)
     }
 }
 

@@ -1,9 +1,13 @@
 //! What an upstream asks in the middle of a call, and who is asked.
 
-use ostler_testkit::{Modern, Session};
+use ostler_bridge::config::Table;
+use ostler_testkit::{Modern, Session, TestNode};
 use serde_json::{Value, json};
 
-use crate::world::{ERAS, World, text};
+use crate::{
+    process::example,
+    world::{Bridge, ERAS, World, text},
+};
 
 /// Calls a tool that asks, answers each question of one modern client, and says how it ended.
 async fn converse(world: &World, call: Modern, answers: &[Value]) -> Value {
@@ -101,24 +105,89 @@ async fn consent_to_a_page_is_passed_on() {
     }
 }
 
+/// What answers the questions of `ask_several`.
+fn answer_to(method: &Value) -> Value {
+    match method.as_str() {
+        Some("sampling/createMessage") => {
+            let content = json!({"type": "text", "text": "hi"});
+            json!({"role": "assistant", "model": "m", "content": content})
+        }
+        Some("roots/list") => json!({"roots": [{"uri": "file:///a"}]}),
+        _ => json!({"action": "accept", "content": {"name": "Ada"}}),
+    }
+}
+
 #[tokio::test]
-async fn what_a_modern_upstream_asks_at_once_is_asked_at_once_and_under_its_keys() {
-    let world = World::open("modern").await;
-    let door = world.door();
-    let call = Modern::call("ask_several", json!({})).can(everything());
+async fn what_an_upstream_asks_at_once_a_modern_client_is_asked_at_once() {
+    for era in ERAS {
+        let world = World::open(era).await;
+        let door = world.door();
+        let call = Modern::call("ask_several", json!({})).can(everything());
+        let asked = call.result(&door).await;
+        let requests = asked["inputRequests"].as_object().unwrap();
+        assert_eq!(requests.len(), 3, "{era}: {asked}");
+        if era == "modern" {
+            let mut keys: Vec<_> = requests.keys().collect();
+            keys.sort();
+            assert_eq!(keys, ["model", "name", "roots"], "they are its own");
+        }
+        let answers = requests
+            .iter()
+            .map(|(key, request)| (key.clone(), answer_to(&request["method"])));
+        let done = call.retry(&asked, answers.collect()).result(&door).await;
+        assert_eq!(text(&done), r#"accept {"name":"Ada"}, hi, 1"#);
+        world.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_upstream_asks_at_once_a_legacy_client_is_asked_before_it_answers() {
+    for era in ERAS {
+        let world = World::open(era).await;
+        let session = Session::open(&world.door(), everything()).await;
+        let call = session.call(7, "ask_several", json!({}));
+        let mut live = world.door().open(&call).await;
+        let asked = [
+            live.message().await,
+            live.message().await,
+            live.message().await,
+        ];
+        for question in asked.iter().rev() {
+            let answer = answer_to(&question["method"]);
+            assert_eq!(session.answer(question, answer).await.status, 202);
+        }
+        let done = live.message().await;
+        assert_eq!(text(&done["result"]), r#"accept {"name":"Ada"}, hi, 1"#);
+        drop(live);
+        assert_eq!(session.delete().await.status, 204);
+        world.stop().await;
+    }
+}
+
+/// It takes the answers only when it has both.
+#[tokio::test]
+async fn two_questions_of_a_process_are_one_round() {
+    let near = TestNode::anonymous().await;
+    let program = example("asks_stdio").display().to_string();
+    let member = Table {
+        name: Some("asks".to_owned()),
+        command: vec![program],
+        grace_s: 1,
+        ..Table::default()
+    };
+    let bridge = Bridge::start(&near, vec![member]).await;
+    let door = near.door();
+    let call = Modern::call("two", json!({})).can(everything());
     let asked = call.result(&door).await;
-    let mut keys: Vec<_> = asked["inputRequests"].as_object().unwrap().keys().collect();
-    keys.sort();
-    assert_eq!(keys, ["model", "name", "roots"], "{asked}");
-    let content = json!({"type": "text", "text": "hi"});
-    let answers = json!({
-        "model": {"role": "assistant", "model": "m", "content": content},
-        "name": {"action": "accept", "content": {"name": "Ada"}},
-        "roots": {"roots": [{"uri": "file:///a"}]},
-    });
-    let done = call.retry(&asked, answers).result(&door).await;
-    assert_eq!(text(&done), r#"accept {"name":"Ada"}, hi, 1"#);
-    world.stop().await;
+    let requests = asked["inputRequests"].as_object().unwrap();
+    assert_eq!(requests.len(), 2, "{asked}");
+    let yes = json!({"action": "accept", "content": {}});
+    let answers = requests.keys().map(|key| (key.clone(), yes.clone()));
+    let done = call.retry(&asked, answers.collect()).result(&door).await;
+    assert_eq!(text(&done), "one accept, two accept");
+    near.calls_close().await;
+    bridge.stop().await;
+    near.stop().await;
 }
 
 /// [SP-5]: a modern upstream has no word for it, and says it by going on.

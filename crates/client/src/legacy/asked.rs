@@ -1,19 +1,17 @@
-//! Answering what a server asks in the middle of a request. A person may take long for it, so the
-//! stream is read on meanwhile: pings are answered, and a question may be taken back.
+//! What a server asks in the middle of a request: which of it is a question for the host, and how
+//! an answer gets back.
+
+use std::pin::Pin;
 
 use ostler_protocol::{Raw, RequestId};
 
-use super::{
-    Legacy,
-    replies::{Heard, Replies},
-};
+use super::{Legacy, audience::Audience, line::Line};
 use crate::{
     code,
     error::{Error, protocol},
-    host::{Abilities, Answer, Ask, Host},
-    json,
-    message::{self, Message},
-    switch::RELATED_TASK,
+    host::{Abilities, Ask},
+    json, message,
+    switch::{RELATED_TASK, TOO_MUCH},
 };
 
 /// A request of the server.
@@ -23,99 +21,77 @@ pub(super) struct Asked {
     pub params: Raw,
 }
 
-type Refusal = (i64, &'static str);
+pub(super) type Refusal = (i64, &'static str);
 
-/// What the client says of a question it will not answer: the code that the specification uses
-/// for a person's no.
-const REJECTED: Refusal = (-1, "the user rejected the request");
 const METHOD_NOT_FOUND: Refusal = (code::METHOD_NOT_FOUND, "method not found");
 const INVALID_PARAMS: Refusal = (code::INVALID_PARAMS, "invalid params");
 
 impl Legacy {
-    /// Answers a request of the server. What was not declared is refused, as the specification
-    /// says; `within` is the request of ours that waits for its response.
-    pub(super) async fn answer(
+    /// Takes a request of the server, and gives it to the host if it is a question that was
+    /// declared; others are refused, as the specification says. `within` is the request of ours
+    /// that waits for its response.
+    pub(super) fn take(
         &self,
-        asked: &Asked,
+        asked: Asked,
         within: Option<&RequestId>,
-        replies: &mut Replies,
-        host: &mut dyn Host,
+        audience: &mut Audience<'_>,
     ) -> Result<(), Error> {
+        let line = &self.line;
         if asked.method == "ping" {
-            return self.reply(asked, Ok(Raw::empty_object())).await;
+            audience.tell(line, &asked, Ok(Raw::empty_object()));
+            return Ok(());
         }
-        let ask = match question(asked, self.behalf(host).abilities) {
+        let ask = match question(&asked, self.behalf(audience.host).abilities) {
+            Ok(_) if !audience.has_room(&asked, line) => Err((code::INTERNAL_ERROR, TOO_MUCH)),
+            read => read,
+        };
+        let ask = match ask {
             Ok(ask) => ask,
-            Err(refusal) => return self.reply(asked, Err(refusal)).await,
+            Err(refusal) => {
+                audience.tell(line, &asked, Err(refusal));
+                return Ok(());
+            }
         };
         // A listen has no end, and may be asked as often as it answers.
-        if within.is_some() && replies.count_ask() > self.line.pace.limits.asks_max {
+        if within.is_some() && audience.count_ask() > line.pace.limits.asks_max {
             return protocol("it asks without end");
         }
-        match self.ask(ask, asked, within, replies, host).await? {
-            Some(Answer::Given(answer)) => self.reply(asked, Ok(answer)).await,
-            Some(Answer::Refused) => self.reply(asked, Err(REJECTED)).await,
-            None => Ok(()),
-        }
+        audience.ask(asked, ask);
+        Ok(())
     }
+}
 
-    /// The host's answer; nothing when nobody waits for it any more.
-    async fn ask(
-        &self,
-        ask: Ask,
-        asked: &Asked,
-        within: Option<&RequestId>,
-        replies: &mut Replies,
-        host: &mut dyn Host,
-    ) -> Result<Option<Answer>, Error> {
-        let mut answering = host.answer(ask);
-        let mut is_open = true;
-        loop {
-            let heard = tokio::select! {
-                biased;
-                answer = &mut answering => return Ok(Some(answer)),
-                heard = replies.fresh(&self.line), if is_open && replies.has_room(&self.line) => heard?,
-            };
-            match heard {
-                Heard::Message(Message::Request { id, method, params }) if method == "ping" => {
-                    let ping = Asked { id, method, params };
-                    self.reply(&ping, Ok(Raw::empty_object())).await?;
-                }
-                Heard::Message(message) if takes_back(&message, &asked.id) => return Ok(None),
-                Heard::Message(message) => {
-                    let is_over = is_response(&message, within);
-                    replies.keep(message);
-                    if is_over {
-                        return Ok(None);
-                    }
-                }
-                Heard::Notice(_) | Heard::Resumed => {}
-                Heard::End => is_open = false,
-            }
-        }
+impl Asked {
+    /// About what it takes to keep it.
+    pub(super) fn bytes(&self) -> usize {
+        self.params.as_str().len() + size_of::<Asked>()
     }
+}
 
-    /// Sends an answer, again if it does not arrive. One that the server does not want, because it
-    /// waits no more, is no reason to end our own request.
-    async fn reply(&self, asked: &Asked, result: Result<Raw, Refusal>) -> Result<(), Error> {
-        self.line.switch.answers(&asked.id);
-        let result = result.map(|result| related(result, &asked.params));
+/// Sends an answer, again if it does not arrive. One that the server does not want, because it
+/// waits no more, is no reason to end our own request.
+pub(super) fn reply(
+    line: &Line,
+    asked: &Asked,
+    result: Result<Raw, Refusal>,
+) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> {
+    line.switch.answers(&asked.id);
+    let result = result.map(|result| related(result, &asked.params));
+    let (line, answer) = (line.clone(), message::response(&asked.id, result));
+    Box::pin(async move {
         let mut attempts = 0;
         loop {
-            let answer = message::response(&asked.id, result.clone());
-            match self.line.tell(answer).await {
-                Err(error) if self.line.pace.tries_again(&error, &mut attempts).await => {}
+            match line.tell(answer.clone()).await {
+                Err(error) if line.pace.tries_again(&error, &mut attempts).await => {}
                 Ok(())
                 | Err(Error::Rpc(_))
                 | Err(Error::Status {
                     status: 400..=499, ..
-                }) => {
-                    return Ok(());
-                }
+                }) => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-    }
+    })
 }
 
 fn question(asked: &Asked, abilities: Abilities) -> Result<Ask, Refusal> {
@@ -141,23 +117,6 @@ fn undeclared(ask: &Ask) -> &'static str {
         Ask::Url { .. } | Ask::Visited => "the client does not declare elicitation by URL",
         Ask::Sample { .. } => "the client does not declare this kind of sampling",
         Ask::Roots { .. } => "the client does not declare roots",
-    }
-}
-
-/// Whether the server takes its question back ([CAN-1]).
-fn takes_back(message: &Message, asked: &RequestId) -> bool {
-    let Message::Notification { method, params } = message else {
-        return false;
-    };
-    let of = params.get("requestId");
-    method == "notifications/cancelled" && of.is_some_and(|of| of == asked.to_raw())
-}
-
-/// Whether it is the response to our own request: then nobody waits for answers within it.
-fn is_response(message: &Message, within: Option<&RequestId>) -> bool {
-    match (message, within) {
-        (Message::Response { id, .. }, Some(within)) => id.as_ref().is_none_or(|id| id == within),
-        _ => false,
     }
 }
 

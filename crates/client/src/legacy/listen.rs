@@ -5,6 +5,7 @@ use tokio::sync::watch;
 
 use super::{
     Legacy,
+    audience::Audience,
     line::Transport,
     open::open,
     replies::{Anew, Heard, Replies, Resumable},
@@ -83,22 +84,24 @@ impl Legacy {
         let mut subscribed = wanted.borrow_and_update().uris.clone();
         let mut replies = self.open_stream(&subscribed, host).await?;
         host.notice(Notice::Listening);
+        let mut audience = Audience::of(host);
         loop {
             let heard = tokio::select! {
                 biased;
                 () = changed(wanted) => {
                     let uris = wanted.borrow_and_update().uris.clone();
-                    self.resubscribe(&mut subscribed, uris, host).await?;
+                    self.resubscribe(&mut subscribed, uris, audience.host)
+                        .await?;
                     continue;
                 }
-                heard = replies.next(&self.line) => heard?,
+                heard = audience.hear(&self.line, &mut replies) => heard?,
             };
             match heard {
                 Heard::End => return Ok(()),
-                Heard::Resumed => host.notice(Notice::Resumed),
-                Heard::Notice(notice) => host.notice(notice),
+                Heard::Resumed => audience.host.notice(Notice::Resumed),
+                Heard::Notice(notice) => audience.host.notice(notice),
                 Heard::Message(message) => {
-                    self.hear(message, None, &mut replies, host).await?;
+                    self.hear(message, None, &mut audience)?;
                 }
             }
         }

@@ -19,10 +19,6 @@ pub(super) struct Replies {
     /// What came for it where others are too.
     inbox: Inbox,
     source: Source,
-    /// Heard while a person answered, and its bytes: at most one message more than one may have.
-    later: VecDeque<Message>,
-    later_bytes: usize,
-    asks: u32,
 }
 
 enum Source {
@@ -59,13 +55,7 @@ pub(super) struct Resumable {
 
 impl Replies {
     fn from(inbox: Inbox, source: Source) -> Replies {
-        Replies {
-            inbox,
-            source,
-            later: VecDeque::new(),
-            later_bytes: 0,
-            asks: 0,
-        }
+        Replies { inbox, source }
     }
 
     pub(super) fn standalone(inbox: Inbox, stream: Resumable) -> Replies {
@@ -88,41 +78,14 @@ impl Replies {
         Ok(Self::from(inbox, Source::Whole(messages.into())))
     }
 
-    /// The next of them, in order.
-    pub(super) async fn next(&mut self, line: &Line) -> Result<Heard, Error> {
-        match self.later.pop_front() {
-            Some(message) => {
-                self.later_bytes -= message.bytes();
-                Ok(Heard::Message(message))
-            }
-            None => self.fresh(line).await,
-        }
-    }
-
-    /// Keeps one that was heard out of turn.
-    pub(super) fn keep(&mut self, message: Message) {
-        self.later_bytes += message.bytes();
-        self.later.push_back(message);
-    }
-
-    pub(super) fn has_room(&self, line: &Line) -> bool {
-        self.later_bytes < line.pace.limits.message_bytes_max
-    }
-
     /// The server is at work for it no more.
     pub(super) fn settle(self) {
         self.inbox.settle();
     }
 
-    /// How many questions came with this one.
-    pub(super) fn count_ask(&mut self) -> u32 {
-        self.asks = self.asks.saturating_add(1);
-        self.asks
-    }
-
-    /// The next that was not heard yet.
+    /// The next of them, in order.
     // Cancel safe: a stream that was being taken up again is taken up the next time.
-    pub(super) async fn fresh(&mut self, line: &Line) -> Result<Heard, Error> {
+    pub(super) async fn next(&mut self, line: &Line) -> Result<Heard, Error> {
         loop {
             let heard = tokio::select! {
                 biased;

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use ostler_protocol::{Raw, RequestId};
 
 use super::{
-    Farewell, Legacy, Unheard, member,
+    Farewell, Legacy, Unheard,
+    audience::Audience,
+    member,
     replies::{Heard, Replies},
 };
 use crate::{
     error::{Error, protocol},
-    host::{Host, Notice},
+    host::Notice,
     json, message,
     modern::task::{poll, tell},
     news,
@@ -24,10 +26,10 @@ impl Legacy {
         &self,
         call: Flight,
         params: Raw,
-        host: &mut dyn Host,
+        audience: &mut Audience<'_>,
     ) -> Result<Raw, Error> {
         let mut replies = self.still(&call)?;
-        let result = self.task(&call, params, (&mut replies, host)).await;
+        let result = self.task(&call, params, (&mut replies, audience)).await;
         if result.as_ref().err().is_none_or(Error::is_over) {
             replies.settle();
         }
@@ -38,10 +40,12 @@ impl Legacy {
         &self,
         call: &Flight,
         params: Raw,
-        (replies, host): (&mut Replies, &mut dyn Host),
+        (replies, audience): (&mut Replies, &mut Audience<'_>),
     ) -> Result<Raw, Error> {
         let flight = self.one_of(call);
-        let created = self.cancellable(flight, "tools/call", params, host).await?;
+        let created = self
+            .cancellable(flight, "tools/call", params, audience)
+            .await?;
         // A server may answer at once instead.
         let Ok(task) = member(&created, "task") else {
             return Ok(created);
@@ -57,7 +61,7 @@ impl Legacy {
             biased;
             () = self.stop.wait() => Err(Error::Stopped),
             // Boxed here and below, because all that may come before a response is in it.
-            result = Box::pin(self.follow(call, (&task_id, task), (replies, host))) => result,
+            result = Box::pin(self.follow(call, (&task_id, task), (replies, audience))) => result,
         };
         unheard.farewell = None;
         if result == Err(Error::Stopped) {
@@ -65,7 +69,8 @@ impl Legacy {
             let flight = self.flight(Part::Plain, call.owner);
             // It may have ended meanwhile; then there is nothing to cancel ([CAN-4]).
             let params = task_params(&task_id);
-            let said = self.converse(flight, "tasks/cancel", params, &mut deaf);
+            let mut audience = Audience::of(&mut deaf);
+            let said = self.converse(flight, "tasks/cancel", params, &mut audience);
             self.line.pace.goodbye(Box::pin(said)).await;
         }
         // The task exists, whatever became of who looked at it.
@@ -84,23 +89,25 @@ impl Legacy {
         &self,
         call: &Flight,
         (task_id, task): (&str, Raw),
-        (replies, host): (&mut Replies, &mut dyn Host),
+        (replies, audience): (&mut Replies, &mut Audience<'_>),
     ) -> Result<Raw, Error> {
         let limits = &self.line.pace.limits;
         let mut view = task;
         let mut last = None;
         loop {
-            tell(&view, &mut last, host);
+            tell(&view, &mut last, audience.host);
             let wait: Duration = match json::text_member(&view, "status").as_deref() {
                 Some("working") => poll(&view, "pollInterval", limits),
                 Some("cancelled") => return Err(Error::TaskCancelled),
                 Some("input_required" | "completed" | "failed") => break,
                 _ => return protocol("a task in no known status"),
             };
-            self.hear_for(wait, replies, host).await?;
-            view = self.ask_of_task("tasks/get", (call, task_id), host).await?;
+            self.hear_for(wait, replies, audience).await?;
+            view = self
+                .ask_of_task("tasks/get", (call, task_id), audience)
+                .await?;
         }
-        self.ask_of_task("tasks/result", (call, task_id), host)
+        self.ask_of_task("tasks/result", (call, task_id), audience)
             .await
     }
 
@@ -125,7 +132,7 @@ impl Legacy {
         &self,
         span: Duration,
         replies: &mut Replies,
-        host: &mut dyn Host,
+        audience: &mut Audience<'_>,
     ) -> Result<(), Error> {
         let env = &self.line.pace.env;
         let until = env.now() + span;
@@ -133,13 +140,13 @@ impl Legacy {
             let heard = tokio::select! {
                 biased;
                 () = env.sleep_until(until) => return Ok(()),
-                heard = replies.next(&self.line) => heard?,
+                heard = audience.hear(&self.line, replies) => heard?,
             };
             match heard {
-                Heard::Notice(notice) => host.notice(notice),
+                Heard::Notice(notice) => audience.host.notice(notice),
                 Heard::Resumed | Heard::End => {}
                 Heard::Message(message) => {
-                    self.hear(message, None, replies, host).await?;
+                    self.hear(message, None, audience)?;
                 }
             }
         }
@@ -150,7 +157,7 @@ impl Legacy {
         &self,
         method: &str,
         (call, task_id): (&Flight, &str),
-        host: &mut dyn Host,
+        audience: &mut Audience<'_>,
     ) -> Result<Raw, Error> {
         let mut attempts = 0;
         loop {
@@ -159,10 +166,10 @@ impl Legacy {
                 ..self.one_of(call)
             };
             let params = task_params(task_id);
-            match Box::pin(self.converse(flight, method, params, host)).await {
+            match Box::pin(self.converse(flight, method, params, audience)).await {
                 Err(error) if self.line.pace.tries_again(&error, &mut attempts).await => {}
                 Ok(result) if attempts > 0 => {
-                    host.notice(Notice::Resumed);
+                    audience.host.notice(Notice::Resumed);
                     return Ok(result);
                 }
                 asked => return asked,

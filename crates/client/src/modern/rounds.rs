@@ -1,5 +1,6 @@
 //! Requests that ask: each round of questions ends one request, the answers begin the next ([MR-4]).
 
+use futures_util::future::try_join_all;
 use ostler_protocol::Raw;
 
 use super::{Asked, Modern};
@@ -82,19 +83,19 @@ impl Modern {
             .members()
             .map(|(key, request)| Ok((key.into_owned(), self.ask(&request, host)?)))
             .collect::<Result<Vec<_>, Error>>()?;
-        let asked: Vec<_> = round
-            .iter()
-            .map(|(key, ask)| (key.clone(), ask.method()))
-            .collect();
-        let answers = host.answer_round(round).await;
-        let mut given = Vec::with_capacity(asked.len());
-        for ((key, method), answer) in asked.into_iter().zip(answers) {
-            match answer {
-                Answer::Given(answer) => given.push((key, answer)),
-                Answer::Refused => return Err(Error::Unanswered(method)),
+        let answers = round.into_iter().map(|(key, ask)| {
+            let method = ask.method();
+            let answer = host.answer(ask, Some(&key));
+            async move {
+                match answer.await {
+                    Answer::Given(answer) => Ok((key, answer)),
+                    Answer::Refused => Err(Error::Unanswered(method)),
+                }
             }
-        }
-        Ok(json::object(given))
+        });
+        // All are given to the host before any is polled.
+        let answers: Vec<_> = answers.collect();
+        Ok(json::object(try_join_all(answers).await?))
     }
 
     fn ask(&self, request: &Raw, host: &dyn Host) -> Result<Ask, Error> {

@@ -127,7 +127,7 @@ type Refusal = &'static str;
 const NO_CALL: Refusal = "nobody is there to be asked: no call is in progress";
 const OTHERS: Refusal = "whom this is for cannot be told: calls of several principals are in \
     progress, or were a moment ago; a server that asks must be hosted for each principal";
-const TOO_MUCH: Refusal = "too much waits to be answered";
+pub(crate) const TOO_MUCH: Refusal = "too much waits to be answered";
 const NO_SUCH_TASK: Refusal = "nobody waits for that task";
 
 impl State {
@@ -137,7 +137,7 @@ impl State {
             ghosts: Ghosts::new(limits.ghost_max),
             // What may wait for one flight; its response comes on top.
             bytes_max: limits.message_bytes_max,
-            asks_max: usize::try_from(limits.asks_max).unwrap_or(usize::MAX),
+            asks_max: limits.asks_max(),
         }
     }
 

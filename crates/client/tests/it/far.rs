@@ -1,6 +1,6 @@
 //! The far end of a pipe: a server whose every line is settled.
 
-use ostler_client::{Client, EraChoice, Error, Pipe};
+use ostler_client::{Client, EraChoice, Error, Options, Pipe};
 use ostler_env::Env;
 use ostler_testkit::soon;
 use serde_json::{Value, json};
@@ -119,9 +119,14 @@ pub async fn over(pipe: Pipe, choice: EraChoice) -> Result<Client, Error> {
 
 /// A client, and the legacy server that it is connected to.
 pub async fn legacy(date: &str) -> (Client, Far) {
+    legacy_with(date, options(EraChoice::Legacy).0).await
+}
+
+pub async fn legacy_with(date: &str, options: Options) -> (Client, Far) {
     let (pipe, mut far) = pipe();
     let opening = far.open_legacy(date);
-    let (client, ()) = tokio::join!(over(pipe, EraChoice::Legacy), opening);
+    let connecting = soon("a connection", Client::over(Env::system(), pipe, options));
+    let (client, ()) = tokio::join!(connecting, opening);
     (client.expect("it connects"), far)
 }
 

@@ -45,7 +45,7 @@ impl Host for Slow {
         self.notices.push(notice);
     }
 
-    fn answer(&mut self, _: Ask) -> Answering<'_> {
+    fn answer(&mut self, _: Ask, _: Option<&str>) -> Answering {
         let _ = self.asked.try_send(());
         Box::pin(std::future::pending::<Answer>())
     }

@@ -266,7 +266,7 @@ impl ostler_client::Host for UntilChanged {
         }
     }
 
-    fn answer(&mut self, _: Ask) -> ostler_client::Answering<'_> {
+    fn answer(&mut self, _: Ask, _: Option<&str>) -> ostler_client::Answering {
         Box::pin(async { ostler_client::Answer::Refused })
     }
 }

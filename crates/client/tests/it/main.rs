@@ -7,6 +7,7 @@ mod modern;
 mod legacy;
 mod legacy_asks;
 mod legacy_ends;
+mod at_once;
 mod pair;
 mod far;
 mod pipe;

@@ -215,8 +215,8 @@ impl ostler_client::Host for Counting {
         }
     }
 
-    fn answer(&mut self, ask: ostler_client::Ask) -> ostler_client::Answering<'_> {
-        self.ear.answer(ask)
+    fn answer(&mut self, ask: ostler_client::Ask, _: Option<&str>) -> ostler_client::Answering {
+        self.ear.answer(ask, None)
     }
 }
 

@@ -127,7 +127,7 @@ impl ostler_client::Host for Teller {
         self.0.notify_one();
     }
 
-    fn answer(&mut self, _: ostler_client::Ask) -> ostler_client::Answering<'_> {
+    fn answer(&mut self, _: ostler_client::Ask, _: Option<&str>) -> ostler_client::Answering {
         Box::pin(async { ostler_client::Answer::Refused })
     }
 }

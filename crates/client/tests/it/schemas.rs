@@ -111,7 +111,7 @@ struct Obliging;
 impl Host for Obliging {
     fn notice(&mut self, _: Notice) {}
 
-    fn answer(&mut self, ask: Ask) -> Answering<'_> {
+    fn answer(&mut self, ask: Ask, _: Option<&str>) -> Answering {
         let answer = match ask {
             Ask::Form { .. } => Answer::accepted(Some(Raw::from_static(r#"{"name":"Ada"}"#))),
             Ask::Visited | Ask::Url { .. } => Answer::accepted(None),

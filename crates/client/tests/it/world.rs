@@ -11,7 +11,7 @@ use ostler_protocol::Raw;
 use ostler_testkit::{Replay, Seen, Stub, soon};
 use ostler_types::Secret;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Remembers what it heard, and gives the same answer to every ask.
 pub struct Ear {
@@ -57,10 +57,82 @@ impl Host for Ear {
         self.notices.push(notice);
     }
 
-    fn answer(&mut self, ask: Ask) -> Answering<'_> {
+    fn answer(&mut self, ask: Ask, _: Option<&str>) -> Answering {
         self.asks.push(ask);
         let answer = self.answer.clone();
         Box::pin(async move { answer })
+    }
+}
+
+/// Whose answers the test gives, in any order.
+pub struct Panel {
+    asked: mpsc::Sender<Put>,
+    pub notices: Vec<Notice>,
+}
+
+/// A question that was put to a panel.
+pub struct Put {
+    pub ask: Ask,
+    answer: oneshot::Sender<Answer>,
+}
+
+impl Panel {
+    pub fn new() -> (Panel, Questions) {
+        let (asked, questions) = mpsc::channel(16);
+        let notices = Vec::new();
+        (Panel { asked, notices }, Questions(questions))
+    }
+}
+
+/// What a panel is asked.
+pub struct Questions(mpsc::Receiver<Put>);
+
+impl Questions {
+    pub async fn next(&mut self) -> Put {
+        soon("a question", self.0.recv()).await.expect("a panel")
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Put {
+    /// What it asks.
+    pub fn text(&self) -> &str {
+        match &self.ask {
+            Ask::Form { message, .. } => message,
+            Ask::Url { url, .. } => url,
+            Ask::Visited => "visited?",
+            Ask::Sample { .. } => "sample",
+            Ask::Roots { .. } => "roots",
+        }
+    }
+
+    pub fn accept(self) {
+        self.give(Answer::accepted(None));
+    }
+
+    pub fn give(self, answer: Answer) {
+        self.answer.send(answer).expect("somebody waits for it");
+    }
+
+    /// Until nobody waits for its answer any more.
+    pub async fn dropped(mut self) {
+        soon("nobody waits", self.answer.closed()).await;
+    }
+}
+
+impl Host for Panel {
+    fn notice(&mut self, notice: Notice) {
+        self.notices.push(notice);
+    }
+
+    fn answer(&mut self, ask: Ask, _: Option<&str>) -> Answering {
+        let (answer, answered) = oneshot::channel();
+        let put = Put { ask, answer };
+        self.asked.try_send(put).expect("the test listens");
+        Box::pin(async move { answered.await.expect("the test answers") })
     }
 }
 
@@ -130,8 +202,8 @@ pub fn call_of(tool: &Value) -> Request {
     }
 }
 
-pub async fn run(client: &Client, request: &Request, ear: &mut Ear) -> Result<Value, Error> {
-    let result = soon("a result", client.run(request, ear)).await?;
+pub async fn run(client: &Client, request: &Request, host: &mut dyn Host) -> Result<Value, Error> {
+    let result = soon("a result", client.run(request, host)).await?;
     Ok(result.to().expect("a result is JSON"))
 }
 
@@ -174,13 +246,22 @@ pub async fn legacy(
     rest: impl Fn(&Seen) -> Replay + Send + Sync + 'static,
 ) -> Stub {
     Stub::start(move |seen| match seen.about().as_str() {
-        "server/discover" => error(seen, 400, -32600, Value::Null),
-        "initialize" => ok(seen, initialized(date)).header("Mcp-Session-Id", "s-1"),
-        "notifications/initialized" | "response" => Replay::status(202),
-        "DELETE" => Replay::status(204),
+        "server/discover" | "initialize" | "notifications/initialized" | "response" | "DELETE" => {
+            session(date, seen)
+        }
         _ => rest(seen),
     })
     .await
+}
+
+/// What is the same in each session at a server of this revision.
+pub fn session(date: &str, seen: &Seen) -> Replay {
+    match seen.about().as_str() {
+        "server/discover" => error(seen, 400, -32600, Value::Null),
+        "initialize" => ok(seen, initialized(date)).header("Mcp-Session-Id", "s-1"),
+        "DELETE" => Replay::status(204),
+        _ => Replay::status(202),
+    }
 }
 
 /// Everything; changes are announced of tools alone.

@@ -52,7 +52,7 @@ async fn work(command: &ClientCommand, client: &Client, mut bench: Bench) -> Res
         ClientCommand::Doctor(_) => Ok(Exit::Done),
     };
     bench.desk.clear();
-    match (exit, bench.desk.unanswered.take()) {
+    match (exit, bench.desk.take_unanswered()) {
         // Whoever ended it knows why it has no result.
         (Err(failure), Some(_)) if failure.exit == Exit::Interrupted => Err(failure),
         (_, Some(ask)) => Err(Failure::new(Exit::Unanswered, ask)),

@@ -5,12 +5,14 @@ use std::{
     io::{self, BufReader, IsTerminal},
     path::Path,
     process::{Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use ostler_client::{Abilities, Answer, Answering, Ask, Host, Notice, Stopper};
 use ostler_env::Env;
 use ostler_protocol::Raw;
+use tokio::sync::Mutex;
 
 use super::{
     args::{Asks, LogLevel},
@@ -24,17 +26,25 @@ use super::{
 
 /// One command's host.
 pub struct Desk {
+    output: Output,
+    log: LogLevel,
+    /// Ends a listen when enough was heard.
+    enough: Option<Enough>,
+    abilities: Abilities,
+    /// Held while a question is answered: a person answers one after the other.
+    clerk: Arc<Mutex<Clerk>>,
+}
+
+/// Where one question at a time is answered, and progress is shown between them.
+struct Clerk {
     env: Env,
     output: Output,
     bar: Bar,
     dialog: Option<Dialog>,
     given: Vec<(String, String)>,
     roots: Vec<String>,
-    log: LogLevel,
     /// An ask that nobody could answer.
-    pub unanswered: Option<String>,
-    /// Ends a listen when enough was heard.
-    enough: Option<Enough>,
+    unanswered: Option<String>,
 }
 
 struct Enough {
@@ -56,16 +66,21 @@ impl Desk {
         });
         let asks = asks.cloned().unwrap_or_default();
         let roots: Result<_, _> = asks.roots.iter().map(|root| file_uri(root)).collect();
-        Ok(Desk {
+        let clerk = Clerk {
             env,
             output,
             bar: Bar::new(output),
             dialog,
             given: asks.answers,
             roots: roots?,
-            log: asks.log,
             unanswered: None,
+        };
+        Ok(Desk {
+            output,
+            log: asks.log,
             enough: None,
+            abilities: clerk.abilities(),
+            clerk: Arc::new(Mutex::new(clerk)),
         })
     }
 
@@ -81,9 +96,37 @@ impl Desk {
         self.enough.as_ref().is_some_and(|enough| enough.left == 0)
     }
 
-    /// Only what this desk can answer, so that nobody is asked in vain: at a terminal everything,
-    /// else forms that `--answer` may fill and the roots of `--root`.
     pub fn abilities(&self) -> Abilities {
+        self.abilities
+    }
+
+    /// Takes the progress bar away before something else is written. While a person is asked there
+    /// is none.
+    pub fn clear(&mut self) {
+        if let Ok(mut clerk) = self.clerk.try_lock() {
+            clerk.bar.clear();
+        }
+    }
+
+    /// An ask that nobody could answer; known once no question is open.
+    pub fn take_unanswered(&mut self) -> Option<String> {
+        self.clerk.try_lock().ok()?.unanswered.take()
+    }
+
+    fn count(&mut self) {
+        if let Some(enough) = &mut self.enough {
+            enough.left = enough.left.saturating_sub(1);
+            if enough.left == 0 {
+                enough.stopper.stop();
+            }
+        }
+    }
+}
+
+impl Clerk {
+    /// Only what can be answered here, so that nobody is asked in vain: at a terminal everything,
+    /// else forms that `--answer` may fill and the roots of `--root`.
+    fn abilities(&self) -> Abilities {
         let is_interactive = self.dialog.is_some();
         Abilities {
             form: is_interactive || !self.given.is_empty(),
@@ -95,9 +138,19 @@ impl Desk {
         }
     }
 
-    /// Takes the progress bar away before something else is written.
-    pub fn clear(&mut self) {
+    async fn answer(&mut self, ask: Ask) -> Answer {
         self.bar.clear();
+        let answer = match &ask {
+            Ask::Form {
+                message, schema, ..
+            } => self.form(message, schema).await,
+            Ask::Url { message, url, .. } => self.url(message, url).await,
+            Ask::Visited => self.visited().await,
+            Ask::Sample { params } => self.sample(params).await,
+            Ask::Roots { .. } => Answer::roots(self.roots.iter().map(String::as_str)),
+        };
+        self.tell_ask(ask.method(), &answer);
+        answer
     }
 
     async fn form(&mut self, message: &str, schema: &Raw) -> Answer {
@@ -210,15 +263,6 @@ impl Desk {
         self.output
             .event("ask", [("method", Raw::from_text(ask)), ("answer", answer)]);
     }
-
-    fn count(&mut self) {
-        if let Some(enough) = &mut self.enough {
-            enough.left = enough.left.saturating_sub(1);
-            if enough.left == 0 {
-                enough.stopper.stop();
-            }
-        }
-    }
 }
 
 impl Host for Desk {
@@ -237,9 +281,13 @@ impl Host for Desk {
                     progress,
                     total,
                     message,
-                } => self.bar.show(*progress, *total, message.as_deref()),
+                } => {
+                    if let Ok(mut clerk) = self.clerk.try_lock() {
+                        clerk.bar.show(*progress, *total, message.as_deref());
+                    }
+                }
                 other => {
-                    self.bar.clear();
+                    self.clear();
                     tell::text(self.output, other);
                 }
             },
@@ -249,21 +297,9 @@ impl Host for Desk {
         }
     }
 
-    fn answer(&mut self, ask: Ask) -> Answering<'_> {
-        Box::pin(async move {
-            self.bar.clear();
-            let answer = match &ask {
-                Ask::Form {
-                    message, schema, ..
-                } => self.form(message, schema).await,
-                Ask::Url { message, url, .. } => self.url(message, url).await,
-                Ask::Visited => self.visited().await,
-                Ask::Sample { params } => self.sample(params).await,
-                Ask::Roots { .. } => Answer::roots(self.roots.iter().map(String::as_str)),
-            };
-            self.tell_ask(ask.method(), &answer);
-            answer
-        })
+    fn answer(&mut self, ask: Ask, _key: Option<&str>) -> Answering {
+        let clerk = self.clerk.clone();
+        Box::pin(async move { clerk.lock().await.answer(ask).await })
     }
 }
 
@@ -330,19 +366,18 @@ mod tests {
         };
         let known = ask(r#"{"properties":{"name":{"type":"string"}}}"#);
         let expected = Answer::accepted(Some(Raw::from_static(r#"{"name":"Ada"}"#)));
-        assert_eq!(desk.answer(known).await, expected);
-        assert_eq!(desk.unanswered, None);
+        assert_eq!(desk.answer(known, None).await, expected);
+        assert_eq!(desk.take_unanswered(), None);
         let unknown = ask(r#"{"properties":{"color":{"type":"string"}}}"#);
-        assert_eq!(desk.answer(unknown).await, Answer::declined());
+        assert_eq!(desk.answer(unknown, None).await, Answer::declined());
         assert!(
-            desk.unanswered
-                .as_deref()
+            desk.take_unanswered()
                 .is_some_and(|said| said.contains("color"))
         );
         let sample = Ask::Sample {
             params: Raw::empty_object(),
         };
-        assert_eq!(desk.answer(sample).await, Answer::Refused);
+        assert_eq!(desk.answer(sample, None).await, Answer::Refused);
     }
 
     #[test]

@@ -31,16 +31,14 @@ const NOT_PASSED: &[&str] = &[
     "server-tasks-required-task-error",
 ];
 
-/// What a legacy upstream cannot say: the keys of its questions, which of them are one round, what
-/// a tool needs of its client; and whether a call becomes a task is settled before it asks or fails.
+/// What a legacy upstream cannot say: the keys of its questions, what a tool needs of its client; and
+/// whether a call becomes a task is settled before it asks or fails.
 const NOT_SAID: &[&str] = &[
     "server-input-required-result-basic-elicitation",
     "server-input-required-result-ignore-extra-params",
-    "server-input-required-result-multiple-input-requests",
     "server-server-stateless",
     "server-tasks-lifecycle",
     "server-tasks-mrtr-composition",
-    "server-tasks-mrtr-input",
 ];
 
 /// Groups of scenarios.
