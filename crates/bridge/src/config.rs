@@ -130,6 +130,8 @@ pub struct Table {
     pub log_level: String,
     /// Between two looks at lists whose changes are not told.
     pub refresh_s: u64,
+    /// How long a page that a user agreed to visit is waited for.
+    pub visit_max_s: u64,
 }
 
 impl Default for Table {
@@ -164,6 +166,7 @@ impl Default for Table {
             speaks: "auto".to_owned(),
             log_level: "debug".to_owned(),
             refresh_s: 60,
+            visit_max_s: 30,
         }
     }
 }

@@ -92,6 +92,7 @@ fn settings(id: MemberId, table: &Table, way: Way) -> Result<Settings, ConfigErr
         choice: choice(table)?,
         log_level: table.log_level.clone(),
         refresh: Duration::from_secs(table.refresh_s.max(1)),
+        visit_max: Duration::from_secs(table.visit_max_s),
         limits: Limits::default(),
     })
 }

@@ -50,6 +50,9 @@ pub struct Settings {
     pub log_level: String,
     /// Between two looks at the lists of an upstream that cannot tell of changes.
     pub refresh: Duration,
+    /// How long a page that a user goes to is waited for, if the upstream does not say that it is
+    /// done.
+    pub visit_max: Duration,
     pub limits: Limits,
 }
 
@@ -136,7 +139,9 @@ impl Shared {
         }
         ended
             .map(|result| Reply::raw(result.into_bytes()))
-            .map_err(|(error, unanswered)| outcome::failure(self.name(), asked, error, unanswered))
+            .map_err(|(error, unanswered)| {
+                outcome::failure(self.name(), (asked, ctx.client()), error, unanswered)
+            })
     }
 
     async fn attempt(

@@ -7,6 +7,7 @@ use ostler_protocol::{Raw, Revision};
 use crate::{
     error::{Error, protocol},
     json,
+    message::ID_BYTES_MAX,
     request::ListKind,
 };
 
@@ -67,8 +68,8 @@ pub enum Ask {
         url: String,
         params: Raw,
     },
-    /// Whether the pages agreed to before are done, so that the request can be made again; a
-    /// question of ours, because there a server waits for nobody.
+    /// Whether to make the request again, as the pages agreed to before are done; a question of
+    /// ours, because a server need not say so. Where it does, this is dropped.
     Visited,
     /// The parameters of `sampling/createMessage`.
     Sample {
@@ -152,6 +153,16 @@ impl Ask {
                 params: params.clone(),
             })),
             _ => Ok(None),
+        }
+    }
+
+    /// What the server calls the page of this question when it says that it is done.
+    pub fn page(&self) -> Option<String> {
+        match self {
+            Ask::Url { params, .. } => {
+                json::text_member(params, "elicitationId").filter(|page| page.len() <= ID_BYTES_MAX)
+            }
+            Ask::Form { .. } | Ask::Visited | Ask::Sample { .. } | Ask::Roots { .. } => None,
         }
     }
 

@@ -209,7 +209,7 @@ impl Legacy {
                 Heard::Notice(notice) => audience.host.notice(notice),
                 Heard::End => return Err(line::lost("the stream ended before the result")),
                 Heard::Message(message) => {
-                    if let Some(result) = self.hear(message, Some(id), audience)? {
+                    if let Some(result) = self.hear(message, Some(id), (replies, audience))? {
                         return Ok(result);
                     }
                 }
@@ -222,7 +222,7 @@ impl Legacy {
         &self,
         message: Message,
         id: Option<&RequestId>,
-        audience: &mut Audience<'_>,
+        (replies, audience): (&Replies, &mut Audience<'_>),
     ) -> Result<Option<Result<Raw, RpcError>>, Error> {
         match message {
             // A response without an id can only be about the one request there is.
@@ -240,7 +240,7 @@ impl Legacy {
                     method,
                     params,
                 };
-                self.take(asked, id, audience)?;
+                self.take(asked, id, (replies, audience))?;
             }
             Message::Notification { method, params } if method == "notifications/cancelled" => {
                 audience.take_back(&params.get("requestId").unwrap_or_default());

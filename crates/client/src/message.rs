@@ -24,7 +24,8 @@ impl Ids {
     }
 }
 
-const ID_BYTES_MAX: usize = 1 << 10;
+/// Of whatever a server names, which is remembered.
+pub(crate) const ID_BYTES_MAX: usize = 1 << 10;
 
 /// A message from the server.
 #[derive(Debug, Clone)]

@@ -99,6 +99,11 @@ impl Switch {
         self.perform(Input::Answered { asked });
     }
 
+    /// Whether anybody hears what belongs to no request.
+    pub(crate) fn has_listen(&self) -> bool {
+        self.0.inner.lock().state.has_listen()
+    }
+
     /// Sorts a message; what must be said to the server then.
     #[must_use]
     pub(crate) fn hear(&self, message: Message) -> Vec<Bytes> {
@@ -169,6 +174,11 @@ impl Inbox {
     /// says so already.
     pub(crate) fn settle(self) {
         self.switch.perform(Input::Settled { id: self.id });
+    }
+
+    /// It is told when this page is done.
+    pub(crate) fn awaits(&self, page: String) {
+        self.switch.perform(Input::Awaits { id: self.id, page });
     }
 
     // Cancel safe: nothing is taken that is not given.

@@ -60,6 +60,7 @@ fn of_mcp_servers(table: &Table) -> Keys {
         ("speaks", table.speaks != default.speaks),
         ("log_level", table.log_level != default.log_level),
         ("refresh_s", table.refresh_s != default.refresh_s),
+        ("visit_max_s", table.visit_max_s != default.visit_max_s),
     ]
 }
 

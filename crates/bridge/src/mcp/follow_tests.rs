@@ -34,6 +34,7 @@ fn shared(env: &Env) -> Shared {
             choice: EraChoice::Auto,
             log_level: "info".to_owned(),
             refresh: Duration::from_secs(60),
+            visit_max: Duration::ZERO,
             limits: Limits::default(),
         },
         env: env.clone(),

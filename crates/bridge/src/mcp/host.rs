@@ -16,9 +16,6 @@ use parking_lot::Mutex;
 
 use super::{Settings, scope};
 
-/// Between a user's consent to visit a page and the next attempt at the request that needs it.
-const VISIT_PAUSE: Duration = Duration::from_secs(5);
-
 /// From a question of a legacy upstream until the client is asked, with whatever else the upstream
 /// asks by then. It writes what it asks at once message by message, and nothing says that there is
 /// more; but to a client of 2026-07-28 only what is known together is one round. Nobody who answers
@@ -31,6 +28,7 @@ pub(super) struct CallHost {
     ctx: Ctx,
     revision: Revision,
     behalf: Behalf,
+    visit_max: Duration,
     /// When those are asked that are being gathered.
     gathered: Instant,
     /// How often each key was given to a question of a legacy upstream, which has none.
@@ -60,6 +58,7 @@ impl CallHost {
                 abilities: scope::abilities(ctx.client()),
                 log_level: Some(settings.log_level.clone()),
             },
+            visit_max: settings.visit_max,
             gathered: env.now(),
             keys: HashMap::new(),
             pages: HashMap::new(),
@@ -224,17 +223,16 @@ impl Host for CallHost {
 
     /// Under the key of a modern upstream, so that a client which knows the tool finds it again.
     fn answer(&mut self, ask: Ask, key: Option<&str>) -> Answering {
+        let page = ask.page();
         let Some((kind, params)) = question(ask) else {
-            // Nobody tells us when: the request is simply made again, and asks again if it was
-            // too early.
-            let ctx = self.ctx.clone();
+            // The upstream has not said so. If it is too early the request will ask again.
+            let (ctx, span) = (self.ctx.clone(), self.visit_max);
             return Box::pin(async move {
-                ctx.sleep(VISIT_PAUSE).await;
+                ctx.sleep(span).await;
                 Answer::accepted(None)
             });
         };
         self.went_on();
-        let page = text_member(&params, "elicitationId");
         // A round of 2026-07-28 is whole.
         let (key, at) = match key {
             Some(key) => (key.to_owned(), None),

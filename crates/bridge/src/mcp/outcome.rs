@@ -18,12 +18,15 @@ const METHOD_NOT_FOUND: i32 = -32601;
 /// upstream asked.
 pub(super) fn failure(
     member: &str,
-    asked: &Asked,
+    (asked, client): (&Asked, &ClientFacet),
     error: Error,
     unanswered: Option<AskError>,
 ) -> ToolError {
     match (error, unanswered) {
         (Error::Unanswered(_), Some(why)) => why.into(),
+        (Error::Rpc(error), unanswered) if error.code == spec::URL_NEEDED => {
+            not_visited(member, client, &error, unanswered)
+        }
         (Error::Unanswered(what), None) => {
             ToolError::failed(format!("{member} asked for {what}, which was not answered"))
         }
@@ -31,6 +34,24 @@ pub(super) fn failure(
         (Error::Stopped, _) => ToolError::Cancelled,
         (Error::TaskCancelled, _) => ToolError::failed(format!("{member} cancelled its task")),
         (error, _) => of_transport(member, &error),
+    }
+}
+
+/// The upstream wants a page visited first [SP-5]. What it says of that is for a client that is
+/// asked by it, which is us.
+fn not_visited(
+    member: &str,
+    client: &ClientFacet,
+    error: &RpcError,
+    unanswered: Option<AskError>,
+) -> ToolError {
+    match unanswered {
+        Some(why) => why.into(),
+        None if !client.elicit_url => ToolError::NeedsCapability(vec![Capability::ElicitUrl]),
+        None => ToolError::failed(format!(
+            "{member} needs a page visited first, which was not done: {}",
+            error.message
+        )),
     }
 }
 

@@ -13,6 +13,7 @@ mod lives;
 mod world;
 mod calls;
 mod asks;
+mod visits;
 mod lists;
 mod processes;
 mod restarts;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use ostler_protocol::{Raw, RequestId};
 
-use super::{Legacy, audience::Audience, line::Line};
+use super::{Legacy, audience::Audience, line::Line, replies::Replies};
 use crate::{
     code,
     error::{Error, protocol},
@@ -34,7 +34,7 @@ impl Legacy {
         &self,
         asked: Asked,
         within: Option<&RequestId>,
-        audience: &mut Audience<'_>,
+        (replies, audience): (&Replies, &mut Audience<'_>),
     ) -> Result<(), Error> {
         let line = &self.line;
         if asked.method == "ping" {
@@ -55,6 +55,9 @@ impl Legacy {
         // A listen has no end, and may be asked as often as it answers.
         if within.is_some() && audience.count_ask() > line.pace.limits.asks_max {
             return protocol("it asks without end");
+        }
+        if let Some(page) = ask.page() {
+            replies.awaits(page);
         }
         audience.ask(asked, ask);
         Ok(())

@@ -101,7 +101,7 @@ impl Legacy {
                 Heard::Resumed => audience.host.notice(Notice::Resumed),
                 Heard::Notice(notice) => audience.host.notice(notice),
                 Heard::Message(message) => {
-                    self.hear(message, None, &mut audience)?;
+                    self.hear(message, None, (&replies, &mut audience))?;
                 }
             }
         }

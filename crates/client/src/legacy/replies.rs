@@ -83,6 +83,11 @@ impl Replies {
         self.inbox.settle();
     }
 
+    /// Hears on it that this page is done, wherever that is said.
+    pub(super) fn awaits(&self, page: String) {
+        self.inbox.awaits(page);
+    }
+
     /// The next of them, in order.
     // Cancel safe: a stream that was being taken up again is taken up the next time.
     pub(super) async fn next(&mut self, line: &Line) -> Result<Heard, Error> {
@@ -135,7 +140,7 @@ impl Resumable {
     }
 
     // Cancel safe: what is lost is one attempt to take it up again.
-    async fn next(&mut self, line: &Line) -> Result<Heard, Error> {
+    pub(super) async fn next(&mut self, line: &Line) -> Result<Heard, Error> {
         let Some(messages) = &mut self.messages else {
             return self.resume(line).await;
         };

@@ -146,7 +146,7 @@ impl Legacy {
                 Heard::Notice(notice) => audience.host.notice(notice),
                 Heard::Resumed | Heard::End => {}
                 Heard::Message(message) => {
-                    self.hear(message, None, audience)?;
+                    self.hear(message, None, (replies, audience))?;
                 }
             }
         }

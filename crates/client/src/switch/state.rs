@@ -70,6 +70,11 @@ pub(super) enum Input {
     Ended {
         id: u64,
     },
+    /// It was given the question to visit this page.
+    Awaits {
+        id: u64,
+        page: String,
+    },
     /// A question that was given to one of them.
     Answered {
         asked: RequestId,
@@ -119,6 +124,8 @@ struct Entry {
     bytes: usize,
     /// Questions given to it and not answered, so that it hears when they are taken back.
     asked: Vec<RequestId>,
+    /// Pages that it was asked to have visited, and that are not done.
+    pages: Vec<String>,
 }
 
 /// Why a question is shown to nobody.
@@ -145,6 +152,11 @@ impl State {
         self.flights.contains_key(&id)
     }
 
+    pub(super) fn has_listen(&self) -> bool {
+        let mut flights = self.flights.values();
+        flights.any(|entry| matches!(entry.flight.part, Part::Listen(_)))
+    }
+
     pub(super) fn apply(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
         match input {
             Input::Begun(flight) => {
@@ -152,6 +164,7 @@ impl State {
                     is_written: false,
                     bytes: 0,
                     asked: Vec::new(),
+                    pages: Vec::new(),
                     flight,
                 };
                 self.flights.insert(entry.flight.id, entry);
@@ -170,6 +183,12 @@ impl State {
                 self.settle(id);
             }
             Input::Ended { id } => self.end(now, id),
+            Input::Awaits { id, page } => {
+                let entry = self.flights.get_mut(&id);
+                if let Some(entry) = entry.filter(|entry| entry.pages.len() < self.asks_max) {
+                    entry.pages.push(page);
+                }
+            }
             Input::Answered { asked } => {
                 self.forget(&asked.to_raw());
             }
@@ -278,6 +297,18 @@ impl State {
     }
 
     fn note(&mut self, now: Instant, method: String, params: Raw, effects: &mut Vec<Effect>) {
+        let waiting = match method.as_str() {
+            "notifications/elicitation/complete" => self.visited(&params),
+            _ => Vec::new(),
+        };
+        if !waiting.is_empty() {
+            for to in waiting {
+                let (method, params) = (method.clone(), params.clone());
+                let item = Item::Message(Message::Notification { method, params });
+                self.deliver(to, item, effects);
+            }
+            return;
+        }
         let to = match method.as_str() {
             "notifications/cancelled" => match self.cancelled(&params) {
                 None => return,
@@ -307,6 +338,18 @@ impl State {
         }
         let task = related_task(params).or_else(|| json::text_member(params, "taskId"));
         task.and_then(|task| self.waits_for(&task))
+    }
+
+    /// Who waits for a page that is done now. Several may have been sent to the same.
+    fn visited(&mut self, params: &Raw) -> Vec<u64> {
+        let done = json::text_member(params, "elicitationId").unwrap_or_default();
+        let flights = self.flights.values_mut();
+        let waiting = flights.filter_map(|entry| {
+            let at = entry.pages.iter().position(|page| *page == done)?;
+            entry.pages.swap_remove(at);
+            Some(entry.flight.id)
+        });
+        waiting.collect()
     }
 
     /// Whom a notification of what ended concerns: whoever was asked, or the listen it names.

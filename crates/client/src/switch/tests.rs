@@ -166,6 +166,26 @@ fn news_go_to_whom_they_name_else_to_all_that_listen() {
 }
 
 #[test]
+fn the_end_of_a_visit_goes_once_to_all_that_wait_for_the_page_else_to_all_that_listen() {
+    let listen = flight(7, 9, Part::Listen(filler()));
+    let waiting = |id| flight(id, 1, Part::Plain);
+    let mut state = state([asking(1, 1), waiting(2), waiting(3), listen]);
+    let pages = [(1, "a"), (2, "a"), (2, "b"), (2, "too much"), (3, "b")];
+    for (id, page) in pages {
+        let page = page.to_owned();
+        apply(&mut state, Input::Awaits { id, page });
+    }
+    apply(&mut state, Input::Ended { id: 3 });
+    let method = "elicitation/complete";
+    let done = |page: &str| note(method, &format!(r#"{{"elicitationId":"{page}"}}"#));
+    assert_eq!(heard(&mut state, &done("a")), [1, 2]);
+    assert_eq!(heard(&mut state, &done("a")), [7]);
+    assert_eq!(heard(&mut state, &done("b")), [2]);
+    assert_eq!(heard(&mut state, &done("too much")), [7]);
+    assert_eq!(heard(&mut state, &note(method, "{}")), [7]);
+}
+
+#[test]
 fn a_question_taken_back_is_taken_back_once() {
     let mut state = state([asking(1, 1)]);
     assert_eq!(heard(&mut state, &ask(7, FORM)), [1]);

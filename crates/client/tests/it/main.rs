@@ -8,6 +8,7 @@ mod legacy;
 mod legacy_asks;
 mod legacy_ends;
 mod at_once;
+mod visits;
 mod pair;
 mod far;
 mod pipe;
