@@ -9,6 +9,7 @@ use ostler_bridge::{
     process::{Keeper, Pipes, Process, Program, Spec},
 };
 use ostler_env::Env;
+use ostler_testkit::until;
 use rustix::process::{Pid, Signal, getpid, kill_process};
 use serde_json::{Value, json};
 use tokio::{
@@ -171,10 +172,10 @@ async fn kill(env: &Env, pool: &Pool<Servers>, victim: Victim) -> u32 {
     let pid = server.call("pid").await.expect("it lives");
     server.call("fork").await.expect("it lives");
     let keeper = server.process.keeper();
-    let grandchild = left_of(keeper)
-        .into_iter()
-        .find(|one| ![&pid, &keeper.to_string()].contains(&one));
-    let grandchild = grandchild.expect("it was just started");
+    // Between a fork and its exec it has no environment to be known by.
+    let known = [pid.clone(), keeper.to_string()];
+    let grandchild = || left_of(keeper).into_iter().find(|one| !known.contains(one));
+    let grandchild = until("what was just started", grandchild).await;
     let number = match victim {
         Victim::Server => pid,
         Victim::Keeper => keeper.to_string(),
