@@ -15,6 +15,8 @@ from ostler._proto import worker_pb2 as wire
 
 WAIT = 10.0
 """Seconds after which a test fails instead of waiting on."""
+UNCOUNTED = {"hello", "pong", "consumed", "leaving", "visited"}
+"""Frames that flow control does not count."""
 
 
 class Link:
@@ -24,6 +26,13 @@ class Link:
         self.metadata = dict(context.invocation_metadata())
         self.hello: wire.Hello | None = None
         self.ended = asyncio.Event()
+        self.credit: int | None = None
+        """Bytes that the worker may send; none are counted before the welcome."""
+        self.overdrawn = False
+        """The worker sent more than it might."""
+        self.grants = True
+        """Grants what comes in, as it comes."""
+        self._writing = asyncio.Lock()
         self._context = context
         self._frames: asyncio.Queue[wire.FromWorker | None] = asyncio.Queue()
         self._over = asyncio.Event()
@@ -32,7 +41,10 @@ class Link:
     async def serve(self, requests: AsyncIterator[bytes]) -> None:
         async def read() -> None:
             async for data in requests:
-                self._frames.put_nowait(wire.FromWorker.FromString(data))
+                frame = wire.FromWorker.FromString(data)
+                self._frames.put_nowait(frame)
+                if frame.WhichOneof("frame") not in UNCOUNTED:
+                    await self._count(len(data))
             self._frames.put_nowait(None)
             self.cut()
 
@@ -43,15 +55,29 @@ class Link:
             reading.cancel()
             self.ended.set()
 
+    async def _count(self, length: int) -> None:
+        """As a node does: `crates/rpc/src/frame.rs`."""
+        if self.credit is None:
+            return
+        self.credit -= length
+        self.overdrawn = self.overdrawn or self.credit < 0
+        if self.grants:
+            await self.send(grant=wire.Grant(bytes=length))
+
     async def send(self, **frame: Any) -> None:
+        if "grant" in frame and self.credit is not None:
+            self.credit += frame["grant"].bytes
         await self.send_bytes(wire.ToWorker(**frame).SerializeToString())
 
     async def send_bytes(self, data: bytes) -> None:
-        await self._context.write(data)
+        # One at a time: a stream takes no two frames at once.
+        async with self._writing:
+            await self._context.write(data)
 
     async def next(self) -> tuple[str, Any]:
         """The kind and content of the next frame; ("end", None) when the worker hung up."""
         frame = await asyncio.wait_for(self._frames.get(), WAIT)
+        assert not self.overdrawn, "the worker sends more than it may"
         if frame is None:
             return "end", None
         kind = frame.WhichOneof("frame")
@@ -68,6 +94,7 @@ class Link:
     async def welcome(self, **more: Any) -> "Link":
         self.hello = await self.expect("hello", but=("part",))
         fields = {"protocol": 1, "heartbeat_ms": 60_000, "byte_credit": 512 << 10} | more
+        self.credit = fields["byte_credit"]
         await self.send(welcome=wire.Welcome(**fields))
         return self
 

@@ -201,6 +201,7 @@ async def test_arguments_come_in_parts_and_are_acknowledged(hub: Hub) -> None:
 async def test_a_large_result_waits_for_credit_and_delays_no_other(hub: Hub) -> None:
     async with working(hub, a_server()):
         link = await hub.link()
+        link.grants = False
         await link.call("large", json.dumps({"count": 1 << 20}).encode())
         received, parts = 0, 0
         while received < 256 << 10 and parts < 3:
@@ -288,8 +289,9 @@ async def test_a_node_that_takes_nothing_in_is_left(
     monkeypatch.setattr(outbox_module, "FRAMES_MAX", 1000)
     async with working(hub, a_server()):
         link = await hub.link()
+        link.grants = False
         arguments = json.dumps({"message": "x" * 60_000}).encode()
-        # No grant: what it says waits there.
+        # What it says waits there.
         for _ in range(10):
             await link.call("echo", arguments)
         with contextlib.suppress(Exception):

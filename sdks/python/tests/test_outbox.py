@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from ostler._proto import worker_pb2 as wire
@@ -21,6 +23,10 @@ def large(outbox: Outbox, size: int) -> None:
     packer = outbox.packer()
     outcome = wire.Outcome(call=ID, result=packer.pack(b"x" * size))
     outbox.send(wire.FromWorker(outcome=outcome), packer)
+
+
+def visited(outbox: Outbox, size: int) -> None:
+    outbox.send(wire.FromWorker(visited=wire.Visited(call=ID, attempt=1, key="k" * size)))
 
 
 def kinds(outbox: Outbox) -> list[str]:
@@ -59,6 +65,30 @@ def test_large_payloads_take_turns_and_use_half_of_the_room() -> None:
         sent += kinds(outbox)
     assert sent.count("outcome") == 2 and sent[-1] == "outcome"
     assert outbox.pop() is None
+
+
+def test_what_flow_control_does_not_count_keeps_its_place_and_spends_nothing() -> None:
+    outbox = Outbox()
+    for _ in range(8):
+        outbox.send(frame(60_000))
+    visited(outbox, 60_000)
+    outbox.send(frame(50_000))
+    visited(outbox, 10)
+    outbox.send(frame(20))
+    assert kinds(outbox) == ["outcome"] * 8 + ["visited"]
+    outbox.grant(50_000)
+    assert kinds(outbox) == ["outcome", "visited", "outcome"]
+    assert outbox.waiting_bytes == 0
+
+
+def test_visits_that_are_told_do_not_use_up_a_link() -> None:
+    outbox = Outbox()
+    for _ in range(3_000):
+        visited(outbox, 256)
+    large(outbox, 100_000)
+    leaving = Counter(kinds(outbox))
+    assert leaving == {"visited": 3_000, "part": 2, "outcome": 1}
+    assert outbox.waiting_bytes == 0
 
 
 def test_a_grant_never_gives_more_room_than_there_is() -> None:

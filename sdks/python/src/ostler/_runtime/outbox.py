@@ -24,6 +24,13 @@ PART_ENVELOPE_BYTES = 64
 """More than a part's frame adds to its data."""
 
 
+@dataclass(frozen=True)
+class _Small:
+    frame: bytes
+    cost: int
+    """What flow control counts of it."""
+
+
 @dataclass
 class _Large:
     """A frame behind the transfers that carry its payloads."""
@@ -50,7 +57,7 @@ class Outbox:
         """Bytes of data that wait for the node to take them."""
         self.closed = False
         self._control: deque[bytes] = deque()
-        self._small: deque[bytes] = deque()
+        self._small: deque[_Small] = deque()
         self._large: deque[_Large] = deque()
         self._large_is_next = False
         self._allowance = self._allowance_max = ROOM_MIN
@@ -82,7 +89,9 @@ class Outbox:
         encoded = frame.SerializeToString()
         if packer is None or not packer.transfers:
             self.waiting_bytes += len(encoded)
-            self._small.append(encoded)
+            # The one frame about a call that nothing is granted for; it keeps its place.
+            cost = 0 if frame.HasField("visited") else len(encoded)
+            self._small.append(_Small(encoded, cost))
         else:
             large = _Large(deque(packer.transfers), encoded)
             self.waiting_bytes += large.bytes_left()
@@ -150,9 +159,10 @@ class Outbox:
         return first() or second()
 
     def _pop_small(self) -> bytes | None:
-        if not self._small or len(self._small[0]) > self._allowance:
+        if not self._small or self._small[0].cost > self._allowance:
             return None
-        return self._spend(self._small.popleft())
+        small = self._small.popleft()
+        return self._spend(small.frame, len(small.frame), small.cost)
 
     def _pop_large(self) -> bytes | None:
         if not self._large:
@@ -162,20 +172,18 @@ class Outbox:
             return None
         self._large.popleft()
         if not large.transfers:
-            return self._spend(large.frame)
+            return self._spend(large.frame, len(large.frame), len(large.frame))
         transfer = large.transfers[0]
         part = transfer.next_part()
         if not transfer.bytes_left:
             large.transfers.popleft()
         self._large.append(large)
         frame = wire.FromWorker(part=part).SerializeToString()
-        self._allowance -= len(frame)
-        self.waiting_bytes -= len(part.data)
-        return frame
+        return self._spend(frame, len(part.data), len(frame))
 
-    def _spend(self, frame: bytes) -> bytes:
-        self._allowance -= len(frame)
-        self.waiting_bytes -= len(frame)
+    def _spend(self, frame: bytes, waited: int, cost: int) -> bytes:
+        self._allowance -= cost
+        self.waiting_bytes -= waited
         return frame
 
     def _wake(self) -> None:
