@@ -46,6 +46,7 @@ def a_server() -> Server:
             "tool": ToolError("no luck"),
             "defect": RuntimeError(SECRET),
             "exit": SystemExit(SECRET),
+            "generator exit": GeneratorExit(SECRET),
             "missing": NotFound("nothing here"),
             "capability": NeedsCapability("sample"),
             "own": ProtocolError(-32055, "mine", {"a": 1}),
@@ -118,7 +119,7 @@ async def test_nothing_is_asked_from_another_thread(hub: Hub) -> None:
         assert "ask in an async function" in text_of(await link.result("ask"))
 
 
-@pytest.mark.parametrize("how", ["defect", "exit"])
+@pytest.mark.parametrize("how", ["defect", "exit", "generator exit"])
 async def test_the_text_of_a_defect_goes_to_the_log_alone(
     hub: Hub, how: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -155,6 +155,15 @@ class Call:
     def begin(self) -> None:
         self._begun = True
 
+    @property
+    def is_current(self) -> bool:
+        """Whether its own task is what runs now."""
+        try:
+            return asyncio.current_task() is self._task
+        except RuntimeError:
+            # No loop runs.
+            return False
+
     def started(self) -> None:
         if not self.over:
             self._send(wire.FromWorker(started=wire.Started(call=self.id, attempt=self.attempt)))

@@ -39,9 +39,14 @@ async def _outcome(call: Call, handler: Handler, ctx: "Ctx", arguments: bytes) -
         # A node takes `CANCELLED` that it did not ask for as the end of the worker: a function
         # that trips over a task it cancelled itself is a defect.
         return _defect(call, ctx) if call.stop is None else CANCELLED
-    except (KeyboardInterrupt, GeneratorExit):
+    except KeyboardInterrupt:
         # The process ends.
         raise
+    except GeneratorExit:
+        if not call.is_current:
+            # Not raised by the function: it is taken apart with its loop.
+            raise
+        return _defect(call, ctx)
     except BaseException:  # noqa: BLE001, whatever it is, it ends this call and no other
         return _defect(call, ctx)
 
