@@ -38,7 +38,7 @@ cargo xtask tidy               layers, sources, lengths, dead paths in documents
 cargo xtask sim [--runs N] [--seed S]
                                simulated worlds, one for each seed, until one breaks a promise
 cargo xtask interop [NAME...]  the official conformance suite and real clients (fetches them);
-                               names: suite, clients, restart
+                               names: suite, clients, restart, matrix, hosted, bridged, sdks
 cargo xtask kill [--cycles N] [--seed S]
                                a node killed under clients and workers that write down every fact,
                                and the servers of a bridge under calls
