@@ -11,7 +11,7 @@ from typing import Iterator
 
 import grpc
 import pytest
-from hub import Hub, Link, working
+from hub import Hub, Link, started, working
 
 from ostler import Ctx, Resource, Server, Tool, Worker, WorkerError, WorkerRefused
 from ostler._proto import worker_pb2 as wire
@@ -135,6 +135,30 @@ async def test_a_token_that_cannot_be_read_for_a_while_is_waited_for(
         link = await hub.link()
         assert link.metadata["authorization"] == "Bearer new"
         await alive(link)
+
+
+async def test_what_is_wrong_with_one_node_ends_no_worker_that_serves_another(
+    hub: Hub, tmp_path: pathlib.Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    refused, unread = asyncio.Event(), asyncio.Event()
+    async with started() as other:
+        other.refusal = (grpc.StatusCode.UNAVAILABLE, "not up yet")
+        worker = Worker(hub.address, other.address, token_file=token)
+        running = asyncio.create_task(
+            worker.serve("default", "test", a_server()).run_until(asyncio.Event().wait())
+        )
+        link = await hub.link()
+        await alive(link)
+        with heard(refused, "no such token"), heard(unread, "printable"):
+            other.refusal = (grpc.StatusCode.UNAUTHENTICATED, "no such token")
+            await asyncio.wait_for(refused.wait(), 10)
+            token.write_text("")
+            await asyncio.wait_for(unread.wait(), 10)
+        await alive(link)
+        running.cancel()
+        await asyncio.wait([running])
 
 
 @contextlib.contextmanager

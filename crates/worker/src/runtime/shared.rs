@@ -1,7 +1,10 @@
 //! What all links of a worker have in common, and how nodes are reached.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -38,6 +41,8 @@ pub(crate) struct Shared {
     epoch: InstanceEpoch,
     dial: Dial,
     phase: watch::Sender<Phase>,
+    /// Some node has taken this worker, so that what is wrong with it can pass.
+    ever_welcomed: AtomicBool,
     /// One per link that stands; at most as many as nodes.
     outboxes: Mutex<Vec<Weak<Outbox>>>,
 }
@@ -89,6 +94,7 @@ impl Shared {
             capacity: worker.capacity,
             dial: worker.dial,
             phase: watch::Sender::new(Phase::Serving),
+            ever_welcomed: AtomicBool::new(false),
             outboxes: Mutex::default(),
             env,
         }))
@@ -96,6 +102,10 @@ impl Shared {
 
     pub fn phase(&self) -> Phase {
         *self.phase.borrow()
+    }
+
+    pub fn was_ever_welcomed(&self) -> bool {
+        self.ever_welcomed.load(Ordering::Relaxed)
     }
 
     pub async fn dial(&self, hub: &str) -> Result<Channel, String> {
@@ -128,6 +138,7 @@ impl Shared {
 
     /// A link stands.
     pub fn linked(&self, outbox: &Arc<Outbox>) {
+        self.ever_welcomed.store(true, Ordering::Relaxed);
         let mut outboxes = self.outboxes.lock();
         outboxes.retain(|known| known.strong_count() > 0);
         outboxes.push(Arc::downgrade(outbox));

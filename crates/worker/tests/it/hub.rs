@@ -36,7 +36,16 @@ pub struct Hub {
 }
 
 #[derive(Clone)]
-struct Service(mpsc::Sender<Link>);
+struct Service {
+    attached: mpsc::Sender<Link>,
+    greeting: Greeting,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Greeting {
+    Takes,
+    Refuses,
+}
 
 /// One attached worker.
 pub struct Link {
@@ -63,6 +72,9 @@ impl Workers for Service {
     ) -> Result<Response<ToWorkerStream>, Status> {
         let authorization = request.metadata().get("authorization");
         let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
+        if self.greeting == Greeting::Refuses {
+            return Err(Status::unauthenticated("no such token"));
+        }
         // A token that is the number of a status is refused with it.
         let token = authorization.as_deref().map(|it| &it["Bearer ".len()..]);
         if let Some(code) = token.and_then(|token| token.parse().ok()) {
@@ -83,7 +95,7 @@ impl Workers for Service {
             return Err(Status::invalid_argument("hello first"));
         };
         link.hello = hello;
-        self.0
+        self.attached
             .send(link)
             .await
             .map_err(|_| Status::cancelled("over"))?;
@@ -99,9 +111,18 @@ const LIMITS: AssemblerLimits = AssemblerLimits {
 
 impl Hub {
     pub fn new() -> Self {
+        Self::greeting(Greeting::Takes)
+    }
+
+    /// One that knows nobody's credential.
+    pub fn refusing() -> Self {
+        Self::greeting(Greeting::Refuses)
+    }
+
+    fn greeting(greeting: Greeting) -> Self {
         let (attached, links) = mpsc::channel(16);
         let (wires, incoming) = mpsc::channel(16);
-        let service = WorkersServer::new(Service(attached));
+        let service = WorkersServer::new(Service { attached, greeting });
         let serve = tonic::transport::Server::builder()
             .serve_with_incoming(service.clone(), ReceiverStream::new(incoming));
         spawn(async { serve.await.unwrap() });

@@ -1,12 +1,19 @@
 //! Links that break, and what survives them.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use ostler_env::Env;
 use ostler_rpc::worker_v1::{self as wire, to_worker::Frame};
 use ostler_types::Instant;
-use ostler_worker::{Ctx, Server, ToolError, WorkerError};
+use ostler_worker::{Ctx, Dial, Server, ToolError, WorkerError};
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use tonic::Code;
 
 use crate::hub::{Hub, Link, Running, call_id};
@@ -71,6 +78,30 @@ async fn a_refused_credential_ends_the_worker_with_the_reason() {
             .await;
         assert!(matches!(ended, Err(WorkerError::Refused { why, .. }) if why == "no such token"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_wrong_with_one_node_ends_no_worker_that_serves_another() {
+    let (mut hub, other) = (Hub::new(), Hub::refusing());
+    let (near, far) = (hub.dial(), other.dial());
+    let (up, is_up) = watch::channel(false);
+    let dials = Arc::new(AtomicU32::new(0));
+    let counted = dials.clone();
+    let dial: Dial = Arc::new(move |address| match address.as_str() {
+        "http://other" if *is_up.borrow() => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            far(address)
+        }
+        "http://other" => Box::pin(async { Err("nobody there".to_owned()) }),
+        _ => near(address),
+    });
+    let worker = hub.worker(server()).hub("http://other").dial_with(dial);
+    let (_running, mut link) = hub.start(worker).await;
+    link.call(1, "nap", json!({"ms": 60_000})).await;
+    assert_eq!(link.said().await, "started 1");
+    up.send_replace(true);
+    assert_eq!(link.said().await, format!("outcome 1 {RESTED}"));
+    assert!(dials.load(Ordering::Relaxed) > 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,21 +50,20 @@ pub(crate) enum LinkEnd {
 }
 
 /// Keeps one node linked until the worker ends. An error only for a node that refuses this
-/// worker's credential from the start: nothing but a person can help then.
+/// worker's credential before any node took it: nothing but a person can help then.
 pub(crate) async fn run(shared: Arc<Shared>, hub: String) -> Result<(), WorkerError> {
-    let mut welcomed = false;
     let mut retries = 0;
     while shared.phase() != Phase::Closing {
         let end = match greet(&shared, &hub).await {
             Ok((link, frames)) => {
-                (welcomed, retries) = (true, 0);
+                retries = 0;
                 link.serve(frames).await
             }
             Err(end) => end,
         };
         match end {
             _ if shared.phase() == Phase::Closing => break,
-            LinkEnd::Refused(status) if !welcomed && is_final(&status) => {
+            LinkEnd::Refused(status) if !shared.was_ever_welcomed() && is_final(&status) => {
                 let why = status.message().to_owned();
                 return Err(WorkerError::Refused { hub, why });
             }

@@ -54,24 +54,24 @@ OPTIONS: list[tuple[str, Any]] = [
 
 
 async def run(shared: Shared, hub: str) -> None:
-    """Keeps one node linked until the worker ends. Raises only for what is wrong from the start,
-    as a node that refuses this worker: nothing but a person can help then. What was right once may
-    be so again, as a file of a token that is just being written."""
-    welcomed, retries = False, 0
+    """Keeps one node linked until the worker ends. Raises only for a credential that is refused, or
+    cannot be read, before any node took this worker: nothing but a person can help then. What was
+    right once may be so again, as a file of a token that is just being written."""
+    retries = 0
     while shared.phase is not Phase.CLOSING:
         try:
             async with _greeted(shared, hub) as link:
-                welcomed, retries = True, 0
+                retries = 0
                 await link.serve()
         except (LinkEnd, BadLink, OSError) as end:
             _warn(shared, hub, end)
         except WorkerError as error:
-            if not welcomed:
+            if not shared.ever_welcomed:
                 raise
             _warn(shared, hub, error)
         except grpc.aio.AioRpcError as error:
             why = error.details() or error.code().name
-            if not welcomed and error.code() in FINAL:
+            if not shared.ever_welcomed and error.code() in FINAL:
                 raise WorkerRefused(hub, why) from None
             _warn(shared, hub, why)
         await shared.pause(_retry_delay(retries))

@@ -52,6 +52,8 @@ class Shared:
     capacity: int
     epoch: int = field(default_factory=lambda: instance_epoch())
     phase: Phase = Phase.SERVING
+    ever_welcomed: bool = False
+    """Some node has taken this worker, so that what is wrong with it can pass."""
     outboxes: list[Outbox] = field(default_factory=list)
     """One per link that stands; at most as many as nodes."""
     _closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -78,6 +80,7 @@ class Shared:
 
     def linked(self, outbox: Outbox) -> None:
         """A link stands."""
+        self.ever_welcomed = True
         self.outboxes.append(outbox)
         if self.phase is not Phase.SERVING:
             outbox.control(wire.FromWorker(leaving=wire.Leaving()))
