@@ -24,12 +24,17 @@ pub struct Bench {
     revision: Revision,
 }
 
+/// What a Server counts of its tool `wait`.
+#[derive(Debug)]
+struct Waits {
+    begun: u32,
+    cancelled: u32,
+}
+
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Between two looks at what comes by itself.
 const LOOK: Duration = Duration::from_millis(250);
-/// A call is under way after so long, so that cancelling it means something.
-const UNDER_WAY: Duration = Duration::from_secs(1);
 const COUNTER: &str = "matrix://counter";
 const BIG: usize = 1 << 20;
 
@@ -274,7 +279,7 @@ impl Bench {
     }
 
     async fn cancel(&self) -> anyhow::Result<()> {
-        let before = self.waited().await?;
+        let before = self.waits().await?;
         let (stopper, stop) = stopper();
         let options = Options {
             stop,
@@ -285,22 +290,39 @@ impl Bench {
         let request = call("wait", "{}");
         let waiting = client.run(&request, &mut person);
         let stopping = async {
-            self.env.sleep(UNDER_WAY).await;
+            // Before the function runs, cancelling it would tell nothing about it.
+            let begun = self.until_waits(|waits| waits.begun > before.begun).await;
             stopper.stop();
+            begun
         };
-        let (ended, ()) = tokio::join!(Box::pin(waiting), stopping);
+        let (ended, begun) = tokio::join!(Box::pin(waiting), Box::pin(stopping));
+        begun.context("the wait has not begun")?;
         ensure!(ended.is_err(), "a cancelled call has a result");
-        let limit = self.env.now() + PATIENCE;
-        while self.waited().await? == before {
-            ensure!(self.env.now() < limit, "the worker heard of no cancel");
-            self.env.sleep(LOOK).await;
-        }
-        Ok(())
+        let is_cancelled = |waits: &Waits| waits.cancelled > before.cancelled;
+        let cancelled = self.until_waits(is_cancelled).await;
+        cancelled.context("the worker heard of no cancel")
     }
 
-    async fn waited(&self) -> anyhow::Result<String> {
-        let (result, _) = self.call("waited", "{}").await?;
-        Ok(text(&result))
+    async fn until_waits(&self, is_so: impl Fn(&Waits) -> bool) -> anyhow::Result<()> {
+        let limit = self.env.now() + PATIENCE;
+        loop {
+            let waits = self.waits().await?;
+            if is_so(&waits) {
+                return Ok(());
+            }
+            ensure!(self.env.now() < limit, "it counts {waits:?}");
+            self.env.sleep(LOOK).await;
+        }
+    }
+
+    async fn waits(&self) -> anyhow::Result<Waits> {
+        let (result, _) = self.call("waits", "{}").await?;
+        let counts = text(&result);
+        let counts = counts.split_once(' ').context("two numbers")?;
+        Ok(Waits {
+            begun: counts.0.parse()?,
+            cancelled: counts.1.parse()?,
+        })
     }
 
     async fn completion(&self) -> anyhow::Result<()> {

@@ -22,7 +22,8 @@ const COUNTER: &str = "matrix://counter";
 #[derive(Default)]
 struct Counts {
     counter: AtomicU32,
-    waited: AtomicU32,
+    begun: AtomicU32,
+    cancelled: AtomicU32,
 }
 
 pub fn start(env: &Env, hub: &str, name: &str) -> JoinHandle<()> {
@@ -148,7 +149,7 @@ async fn grow(ctx: Ctx) -> &'static str {
 
 /// What counts, and the resource that shows it.
 fn counting(server: Server, counts: Arc<Counts>) -> Server {
-    let (touched, waiting, waited) = (counts.clone(), counts.clone(), counts.clone());
+    let (touched, waiting, waits) = (counts.clone(), counts.clone(), counts.clone());
     server
         .tool("touch", "Adds one to the counter.", move |ctx: Ctx| {
             let counts = touched.clone();
@@ -161,14 +162,18 @@ fn counting(server: Server, counts: Arc<Counts>) -> Server {
         .tool("wait", "Runs until it is cancelled.", move |ctx: Ctx| {
             let counts = waiting.clone();
             async move {
+                counts.begun.fetch_add(1, Ordering::Relaxed);
                 ctx.cancelled().await;
-                counts.waited.fetch_add(1, Ordering::Relaxed);
+                counts.cancelled.fetch_add(1, Ordering::Relaxed);
                 Err::<&str, _>(ToolError::Cancelled)
             }
         })
-        .tool("waited", "Counts cancelled waits.", move |_: Ctx| {
-            let counts = waited.clone();
-            async move { counts.waited.load(Ordering::Relaxed).to_string() }
+        .tool("waits", "Counts waits.", move |_: Ctx| {
+            let counts = waits.clone();
+            async move {
+                let begun = counts.begun.load(Ordering::Relaxed);
+                format!("{begun} {}", counts.cancelled.load(Ordering::Relaxed))
+            }
         })
         .with(Resource::new(
             COUNTER,

@@ -3,8 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 
 export const COUNTER = "matrix://counter";
-/** How often the counter was touched, and how many waits were cancelled. */
-export const counts = { touched: 0, waited: 0 };
+/** How often the counter was touched, and how many waits have begun and were cancelled. */
+export const counts = { touched: 0, begun: 0, cancelled: 0 };
 
 export const text = (words) => ({ content: [{ type: "text", text: String(words) }] });
 
@@ -43,7 +43,8 @@ export async function steps(progressToken, notify) {
 
 /** Waits until it is cancelled. */
 export async function wait(signal) {
-  await sleep(60_000, undefined, { signal }).catch(() => (counts.waited += 1));
+  counts.begun += 1;
+  await sleep(60_000, undefined, { signal }).catch(() => (counts.cancelled += 1));
   return text("not cancelled");
 }
 
@@ -60,7 +61,7 @@ export function plainTools(tool) {
     { outputSchema: z.object({ sum: z.number() }) },
   );
   tool("fail", {}, () => ({ ...text("it failed on purpose"), isError: true }));
-  tool("waited", {}, () => text(counts.waited));
+  tool("waits", {}, () => text(`${counts.begun} ${counts.cancelled}`));
   tool("slow", {}, async () => {
     await sleep(2_000);
     return text("done");

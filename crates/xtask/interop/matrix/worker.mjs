@@ -4,7 +4,7 @@ import { Server, ToolError, Worker, z } from "ostler";
 const COUNTER = "matrix://counter";
 const server = new Server("matrix-typescript", "1.0.0");
 let counter = 0;
-let waited = 0;
+const waits = { begun: 0, cancelled: 0 };
 const tool = (name, input, run, more = {}) =>
   server.tool(name, { description: `The tool ${name}.`, input, ...more }, run);
 
@@ -50,15 +50,16 @@ tool("touch", {}, () => {
   return String(counter);
 });
 tool("wait", {}, async (_, ctx) => {
+  waits.begun += 1;
   try {
     await ctx.sleep(60_000);
   } catch (cancelled) {
-    waited += 1;
+    waits.cancelled += 1;
     throw cancelled;
   }
   return "not cancelled";
 });
-tool("waited", {}, () => String(waited));
+tool("waits", {}, () => `${waits.begun} ${waits.cancelled}`);
 tool("slow", {}, async (_, ctx) => {
   await ctx.sleep(2_000);
   return "done";

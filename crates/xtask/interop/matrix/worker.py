@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 COUNTER = "matrix://counter"
 server = Server("matrix-python", "1.0.0", watchable=True)
-counts = {"counter": 0, "waited": 0}
+counts = {"counter": 0, "begun": 0, "cancelled": 0}
 
 
 class Sum(BaseModel):
@@ -91,17 +91,18 @@ async def touch() -> str:
 
 @server.tool
 async def wait() -> str:
+    counts["begun"] += 1
     try:
         await asyncio.sleep(60)
     except asyncio.CancelledError:
-        counts["waited"] += 1
+        counts["cancelled"] += 1
         raise
     return "not cancelled"
 
 
 @server.tool
-async def waited() -> str:
-    return str(counts["waited"])
+async def waits() -> str:
+    return f"{counts['begun']} {counts['cancelled']}"
 
 
 @server.tool
