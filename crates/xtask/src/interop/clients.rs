@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 
-use super::{fixture::Fixture, folder, node_js, npm, old, python};
+use super::{fixture::Fixture, folder, node_js, npm, old, path_with_node, python};
 use crate::{child, shell};
 
 /// What the clients do.
@@ -209,6 +209,7 @@ fn inspector(url: &str, era: &str) -> anyhow::Result<()> {
     for (arguments, expected) in rows {
         let mut command = Command::new(folder.join("node_modules/.bin/mcp-inspector"));
         command
+            // It starts `node` by name.
             .env("PATH", path_with_node()?)
             // It leaves files in the home folder, which may hold a person's own.
             .env("HOME", &folder)
@@ -226,18 +227,4 @@ fn inspector(url: &str, era: &str) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-/// The Inspector starts `node` by name.
-fn path_with_node() -> anyhow::Result<String> {
-    let node = node_js()?;
-    let folder = node
-        .parent()
-        .context("a program lies in a folder")?
-        .display()
-        .to_string();
-    Ok(format!(
-        "{folder}:{}",
-        std::env::var("PATH").unwrap_or_default()
-    ))
 }

@@ -79,10 +79,11 @@ fn npm(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// The Node.js that the suite needs (22 or newer); the machine's own may be older.
+/// The Node.js that the suite needs (22 or newer); the machine's own may be older. It brings its
+/// npm along: that of a distribution may run with the distribution's Node.js alone.
 fn node_js() -> anyhow::Result<PathBuf> {
-    let folder = npm("node", &["node@22.23.3"])?;
-    let node = folder.join("node_modules/node/bin/node");
+    let folder = npm("node", &["node@22.23.3", "npm@10.9.9"])?;
+    let node = folder.join("node_modules/.bin/node");
     let version = Command::new(&node)
         .arg("--version")
         .output()
@@ -92,6 +93,14 @@ fn node_js() -> anyhow::Result<PathBuf> {
         "npm's node@22 does not run here"
     );
     Ok(node)
+}
+
+/// A search path for those that start `node` or `npm` by name.
+fn path_with_node() -> anyhow::Result<String> {
+    let node = node_js()?;
+    let folder = node.parent().context("a program lies in a folder")?;
+    let path = std::env::var("PATH").unwrap_or_default();
+    Ok(format!("{}:{path}", folder.display()))
 }
 
 /// A Python environment with packages, once.

@@ -1,10 +1,14 @@
 //! The SDKs' own tests, and the example workers at work, against the real binary.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::ensure;
 
-use super::python;
+use super::{node_js, path_with_node, python};
 use crate::{child, shell};
 
 /// How long one set of tests may take; each takes well under a minute on two idle cores.
@@ -37,11 +41,7 @@ pub fn run() -> anyhow::Result<()> {
             .current_dir(examples),
     )?;
     let sdk = typescript_sdk()?;
-    tested(
-        Command::new("npm")
-            .args(["test", "--silent"])
-            .current_dir(sdk),
-    )
+    tested(npm_in(&sdk)?.args(["test", "--silent"]))
 }
 
 /// A Python that has the SDK, as it stands, with what its tests and the examples need.
@@ -61,11 +61,18 @@ pub fn python_sdk() -> anyhow::Result<PathBuf> {
 pub fn typescript_sdk() -> anyhow::Result<PathBuf> {
     let sdk = shell::root().join("sdks/typescript");
     let install = ["ci", "--no-audit", "--no-fund", "--loglevel=error"];
-    shell::run_in(&sdk, "npm", &install)?;
+    tested(npm_in(&sdk)?.args(install))?;
     Ok(sdk)
 }
 
-/// Runs tests with the program of a node at hand.
+/// npm by a Node.js that the SDK and its linters know.
+fn npm_in(folder: &Path) -> anyhow::Result<Command> {
+    let mut npm = Command::new(node_js()?.with_file_name("npm"));
+    npm.env("PATH", path_with_node()?).current_dir(folder);
+    Ok(npm)
+}
+
+/// Runs what must succeed, with the program of a node at hand.
 fn tested(command: &mut Command) -> anyhow::Result<()> {
     let node = shell::root().join("target/debug/ostler");
     let status = child::run(command.env("OSTLER_BIN", node), TESTS_MAX, |line| {
