@@ -65,7 +65,7 @@ fn clients() -> anyhow::Result<Vec<Client>> {
     let node = node_js()?;
     let typescript_1 = npm("typescript-1", &["@modelcontextprotocol/sdk@1.32.2"])?;
     let typescript_2 = npm("typescript-2", &["@modelcontextprotocol/client@2.4.0"])?;
-    let python = python("python", &["mcp==2.3.0"])?;
+    let python = python("python", &["mcp==2.3.0"], &[])?;
     let ostler = shell::root().join("target/debug/ostler");
     let ostler = ostler.display().to_string();
     let connect = |name: &str, program: &PathBuf, script: &str| Client {

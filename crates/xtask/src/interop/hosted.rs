@@ -153,7 +153,7 @@ fn by_python(folder: &Path, node: &Node) -> anyhow::Result<Vec<Hosted>> {
     let author = ["-c", "user.name=a", "-c", "user.email=a@example.com"];
     let commit = ["commit", "--quiet", "--allow-empty", "-m", "the first"];
     git(&[&author[..], &commit].concat())?;
-    let bin = bin(python("hosted-python", PYPI)?)?;
+    let bin = bin(python("hosted-python", PYPI, &[])?)?;
     let host = |name| Hosted::new(name, bin.join(format!("mcp-server-{name}")));
     let repository = text(&repository);
     // The only pages at hand are our own.
@@ -171,7 +171,7 @@ fn by_python(folder: &Path, node: &Node) -> anyhow::Result<Vec<Hosted>> {
 }
 
 fn by_old_python(folder: &Path) -> anyhow::Result<Vec<Hosted>> {
-    let bin = bin(python("hosted-python-1", PYPI_OLD)?)?;
+    let bin = bin(python("hosted-python-1", PYPI_OLD, &[])?)?;
     let host = |name| Hosted::new(name, bin.join(format!("mcp-server-{name}")));
     let database = |name| ["--db-path".to_owned(), text(&folder.join(name))];
     let query = json!({"query": "SELECT 6 * 7 AS answer"});

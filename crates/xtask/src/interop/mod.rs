@@ -103,11 +103,15 @@ fn path_with_node() -> anyhow::Result<String> {
     Ok(format!("{}:{path}", folder.display()))
 }
 
-/// A Python environment with packages, once.
-fn python(name: &str, packages: &[&str]) -> anyhow::Result<PathBuf> {
+/// A Python environment with packages, once. `files` are what the packages' names do not say of
+/// what is installed, such as lists of requirements: it is installed anew when one has changed.
+fn python(name: &str, packages: &[&str], files: &[&str]) -> anyhow::Result<PathBuf> {
     let folder = folder(name)?;
     let python = folder.join("venv/bin/python");
-    let wanted = packages.join("\n");
+    let mut wanted = packages.join("\n");
+    for file in files {
+        wanted += &std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
+    }
     let stamp = folder.join("installed");
     if std::fs::read_to_string(&stamp).ok().as_deref() != Some(wanted.as_str()) {
         shell::run_in(&folder, "python3", &["-m", "venv", "venv"])?;

@@ -29,6 +29,7 @@ pub fn clients(node: &Path) -> anyhow::Result<Vec<Client>> {
             program: python(
                 &format!("python-{version}"),
                 &[&format!("mcp=={version}"), PYDANTIC],
+                &[],
             )?,
             script: vec![source("old.py").display().to_string()],
             modes,

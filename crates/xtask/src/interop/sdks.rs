@@ -48,13 +48,18 @@ pub fn run() -> anyhow::Result<()> {
 pub fn python_sdk() -> anyhow::Result<PathBuf> {
     let sdk = shell::root().join("sdks/python");
     let editable = format!("{}[test]", sdk.display());
-    let needed = ["requirements.txt", "tests/requirements.txt"];
-    let needed = needed.map(|file| sdk.join("examples").join(file).display().to_string());
-    let [examples, tests] = &needed;
-    python(
-        "sdk-python",
-        &["-e", &editable, "-r", examples, "-r", tests],
-    )
+    let files = [
+        "pyproject.toml",
+        "constraints.txt",
+        "examples/requirements.txt",
+        "examples/tests/requirements.txt",
+    ];
+    let files = files.map(|file| sdk.join(file).display().to_string());
+    let files = files.each_ref().map(String::as_str);
+    let [_, constraints, examples, tests] = files;
+    let needed = ["-e", &editable, "-r", examples, "-r", tests];
+    let packages = [&needed[..], &["-c", constraints]].concat();
+    python("sdk-python", &packages, &files)
 }
 
 /// The folder of the SDK for TypeScript, built.
