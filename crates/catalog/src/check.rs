@@ -235,7 +235,7 @@ fn resource(value: &Value) -> Result<Parts<ResourceParts>, String> {
 fn template(value: &Value) -> Result<Parts<TemplateParts>, String> {
     member(value, "name")?;
     let name = member(value, "uriTemplate")?;
-    uri::check_name(&name).map_err(|reason| format!("uriTemplate {reason}"))?;
+    uri::check_template(&name).map_err(|reason| format!("uriTemplate {reason}"))?;
     let pattern = Pattern::compile(&name).map_err(|reason| format!("uriTemplate: {reason}"))?;
     Ok(Parts {
         name,

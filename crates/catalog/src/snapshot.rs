@@ -271,7 +271,8 @@ impl Snapshot {
         self.prompts.find(name)
     }
 
-    /// What serves a URI: the resource of exactly this URI, else the first template it matches.
+    /// What serves a URI: the resource of exactly this URI, else the first template it matches, of
+    /// those that are listed first: an unlisted one may stand for everything that nobody names.
     /// A URI that only a template could match must be free of traversal tricks.
     pub fn resource(&self, uri: &str) -> Option<Target> {
         if let Some(resource) = self.resources.find(uri) {
@@ -280,7 +281,9 @@ impl Snapshot {
         if self.templates().is_empty() || !uri::is_safe(uri) {
             return None;
         }
-        let mut templates = self.templates().iter();
+        let (listed, all) = (self.templates.listed.iter(), self.templates().iter());
+        let unlisted = all.filter(|template| template.declarations.unlisted);
+        let mut templates = listed.chain(unlisted);
         let template = templates.find(|template| template.parts.pattern.matches(uri))?;
         Some(Target::Template(template.clone()))
     }

@@ -10,17 +10,30 @@ const DECODES_MAX: usize = 3;
 
 /// Whether `uri` can be the name of a resource: a scheme, and no blank or hidden characters.
 pub(crate) fn check_name(uri: &str) -> Result<(), String> {
+    check_text(uri)?;
+    match has_scheme(uri) {
+        true => Ok(()),
+        false => Err("does not start with a scheme such as \"file:\"".to_owned()),
+    }
+}
+
+/// The same for a template, whose scheme may be what a client fills in: a URI must have one before
+/// it is matched.
+pub(crate) fn check_template(template: &str) -> Result<(), String> {
+    match template.starts_with('{') {
+        true => check_text(template),
+        false => check_name(template),
+    }
+}
+
+fn check_text(uri: &str) -> Result<(), String> {
     if uri.len() > URI_BYTES_MAX {
         return Err(format!("is longer than {URI_BYTES_MAX} bytes"));
     }
     if uri.chars().any(|c| c.is_whitespace()) {
         return Err("holds white space".to_owned());
     }
-    text::check(uri)?;
-    match has_scheme(uri) {
-        true => Ok(()),
-        false => Err("does not start with a scheme such as \"file:\"".to_owned()),
-    }
+    text::check(uri)
 }
 
 fn has_scheme(uri: &str) -> bool {

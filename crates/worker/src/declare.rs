@@ -68,7 +68,7 @@ impl Declarations {
     }
 
     /// It can be called or read by whoever knows its name, and is in no list: the page of an
-    /// app, a file of a skill.
+    /// app, a file of a skill. A template like `{+uri}` serves what no listed entry does.
     pub fn unlisted(mut self) -> Self {
         self.unlisted = true;
         self

@@ -175,14 +175,14 @@ async fn resources_and_templates_have_uris() {
         ]
         .map(|uri| entry(json!({"uri": uri, "name": "n"})))
         .into(),
-        templates: ["mem://{a}", "mem://{a", "{a}"]
+        templates: ["mem://{a}", "mem://{a", "{+a}", "{a", "a{b}"]
             .map(|uri| entry(json!({"uriTemplate": uri, "name": "n"})))
             .into(),
         ..offer()
     });
     let checked = checked.unwrap();
-    assert_eq!((checked.resources.len(), checked.templates.len()), (1, 1));
-    assert_eq!(refusals.len(), 6, "{refusals:?}");
+    assert_eq!((checked.resources.len(), checked.templates.len()), (1, 2));
+    assert_eq!(refusals.len(), 7, "{refusals:?}");
 }
 
 #[tokio::test]

@@ -165,6 +165,36 @@ async fn what_is_unlisted_is_served_and_in_no_list() {
     );
 }
 
+/// Whoever came first: another worker of the Server may have what it does not list either.
+#[tokio::test(start_paused = true)]
+async fn an_unlisted_template_serves_what_no_listed_one_does() {
+    let world = world();
+    let template = |uri: &str| entry(json!({"uriTemplate": uri, "name": "n"}));
+    let mut relaying = offer_of_tools(&[]);
+    relaying.templates = vec![template("{+uri}")];
+    relaying.templates[0].declarations.unlisted = true;
+    let plain = Offer {
+        templates: vec![template("mem://doc/{id}")],
+        ..offer_of_tools(&[])
+    };
+    for (name, offer) in [("a", relaying), ("b", plain)] {
+        let refusals = world
+            .catalogs
+            .register(&server("calc"), &worker(name), offer);
+        assert_eq!(refusals, []);
+    }
+    let snapshot = world.snapshot();
+    let served_by = |uri: &str| {
+        let target = snapshot.resource(uri)?;
+        Some(target.workers()[0].as_str().to_owned())
+    };
+    assert_eq!(served_by("mem://doc/a").as_deref(), Some("b"));
+    assert_eq!(served_by("made://up?on=the&fly").as_deref(), Some("a"));
+    assert_eq!(served_by("file:///a/../b"), None);
+    assert_eq!(served_by("no-scheme"), None);
+    assert_eq!(names(&snapshot, ListKind::Templates, None, 9), ["n"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn apps_are_declared_by_whatever_belongs_to_them() {
     let ui = json!({"ui": {"resourceUri": "ui://page"}});

@@ -422,6 +422,7 @@ export interface Resource {
   declarations: Declarations | undefined;
 }
 
+/** One that is unlisted serves what no listed one does: `{+uri}` stands for everything. */
 export interface ResourceTemplate {
   definition: Buffer;
   declarations: Declarations | undefined;
