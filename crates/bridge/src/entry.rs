@@ -48,6 +48,14 @@ pub(crate) fn resource(definition: &Raw, terms: Terms) -> RawEntry {
     }
 }
 
+/// Everything that no entry names, which only the members that are asked for it can tell.
+pub(crate) fn unlisted(terms: Terms) -> RawEntry {
+    RawEntry {
+        definition: Raw::from_static(r#"{"uriTemplate":"{+uri}","name":"unlisted"}"#),
+        declarations: terms.declarations().idempotent().unlisted(),
+    }
+}
+
 impl Terms {
     fn declarations(self) -> Declarations {
         match self.timeout {

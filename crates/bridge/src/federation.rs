@@ -15,8 +15,8 @@ use std::{
 use ostler_client::{object, text_member};
 use ostler_worker::{Raw, RawEntry, RawOffer, UriTemplate};
 
-use self::routes::Pattern;
 pub(crate) use self::routes::Routes;
+use self::routes::{Pattern, Unlisted};
 use crate::{
     entry::{self, Terms},
     glob,
@@ -78,6 +78,7 @@ pub(crate) fn merge(name: &str, parts: &[Part<'_>]) -> Merged {
     for (index, part) in parts.iter().enumerate() {
         merged.add(index, part, parts);
     }
+    merged.add_unlisted(parts);
     merged.offer.info = info(name, parts);
     merged.offer.instructions = instructions(parts);
     merged
@@ -112,8 +113,29 @@ impl Merged {
                 exclude: exclude.clone(),
             });
         }
+        if of.unlisted && part.rules.show_unlisted() {
+            routes.unlisted.push(Unlisted {
+                member: index,
+                include: part.rules.include.as_slice().into(),
+            });
+        }
         offer.completions |= of.completions;
         offer.resource_watch |= of.resource_watch;
+    }
+
+    /// One entry for whatever members do not list, which runs as long as any of them may. The first:
+    /// nodes take so many entries only.
+    fn add_unlisted(&mut self, parts: &[Part<'_>]) {
+        let members = self.routes.unlisted.iter();
+        let timeouts = members.map(|it| parts[it.member].rules.timeout);
+        let longest = timeouts.reduce(|one, other| Some(one?.max(other?)));
+        if let Some(timeout) = longest {
+            let terms = Terms {
+                timeout,
+                ..Terms::default()
+            };
+            self.offer.templates.insert(0, entry::unlisted(terms));
+        }
     }
 }
 
@@ -166,6 +188,13 @@ impl Shelf<'_, '_> {
 impl Rules {
     fn shows(&self, name: &str) -> bool {
         (self.include.is_empty() || is_in(&self.include, name)) && !is_in(&self.exclude, name)
+    }
+
+    /// Not where URIs are excluded, which a server may know by other spellings; nor where none is
+    /// included.
+    fn show_unlisted(&self) -> bool {
+        let names_uris = |globs: &[String]| globs.iter().any(|glob| glob::fits_some_uri(glob));
+        (self.include.is_empty() || names_uris(&self.include)) && !names_uris(&self.exclude)
     }
 
     fn shown(&self, name: &str) -> String {

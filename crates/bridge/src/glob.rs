@@ -21,9 +21,34 @@ pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
+/// Whether any URI fits a pattern: one has a scheme, which has a colon behind it and no `_` in it.
+pub(crate) fn fits_some_uri(pattern: &str) -> bool {
+    let of_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    match pattern.split_once('*') {
+        Some((first, _)) => first.contains(':') || first.bytes().all(of_scheme),
+        None => pattern.contains(':'),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patterns_for_names_fit_no_uri() {
+        for (pattern, wanted) in [
+            ("*", true),
+            ("*_secret", true),
+            ("file:*", true),
+            ("file*", true),
+            ("a://{id}", true),
+            ("delete_*", false),
+            ("echo", false),
+            ("", false),
+        ] {
+            assert_eq!(fits_some_uri(pattern), wanted, "{pattern}");
+        }
+    }
 
     #[test]
     fn a_star_stands_for_anything() {

@@ -42,6 +42,8 @@ pub struct Offer {
     pub prompts: Vec<Raw>,
     pub resources: Vec<Raw>,
     pub templates: Vec<Raw>,
+    /// It may have resources that it does not list.
+    pub unlisted: bool,
     /// Any of its tools may become a task, without saying so [T-16].
     pub tasks: bool,
     pub completions: bool,

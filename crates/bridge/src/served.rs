@@ -103,28 +103,36 @@ impl Served {
 }
 
 impl Shared {
+    /// What nobody lists is the first member's that has it. Any error is passed over while another
+    /// one may: servers tell of what they do not have in many ways. If nobody does, the first error
+    /// that says more than that is told.
     async fn call(&self, ctx: Ctx, arguments: Bytes) -> Result<Reply, ToolError> {
-        let (kind, target) = (ctx.kind(), ctx.target().to_owned());
-        let found = self.routes.borrow().find(kind, &target);
-        let Some((index, target)) = found else {
-            return Err(ToolError::NotFound(format!("no member offers {target}")));
-        };
-        let asked = Asked {
-            kind,
-            target,
-            arguments,
-        };
-        self.seats[index].member.call(ctx, asked).await
+        let (kind, target) = (ctx.kind(), ctx.target());
+        let found = self.routes.borrow().find(kind, target);
+        let mut told = ToolError::NotFound(format!("no member offers {target}"));
+        for (index, target) in found {
+            let asked = Asked {
+                kind,
+                target,
+                arguments: arguments.clone(),
+            };
+            match self.seats[index].member.call(ctx.clone(), asked).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) if matches!(told, ToolError::NotFound(_)) => told = error,
+                Err(_) => {}
+            }
+        }
+        Err(told)
     }
 
-    /// What is watched, and whose it is.
+    /// What is watched, and whose it is or may be.
     fn watched(&self, routes: &Routes) -> BTreeSet<(String, usize)> {
-        let owned = |uri: String| routes.owner(&uri).map(|index| (uri, index));
-        self.server
-            .watched()
-            .into_iter()
-            .filter_map(owned)
-            .collect()
+        let watched = self.server.watched().into_iter();
+        let owned = |uri: String| {
+            let owners = routes.owners(&uri).into_iter();
+            owners.map(move |index| (uri.clone(), index))
+        };
+        watched.flat_map(owned).collect()
     }
 
     /// Shows what all members offer now. Conflicts that were not there before are told.

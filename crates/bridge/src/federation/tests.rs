@@ -1,4 +1,4 @@
-use ostler_worker::CallKind;
+use ostler_worker::{CallKind, Declarations};
 
 use super::*;
 
@@ -62,7 +62,7 @@ fn of_two_with_the_same_name_the_first_has_it_and_the_other_is_named() {
     };
     assert_eq!(merged.conflicts, [conflict]);
     let found = merged.routes.find(CallKind::Tool, "x");
-    assert_eq!(found, Some((0, "x".to_owned())));
+    assert_eq!(found, [(0, "x".to_owned())]);
 }
 
 #[test]
@@ -73,9 +73,9 @@ fn prefixes_and_renames_lead_back_to_the_names_at_the_member() {
     let merged = of(&[("a", &Rules::default(), &first), ("b", &rules, &other)]);
     assert_eq!(names(&merged), ["x", "b_x", "why"]);
     let find = |name| merged.routes.find(CallKind::Tool, name);
-    assert_eq!(find("b_x"), Some((1, "x".to_owned())));
-    assert_eq!(find("why"), Some((1, "y".to_owned())));
-    assert_eq!(find("y"), None);
+    assert_eq!(find("b_x"), [(1, "x".to_owned())]);
+    assert_eq!(find("why"), [(1, "y".to_owned())]);
+    assert_eq!(find("y"), []);
 }
 
 #[test]
@@ -105,18 +105,100 @@ fn resources_and_completions_find_their_member() {
         ..Offer::default()
     };
     let merged = of(&[("a", &Rules::default(), &first), ("b", &rules, &other)]);
-    let owner = |uri| merged.routes.owner(uri);
-    assert_eq!(owner("a://7"), Some(0));
-    assert_eq!(owner("a://fixed"), Some(1));
-    assert_eq!(owner("b://q?x=1&y=2"), Some(1));
-    assert_eq!(owner("c://"), None);
+    let owners = |uri| merged.routes.owners(uri);
+    assert_eq!(owners("a://7"), [0]);
+    assert_eq!(owners("a://fixed"), [1]);
+    assert_eq!(owners("b://q?x=1&y=2"), [1]);
+    assert!(owners("c://").is_empty());
     let find = |reference| merged.routes.find(CallKind::Completion, reference);
     let prompt = r#"{"type":"ref/prompt","name":"b_p"}"#;
     let there = r#"{"type":"ref/prompt","name":"p"}"#;
-    assert_eq!(find(prompt), Some((1, there.to_owned())));
+    assert_eq!(find(prompt), [(1, there.to_owned())]);
     let template = r#"{"type":"ref/resource","uri":"a://{id}"}"#;
-    assert_eq!(find(template), Some((0, template.to_owned())));
+    assert_eq!(find(template), [(0, template.to_owned())]);
     assert!(merged.offer.completions);
+}
+
+/// The URIs that three members are asked for, each of which may have what it does not list.
+fn asked_for(uri: &str, [one, two, three]: [&Rules; 3]) -> Vec<usize> {
+    let plain = Offer {
+        unlisted: true,
+        ..Offer::default()
+    };
+    let listing = Offer {
+        resources: raws(&[r#"{"uri":"a://listed","name":"n"}"#]),
+        templates: raws(&[r#"{"uriTemplate":"a://t/{id}","name":"n"}"#]),
+        ..plain.clone()
+    };
+    let merged = of(&[
+        ("1", one, &plain),
+        ("2", two, &listing),
+        ("3", three, &plain),
+    ]);
+    let completion = format!(r#"{{"type":"ref/resource","uri":"{uri}"}}"#);
+    let find = |kind, target: &str| merged.routes.find(kind, target);
+    let read = find(CallKind::Resource, uri);
+    let completed = find(CallKind::Completion, &completion);
+    let members = |found: Vec<(usize, String)>| found.into_iter().map(|(index, _)| index);
+    assert!(members(read).eq(members(completed)), "{uri}");
+    merged.routes.owners(uri)
+}
+
+#[test]
+fn what_nobody_lists_is_asked_for_in_order_of_all_who_may_have_it() {
+    let all = Rules::default();
+    let check = |uri, wanted: &[usize]| assert_eq!(asked_for(uri, [&all; 3]), wanted, "{uri}");
+    check("a://listed", &[1]);
+    check("a://t/7", &[1]);
+    // Under a template for all we know of it, so its member is the first.
+    check("a://t/7/8", &[1, 0, 2]);
+    check("b://", &[0, 1, 2]);
+}
+
+#[test]
+fn what_a_filter_hides_is_not_asked_for_under_another_spelling() {
+    let all = Rules::default();
+    let rules = |include: &[&str], exclude: &[&str]| Rules {
+        include: include.iter().map(|glob| glob.to_string()).collect(),
+        exclude: exclude.iter().map(|glob| glob.to_string()).collect(),
+        ..Rules::default()
+    };
+    let check = |rules: Rules, uri, wanted: &[usize]| {
+        assert_eq!(asked_for(uri, [&all, &all, &rules]), wanted, "{rules:?}");
+    };
+    check(rules(&[], &["c://secret"]), "c://%73ecret", &[0, 1]);
+    check(rules(&[], &["delete_*"]), "c://open", &[0, 1, 2]);
+    check(rules(&["c://*"], &[]), "c://open", &[0, 1, 2]);
+    check(rules(&["c://*"], &[]), "d://open", &[0, 1]);
+    check(rules(&["echo"], &[]), "c://open", &[0, 1]);
+}
+
+#[test]
+fn what_is_not_listed_has_an_entry_in_no_list_if_anybody_may_have_it() {
+    let minutes = |minutes: u64| Rules {
+        timeout: Some(Duration::from_mins(minutes)),
+        ..Rules::default()
+    };
+    let none = Rules {
+        include: vec!["echo".to_owned()],
+        ..Rules::default()
+    };
+    let unlisted = Offer {
+        unlisted: true,
+        ..Offer::default()
+    };
+    let declared = |rules: [&Rules; 2]| {
+        let merged = of(&[("a", rules[0], &unlisted), ("b", rules[1], &unlisted)]);
+        let templates = merged.offer.templates.into_iter();
+        templates
+            .map(|entry| entry.declarations)
+            .collect::<Vec<_>>()
+    };
+    let plain = Declarations::new().idempotent().unlisted();
+    let longest = plain.clone().timeout(Duration::from_mins(5));
+    assert_eq!(declared([&none, &none]), []);
+    assert_eq!(declared([&minutes(5), &minutes(1)]), [longest]);
+    assert_eq!(declared([&minutes(1), &Rules::default()]), [plain]);
 }
 
 #[test]
@@ -128,16 +210,17 @@ fn what_is_excluded_is_not_reached_through_a_template() {
     let offer = Offer {
         resources: raws(&[r#"{"uri":"a://secret","name":"s"}"#]),
         templates: raws(&[r#"{"uriTemplate":"a://{+path}","name":"t"}"#]),
+        unlisted: true,
         completions: true,
         ..Offer::default()
     };
     let merged = of(&[("a", &rules, &offer)]);
-    let owner = |uri| merged.routes.owner(uri);
-    assert_eq!(owner("a://open"), Some(0));
-    assert_eq!(owner("a://secret"), None);
-    assert_eq!(owner("a://secret/7"), None);
+    let owners = |uri| merged.routes.owners(uri);
+    assert_eq!(owners("a://open"), [0]);
+    assert!(owners("a://secret").is_empty());
+    assert!(owners("a://secret/7").is_empty());
     let reference = r#"{"type":"ref/resource","uri":"a://secret"}"#;
-    assert_eq!(merged.routes.find(CallKind::Completion, reference), None);
+    assert_eq!(merged.routes.find(CallKind::Completion, reference), []);
 }
 
 #[test]

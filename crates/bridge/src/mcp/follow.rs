@@ -282,6 +282,7 @@ impl Offer {
         let has_whereof = facts.offers("prompts") || facts.offers("resources");
         let may_complete = !facts.revision.has_completions_capability() && has_whereof;
         self.completions = facts.offers("completions") || may_complete;
+        self.unlisted = facts.offers("resources");
         self.resource_watch = facts.offers_feature("resources", "subscribe");
         let extensions = facts.capabilities.get("extensions").unwrap_or_default();
         self.tasks = extensions.get(TASKS_EXTENSION).is_some();
@@ -336,8 +337,9 @@ impl Host for Ear<'_> {
             Notice::Dropped { tool, reason } => {
                 tracing::warn!(member, tool, reason, "a tool that cannot be called");
             }
+            // Clients name what is watched, and of what nobody lists every member is asked.
             Notice::Unwatched { uri, reason } => {
-                tracing::warn!(
+                tracing::debug!(
                     member,
                     uri,
                     reason,

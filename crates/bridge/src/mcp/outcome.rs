@@ -4,7 +4,7 @@
 //! own errors becomes -32603 at the node, as any worker's does. For everything else the codes are those
 //! that the platform itself uses for a worker: to a client the upstream is a part of it.
 
-use ostler_client::{Error, RpcError, code as spec, text_member};
+use ostler_client::{Error, RpcError, code as spec};
 use ostler_protocol::{Revision, code};
 use ostler_worker::{AskError, CallKind, Capability, ClientFacet, Raw, ToolError};
 use serde_json::{Value, json};
@@ -62,16 +62,10 @@ fn of_upstream(asked: &Asked, error: RpcError) -> ToolError {
         message,
         data,
     } = error;
-    let is_of_uri = || {
-        data.as_ref()
-            .is_some_and(|data| text_member(data, "uri").is_some())
-    };
     match code {
-        spec::RESOURCE_NOT_FOUND if asked.kind == CallKind::Resource => {
-            return ToolError::NotFound(message);
-        }
-        // The same from 2026-07-28 on, with the URI as data.
-        spec::INVALID_PARAMS if asked.kind == CallKind::Resource && is_of_uri() => {
+        // The latter is what many servers of old say, too: a reading has no other parameter that it
+        // could mean.
+        spec::RESOURCE_NOT_FOUND | spec::INVALID_PARAMS if asked.kind == CallKind::Resource => {
             return ToolError::NotFound(message);
         }
         spec::MISSING_CAPABILITY => return ToolError::NeedsCapability(required(data)),

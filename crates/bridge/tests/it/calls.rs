@@ -53,6 +53,8 @@ async fn prompts_resources_and_completions_are_the_upstreams() {
         assert_eq!(fixed["contents"][0]["text"], "some text");
         let of_template = read("mem://doc/7").result(&door).await;
         assert_eq!(of_template["contents"][0]["text"], "document 7");
+        let unlisted = read("mem://unlisted").result(&door).await;
+        assert_eq!(unlisted["contents"][0]["text"], "found by its URI");
         let get = json!({"name": "greet", "arguments": {"name": "Ada"}});
         let prompt = Modern::new("prompts/get", get).result(&door).await;
         let said = &prompt["messages"][0]["content"]["text"];
@@ -133,8 +135,11 @@ async fn legacy_clients_get_the_same() {
         let call = json!({"name": "echo", "arguments": {"text": "hi"}});
         let echo = session.result(1, "tools/call", call).await;
         assert_eq!(text(&echo), "hi");
+        let unlisted = json!({"uri": "mem://unlisted"});
+        let read = session.result(2, "resources/read", unlisted).await;
+        assert_eq!(read["contents"][0]["text"], "found by its URI");
         // The one is nowhere, the other is not where it would be.
-        for (id, uri) in [(2, "mem://nothing"), (3, "mem://doc/nothing")] {
+        for (id, uri) in [(3, "mem://nothing"), (4, "mem://doc/nothing")] {
             let read = json!({"uri": uri});
             let error = session.ask(id, "resources/read", read).await.json();
             assert_eq!(error["error"]["code"], -32002, "{error}");

@@ -61,26 +61,26 @@ async fn a_tool_that_the_upstream_adds_is_told_of_and_can_be_called() {
 
 #[tokio::test]
 async fn a_resource_is_watched_at_the_upstream_while_somebody_watches_it_here() {
-    for era in ERAS {
+    for (era, uri) in ERAS.into_iter().flat_map(|era| {
+        let uris = ["mem://text", "mem://unlisted"];
+        uris.map(|uri| (era, uri))
+    }) {
         let world = World::open(era).await;
         let door = world.door();
-        let mut live = listen(&door, json!({"resourceSubscriptions": ["mem://text"]})).await;
+        let mut live = listen(&door, json!({"resourceSubscriptions": [uri]})).await;
         let server = world.script.server().clone();
         until("a watched resource", || {
-            server.is_watched("mem://text").then_some(())
+            server.is_watched(uri).then_some(())
         })
         .await;
-        Modern::call("touch", json!({"text": "mem://text"}))
+        Modern::call("touch", json!({"text": uri}))
             .result(&door)
             .await;
         let told = live.message().await;
         assert_eq!(told["method"], "notifications/resources/updated", "{told}");
-        assert_eq!(told["params"]["uri"], "mem://text");
+        assert_eq!(told["params"]["uri"], uri);
         drop(live);
-        until("nobody watches", || {
-            (!server.is_watched("mem://text")).then_some(())
-        })
-        .await;
+        until("nobody watches", || (!server.is_watched(uri)).then_some(())).await;
         world.stop().await;
     }
 }

@@ -1,7 +1,7 @@
 //! Resources, templates, prompts and completions.
 
 use ostler_worker::{
-    Completion, Ctx, Prompt, PromptMessage, Resource, Server, Template, ToolError,
+    Completion, Ctx, Declarations, Prompt, PromptMessage, Resource, Server, Template, ToolError,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,6 +20,12 @@ pub fn offer(server: Server, script: &Script) -> Server {
             }
         }
     };
+    let unlisted = Resource::new(
+        "mem://unlisted",
+        "Unlisted",
+        "text/plain",
+        |_ctx: Ctx| async { "found by its URI" },
+    );
     let users = |_ctx: Ctx, args: Value| async move { args.to_string() };
     server
         .with(Resource::new(
@@ -34,6 +40,7 @@ pub fn offer(server: Server, script: &Script) -> Server {
             "image/png",
             |_ctx: Ctx| async { vec![0_u8, 1, 2] },
         ))
+        .with(unlisted.declare(Declarations::new().unlisted()))
         .with(Template::new(
             "mem://doc/{id}",
             "Document",

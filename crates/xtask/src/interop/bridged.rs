@@ -15,12 +15,7 @@ use crate::{
 const EVERYTHING: &str = "@modelcontextprotocol/server-everything@2026.8.31";
 
 /// Passed by a server that takes what it does not have for a result; a node says that it is an error.
-const NOT_THERE: &[&str] = &[
-    "server-resources-subscribe",
-    "server-resources-unsubscribe",
-    "server-tools-call-error",
-    "server-tools-call-simple-text",
-];
+const NOT_THERE: &[&str] = &["server-tools-call-error", "server-tools-call-simple-text"];
 
 /// Skills are not passed on. The bridge follows tasks itself, so a tool that has to be one serves
 /// clients without tasks too.
