@@ -48,11 +48,19 @@ pub(crate) fn resource(definition: &Raw, terms: Terms) -> RawEntry {
     }
 }
 
-/// Everything that no entry names, which only the members that are asked for it can tell.
-pub(crate) fn unlisted(terms: Terms) -> RawEntry {
+/// What a member may have under a template that it does not list.
+pub(crate) fn unlisted(template: &str, terms: Terms) -> RawEntry {
+    let members = [("uriTemplate", template), ("name", "unlisted")];
     RawEntry {
-        definition: Raw::from_static(r#"{"uriTemplate":"{+uri}","name":"unlisted"}"#),
+        definition: object(members.map(|(name, text)| (name, Raw::from_text(text)))),
         declarations: terms.declarations().idempotent().unlisted(),
+    }
+}
+
+pub(crate) fn skill(definition: &Raw) -> RawEntry {
+    RawEntry {
+        definition: rewritten(definition, []),
+        declarations: Declarations::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! it, and the other one is named as a [`Conflict`].
 
 mod routes;
+mod skills;
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
@@ -45,6 +46,15 @@ pub(crate) struct Part<'a> {
     pub offer: &'a Offer,
 }
 
+impl Part<'_> {
+    fn terms(&self) -> Terms {
+        Terms {
+            timeout: self.rules.timeout,
+            tasks: self.offer.tasks,
+        }
+    }
+}
+
 /// Two members offer the same; the first has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Conflict {
@@ -77,6 +87,7 @@ pub(crate) fn merge(name: &str, parts: &[Part<'_>]) -> Merged {
     let mut merged = Merged::default();
     for (index, part) in parts.iter().enumerate() {
         merged.add(index, part, parts);
+        merged.add_skills(index, parts);
     }
     merged.add_unlisted(parts);
     merged.offer.info = info(name, parts);
@@ -134,7 +145,9 @@ impl Merged {
                 timeout,
                 ..Terms::default()
             };
-            self.offer.templates.insert(0, entry::unlisted(terms));
+            self.offer
+                .templates
+                .insert(0, entry::unlisted("{+uri}", terms));
         }
     }
 }
@@ -156,11 +169,7 @@ impl Shelf<'_, '_> {
         routes: &mut HashMap<String, (usize, String)>,
         list: &mut Vec<RawEntry>,
     ) {
-        let rules = self.part.rules;
-        let terms = Terms {
-            timeout: rules.timeout,
-            tasks: self.part.offer.tasks,
-        };
+        let (rules, terms) = (self.part.rules, self.part.terms());
         for definition in entries {
             let Some(name) = text_member(definition, member).filter(|name| rules.shows(name))
             else {

@@ -42,6 +42,7 @@ pub struct Offer {
     pub prompts: Vec<Raw>,
     pub resources: Vec<Raw>,
     pub templates: Vec<Raw>,
+    pub skills: Vec<Raw>,
     /// It may have resources that it does not list.
     pub unlisted: bool,
     /// Any of its tools may become a task, without saying so [T-16].

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ostler_env::Env;
-use ostler_protocol::{Raw, Revision, schema_rules};
+use ostler_protocol::{Raw, Revision, facet::SKILLS_EXTENSION, schema_rules};
 use tokio::sync::watch;
 
 use crate::{
@@ -98,7 +98,7 @@ impl Client {
 
     /// A whole list, its pages followed. One the server does not offer is empty.
     pub async fn list(&self, kind: ListKind, host: &mut dyn Host) -> Result<Vec<Raw>, Error> {
-        if !self.facts.offers(kind.capability()) {
+        if !self.facts.has_list(kind) {
             return Ok(Vec::new());
         }
         let (mut entries, mut bytes) = (Vec::new(), 0);
@@ -255,6 +255,23 @@ impl Facts {
     /// Whether a capability is declared.
     pub fn offers(&self, capability: &str) -> bool {
         self.capabilities.get(capability).is_some()
+    }
+
+    /// Whether an extension is declared.
+    pub fn extends(&self, extension: &str) -> bool {
+        let declared = self.capabilities.get("extensions").unwrap_or_default();
+        declared.get(extension).is_some()
+    }
+
+    /// Whether it gives this list.
+    pub fn has_list(&self, kind: ListKind) -> bool {
+        let is_extended = kind != ListKind::Skills || self.extends(SKILLS_EXTENSION);
+        self.offers(kind.capability()) && is_extended
+    }
+
+    /// Whether it tells of changes of this list. Skills have no word for that.
+    pub fn tells_changes(&self, kind: ListKind) -> bool {
+        kind != ListKind::Skills && self.offers_feature(kind.capability(), "listChanged")
     }
 
     /// Whether a capability is declared with this feature of it.

@@ -35,6 +35,8 @@ pub enum ListKind {
     Prompts,
     Resources,
     Templates,
+    /// Of the extension for them [EX-4].
+    Skills,
 }
 
 /// What a listen wants to hear of. Lists that the server does not announce are left out.
@@ -127,7 +129,13 @@ impl Request {
 }
 
 impl ListKind {
-    pub const ALL: [ListKind; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::Templates];
+    pub const ALL: [ListKind; 5] = [
+        Self::Tools,
+        Self::Prompts,
+        Self::Resources,
+        Self::Templates,
+        Self::Skills,
+    ];
 
     pub(crate) fn method(self) -> &'static str {
         match self {
@@ -135,6 +143,7 @@ impl ListKind {
             Self::Prompts => "prompts/list",
             Self::Resources => "resources/list",
             Self::Templates => "resources/templates/list",
+            Self::Skills => "skills/list",
         }
     }
 
@@ -145,15 +154,16 @@ impl ListKind {
             Self::Prompts => "prompts",
             Self::Resources => "resources",
             Self::Templates => "resourceTemplates",
+            Self::Skills => "skills",
         }
     }
 
-    /// The capability that announces it.
-    pub fn capability(self) -> &'static str {
+    /// The capability that it needs.
+    pub(crate) fn capability(self) -> &'static str {
         match self {
             Self::Tools => "tools",
             Self::Prompts => "prompts",
-            Self::Resources | Self::Templates => "resources",
+            Self::Resources | Self::Templates | Self::Skills => "resources",
         }
     }
 }

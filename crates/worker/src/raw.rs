@@ -33,6 +33,8 @@ pub struct RawOffer {
     pub prompts: Vec<RawEntry>,
     pub resources: Vec<RawEntry>,
     pub templates: Vec<RawEntry>,
+    /// Entries of `skills/list`; their files are resources, or under templates.
+    pub skills: Vec<RawEntry>,
     pub completions: bool,
     pub resource_watch: bool,
 }
@@ -94,6 +96,13 @@ impl RawOffer {
         catalog.templates.extend(self.templates.iter().map(|entry| {
             let (definition, declarations) = entry.parts();
             wire::ResourceTemplate {
+                definition,
+                declarations,
+            }
+        }));
+        catalog.skills.extend(self.skills.iter().map(|entry| {
+            let (definition, declarations) = entry.parts();
+            wire::Skill {
                 definition,
                 declarations,
             }

@@ -223,6 +223,44 @@ fn what_is_excluded_is_not_reached_through_a_template() {
     assert_eq!(merged.routes.find(CallKind::Completion, reference), []);
 }
 
+/// Of a member between two that list a file below it, and have a template for all.
+#[test]
+fn a_skill_is_shown_if_all_its_files_are_its_members() {
+    let skill = |files: &str| format!(r#"{{"uri":"s://a/b/SKILL.md","resources":{files}}}"#);
+    let listing = |uri: &str| Offer {
+        resources: raws(&[&format!(r#"{{"uri":"{uri}","name":"n"}}"#)]),
+        templates: raws(&[r#"{"uriTemplate":"s://{+path}","name":"n"}"#]),
+        ..Offer::default()
+    };
+    let (first, last) = (listing("s://a/b/theirs"), listing("s://a/b/c/d"));
+    let rules = Rules {
+        exclude: vec!["*hidden".to_owned()],
+        ..Rules::default()
+    };
+    let check = |files: &str, shown: usize, conflicts: &[&str], owner: usize| {
+        let of_files = Offer {
+            skills: raws(&[&skill(files)]),
+            ..Offer::default()
+        };
+        let all = Rules::default();
+        let merged = of(&[
+            ("1", &all, &first),
+            ("2", &rules, &of_files),
+            ("3", &all, &last),
+        ]);
+        assert_eq!(merged.offer.skills.len(), shown, "{files}");
+        let contested = merged.conflicts.iter().map(|it| &*it.shown);
+        let contested = contested.filter(|shown| !shown.contains('{'));
+        assert!(contested.eq(conflicts.iter().copied()), "{files}");
+        assert_eq!(merged.routes.owners("s://a/b/c/d"), [owner], "{files}");
+    };
+    let (manifest, file) = (r#"{"uri":"s://a/b/SKILL.md"}"#, r#"{"uri":"s://a/b/c/d"}"#);
+    check(&format!("[{manifest},{file}]"), 1, &["s://a/b/c/d"], 1);
+    check(r#""dynamic""#, 1, &[], 2);
+    check(r#"[{"uri":"s://a/b/theirs"}]"#, 0, &["s://a/b/SKILL.md"], 2);
+    check(r#"[{"uri":"s://a/b/hidden"}]"#, 0, &[], 2);
+}
+
 #[test]
 fn who_is_down_is_still_listed_and_said_to_be_down() {
     let rules = Rules::default();

@@ -82,10 +82,7 @@ impl Shared {
 
     /// Looks now and then at the lists whose changes are not told, while those of others are heard.
     async fn look(&self, facts: &Facts, dirty: &Dirty) -> Infallible {
-        let is_silent = |kind: &ListKind| {
-            let of = kind.capability();
-            facts.offers(of) && !facts.offers_feature(of, "listChanged")
-        };
+        let is_silent = |kind: &ListKind| facts.has_list(*kind) && !facts.tells_changes(*kind);
         let silent: Vec<_> = ListKind::ALL.into_iter().filter(is_silent).collect();
         if silent.is_empty() || !self.has_something_to_hear(facts) {
             return std::future::pending().await;
@@ -159,8 +156,8 @@ impl Shared {
     }
 
     fn has_something_to_hear(&self, facts: &Facts) -> bool {
-        let mut lists = ListKind::ALL.iter();
-        lists.any(|kind| facts.offers_feature(kind.capability(), "listChanged"))
+        let mut lists = ListKind::ALL.into_iter();
+        lists.any(|kind| facts.tells_changes(kind))
             || facts.offers_feature("resources", "subscribe")
     }
 
@@ -224,7 +221,7 @@ impl Shared {
     fn named(&self, kind: ListKind, entries: &[Raw]) -> Vec<Raw> {
         let member = match kind {
             ListKind::Tools | ListKind::Prompts => "name",
-            ListKind::Resources => "uri",
+            ListKind::Resources | ListKind::Skills => "uri",
             ListKind::Templates => "uriTemplate",
         };
         let is_named = |entry: &&Raw| text_member(entry, member).is_some();
@@ -284,8 +281,7 @@ impl Offer {
         self.completions = facts.offers("completions") || may_complete;
         self.unlisted = facts.offers("resources");
         self.resource_watch = facts.offers_feature("resources", "subscribe");
-        let extensions = facts.capabilities.get("extensions").unwrap_or_default();
-        self.tasks = extensions.get(TASKS_EXTENSION).is_some();
+        self.tasks = facts.extends(TASKS_EXTENSION);
         self.presence = Presence::Up;
     }
 
@@ -295,6 +291,7 @@ impl Offer {
             ListKind::Prompts => &mut self.prompts,
             ListKind::Resources => &mut self.resources,
             ListKind::Templates => &mut self.templates,
+            ListKind::Skills => &mut self.skills,
         }
     }
 }
@@ -327,8 +324,10 @@ impl Host for Ear<'_> {
     fn notice(&mut self, notice: Notice) {
         let member = self.shared.name();
         match notice {
+            // Of skills it is told in no other way, if at all.
             Notice::Changed(ListKind::Resources) => {
-                self.dirty.add([ListKind::Resources, ListKind::Templates]);
+                let kinds = [ListKind::Resources, ListKind::Templates, ListKind::Skills];
+                self.dirty.add(kinds);
             }
             Notice::Changed(kind) => self.dirty.add([kind]),
             // What changed while nobody listened is not told.

@@ -15,6 +15,7 @@ mod calls;
 mod asks;
 mod visits;
 mod lists;
+mod extensions;
 mod processes;
 mod restarts;
 mod trouble;

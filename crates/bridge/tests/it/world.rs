@@ -115,8 +115,12 @@ impl Bridge {
 impl World {
     /// An upstream that is expected to speak this.
     pub async fn open(speaks: &str) -> World {
+        Self::of(speaks, Script::new()).await
+    }
+
+    /// One that offers this.
+    pub async fn of(speaks: &str, script: Script) -> World {
         let far = TestNode::anonymous().await;
-        let script = Script::new();
         let worker = far.worker(&script).await;
         let near = TestNode::anonymous().await;
         let bridge = Bridge::start(&near, vec![node("far", far.edge, speaks)]).await;

@@ -187,7 +187,7 @@ fn wanted(filter: &Filter, facts: &Facts) -> Raw {
     ];
     let lists = lists
         .into_iter()
-        .filter(|(kind, _)| facts.offers_feature(kind.capability(), "listChanged"))
+        .filter(|(kind, _)| facts.tells_changes(*kind))
         .map(|(_, name)| (name, json::boolean(true)));
     let uris = json::array(filter.uris.iter().map(|uri| Raw::from_text(uri)));
     let uris = (!filter.uris.is_empty()).then_some(("resourceSubscriptions", uris));

@@ -131,6 +131,7 @@ pub enum Kind {
     Prompts,
     Resources,
     Templates,
+    Skills,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -108,6 +108,7 @@ fn kinds(kind: Option<Kind>) -> Vec<ListKind> {
         Some(Kind::Prompts) => vec![ListKind::Prompts],
         Some(Kind::Resources) => vec![ListKind::Resources],
         Some(Kind::Templates) => vec![ListKind::Templates],
+        Some(Kind::Skills) => vec![ListKind::Skills],
     }
 }
 

@@ -49,7 +49,12 @@ pub fn list(output: Output, kind: ListKind, entries: &[Raw]) {
 /// What an entry is called by, and what it is.
 fn row(kind: ListKind, entry: &Raw) -> (String, String) {
     let text = |name: &str| text_member(entry, name);
-    let said = text("description").or_else(|| text("title"));
+    let said = match kind {
+        ListKind::Skills => entry
+            .get("frontmatter")
+            .and_then(|front| text_member(&front, "description")),
+        _ => text("description").or_else(|| text("title")),
+    };
     let said = line(&said.unwrap_or_default(), TEXT_CHARS_MAX);
     let name = match kind {
         ListKind::Tools => {
@@ -67,7 +72,7 @@ fn row(kind: ListKind, entry: &Raw) -> (String, String) {
                 prompt_arguments(entry)
             )
         }
-        ListKind::Resources => text("uri").unwrap_or_default(),
+        ListKind::Resources | ListKind::Skills => text("uri").unwrap_or_default(),
         ListKind::Templates => text("uriTemplate").unwrap_or_default(),
     };
     (flat(&name), said)

@@ -120,5 +120,6 @@ pub fn word(kind: ListKind) -> &'static str {
         ListKind::Prompts => "prompts",
         ListKind::Resources => "resources",
         ListKind::Templates => "templates",
+        ListKind::Skills => "skills",
     }
 }

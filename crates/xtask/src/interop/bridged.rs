@@ -17,20 +17,17 @@ const EVERYTHING: &str = "@modelcontextprotocol/server-everything@2026.8.31";
 /// Passed by a server that takes what it does not have for a result; a node says that it is an error.
 const NOT_THERE: &[&str] = &["server-tools-call-error", "server-tools-call-simple-text"];
 
-/// Skills are not passed on. The bridge follows tasks itself, so a tool that has to be one serves
-/// clients without tasks too.
-const NOT_PASSED: &[&str] = &[
-    "server-sep-2640-skills-directory",
-    "server-sep-2640-skills-enumeration",
-    "server-sep-2640-skills-manifest",
-    "server-tasks-required-task-error",
-];
+/// The bridge follows tasks itself, so a tool that has to be one serves clients without tasks too.
+const NOT_PASSED: &[&str] = &["server-tasks-required-task-error"];
 
-/// What a legacy upstream cannot say: the keys of its questions, what a tool needs of its client; and
-/// whether a call becomes a task is settled before it asks or fails.
+/// What a legacy upstream cannot say: its skills, the keys of its questions, what a tool needs of its
+/// client; and whether a call becomes a task is settled before it asks or fails.
 const NOT_SAID: &[&str] = &[
     "server-input-required-result-basic-elicitation",
     "server-input-required-result-ignore-extra-params",
+    "server-sep-2640-skills-directory",
+    "server-sep-2640-skills-enumeration",
+    "server-sep-2640-skills-manifest",
     "server-server-stateless",
     "server-tasks-lifecycle",
     "server-tasks-mrtr-composition",

@@ -127,7 +127,7 @@ async fn lists(
     let facts = client.facts();
     for kind in ListKind::ALL
         .into_iter()
-        .filter(|kind| facts.offers(kind.capability()))
+        .filter(|kind| facts.has_list(*kind))
     {
         match patient.within(client.list(kind, desk)).await {
             Ok(entries) => {
