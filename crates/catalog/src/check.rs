@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use ostler_protocol::{Raw, schema_rules, text};
+use ostler_protocol::{Raw, facet::UI_TYPE, schema_rules, text};
 use serde_json::Value;
 
 use crate::{
@@ -244,13 +244,10 @@ fn template(value: &Value) -> Result<Parts<TemplateParts>, String> {
     })
 }
 
-/// The type of the pages of MCP Apps.
-const APP_TYPE: &str = "text/html;profile=mcp-app";
-
 /// A tool with a page, or a page [EX-3].
 fn is_app(value: &Value) -> bool {
     let meta = &value["_meta"];
-    meta.get("ui").or(meta.get("ui/resourceUri")).is_some() || value["mimeType"] == APP_TYPE
+    meta.get("ui").or(meta.get("ui/resourceUri")).is_some() || value["mimeType"] == UI_TYPE
 }
 
 /// Members that are optional, but must have this form if they are there: clients check them.

@@ -2,7 +2,10 @@
 
 use std::pin::Pin;
 
-use ostler_protocol::{Raw, Revision};
+use ostler_protocol::{
+    Raw, Revision,
+    facet::{TASKS_EXTENSION, UI_EXTENSION, UI_TYPE},
+};
 
 use crate::{
     error::{Error, protocol},
@@ -53,6 +56,8 @@ pub struct Abilities {
     /// To sample with context of other servers.
     pub sample_context: bool,
     pub roots: bool,
+    /// To show the pages of tools (MCP Apps).
+    pub ui: bool,
 }
 
 /// A question of the server, with its parameters as they came.
@@ -232,6 +237,7 @@ impl Abilities {
             url: self.url && revision.has_url_elicitation(),
             sample_tools: self.sample_tools && revision.has_sampling_tools(),
             sample_context: self.sample_context && revision.has_sampling_tools(),
+            ui: self.ui && revision.has_entry_meta(),
             ..self
         }
     }
@@ -245,13 +251,15 @@ impl Abilities {
             sample_tools: self.sample_tools && other.sample_tools,
             sample_context: self.sample_context && other.sample_context,
             roots: self.roots && other.roots,
+            ui: self.ui && other.ui,
         }
     }
 
     /// The `capabilities` object of a revision.
-    pub(crate) fn declared(self, revision: Revision, extensions: Option<Raw>) -> Raw {
+    pub(crate) fn declared(self, revision: Revision) -> Raw {
         let empty = Raw::empty_object;
         let able = self.within(revision);
+        let extensions = able.extensions(revision);
         let (form, url) = (able.form, able.url);
         let modes = match revision.has_url_elicitation() {
             true => json::object(
@@ -277,6 +285,17 @@ impl Abilities {
         ];
         json::object(members.into_iter().flatten())
     }
+
+    /// Tasks are followed by the client itself; apps are older than the slot for extensions [EX-2].
+    fn extensions(self, revision: Revision) -> Option<Raw> {
+        let pages = || json::object([("mimeTypes", json::array([Raw::from_text(UI_TYPE)]))]);
+        let tasks = revision
+            .has_extensions()
+            .then(|| (TASKS_EXTENSION, Raw::empty_object()));
+        let ui = self.ui.then(|| (UI_EXTENSION, pages()));
+        let all: Vec<_> = [tasks, ui].into_iter().flatten().collect();
+        (!all.is_empty()).then(|| json::object(all))
+    }
 }
 
 #[cfg(test)]
@@ -285,7 +304,7 @@ mod tests {
 
     fn declared(abilities: Abilities, date: &str) -> String {
         let revision = Revision::parse(date).expect("a known date");
-        abilities.declared(revision, None).to_string()
+        abilities.declared(revision).to_string()
     }
 
     #[test]
@@ -297,15 +316,21 @@ mod tests {
             sample_tools: true,
             sample_context: false,
             roots: true,
+            ui: true,
         };
         let rest = r#""sampling":{},"roots":{}"#;
         let tools = r#""sampling":{"tools":{}},"roots":{}"#;
+        let pages = r#"{"mimeTypes":["text/html;profile=mcp-app"]}"#;
+        let extensions = format!(r#""extensions":{{"io.modelcontextprotocol/ui":{pages}}}"#);
         let rows = [
             ("2024-11-05", format!("{{{rest}}}")),
-            ("2025-06-18", format!(r#"{{"elicitation":{{}},{rest}}}"#)),
+            (
+                "2025-06-18",
+                format!(r#"{{"elicitation":{{}},{rest},{extensions}}}"#),
+            ),
             (
                 "2025-11-25",
-                format!(r#"{{"elicitation":{{"form":{{}},"url":{{}}}},{tools}}}"#),
+                format!(r#"{{"elicitation":{{"form":{{}},"url":{{}}}},{tools},{extensions}}}"#),
             ),
         ];
         for (date, expected) in rows {

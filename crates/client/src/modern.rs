@@ -6,7 +6,7 @@ pub(crate) mod task;
 mod listen;
 
 use bytes::Bytes;
-use ostler_protocol::{Raw, RequestId, Revision, facet::TASKS_EXTENSION};
+use ostler_protocol::{Raw, RequestId, Revision};
 
 use crate::{
     client::{Facts, Options},
@@ -177,8 +177,7 @@ impl Modern {
 
     /// Parameters with what every request says ([M-3]). The id serves as progress token too.
     fn introduced(&self, params: &Raw, id: u64, behalf: &Behalf) -> Raw {
-        let extensions = json::object([(TASKS_EXTENSION, Raw::empty_object())]);
-        let capabilities = behalf.abilities.declared(self.revision, Some(extensions));
+        let capabilities = behalf.abilities.declared(self.revision);
         let level = behalf.log_level.as_deref().map(Raw::from_text);
         let level = level.map(|level| ("io.modelcontextprotocol/logLevel", level));
         let members = introduction(self.revision, capabilities).into_iter();

@@ -13,6 +13,8 @@ pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
 pub const SKILLS_EXTENSION: &str = "io.modelcontextprotocol/skills";
 /// MCP Apps.
 pub const UI_EXTENSION: &str = "io.modelcontextprotocol/ui";
+/// The type of the pages of MCP Apps [EX-3].
+pub const UI_TYPE: &str = "text/html;profile=mcp-app";
 
 /// One thing a client may declare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

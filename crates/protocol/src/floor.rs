@@ -54,7 +54,7 @@ impl Revision {
     }
 
     /// `_meta` on list entries, content blocks and resource contents; on results it is older.
-    pub(crate) fn has_entry_meta(self) -> bool {
+    pub fn has_entry_meta(self) -> bool {
         self.since(V2025_06_18)
     }
 
@@ -124,7 +124,7 @@ impl Revision {
     }
 
     /// The `extensions` map of capabilities.
-    pub(crate) fn has_extensions(self) -> bool {
+    pub fn has_extensions(self) -> bool {
         self.since(V2026_07_28)
     }
 

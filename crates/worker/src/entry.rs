@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ostler_protocol::facet::UI_TYPE;
 use serde::Serialize;
 use serde_json::{Map, Value, value::RawValue};
 
@@ -250,7 +251,7 @@ impl Resource {
     where
         H::Output: IntoContents,
     {
-        let ui = Self::new(uri, name, "text/html;profile=mcp-app", handler);
+        let ui = Self::new(uri, name, UI_TYPE, handler);
         ui.declare(Declarations::new().unlisted())
     }
 

@@ -12,6 +12,7 @@ pub const ABLE: Abilities = Abilities {
     sample_tools: true,
     sample_context: true,
     roots: true,
+    ui: true,
 };
 pub const ROOT: &str = "file:///matrix";
 

@@ -80,6 +80,7 @@ pub(super) const EVERYTHING: Abilities = Abilities {
     sample_tools: true,
     sample_context: true,
     roots: true,
+    ui: true,
 };
 
 /// What the client behind a call can be asked.
@@ -91,5 +92,6 @@ pub(super) fn abilities(facet: &ClientFacet) -> Abilities {
         sample_tools: facet.sample_tools,
         sample_context: facet.sample_context,
         roots: facet.roots,
+        ui: facet.ui,
     }
 }

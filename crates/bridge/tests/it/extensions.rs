@@ -1,12 +1,12 @@
-//! What extensions add to an upstream: skills.
+//! What extensions add to an upstream: skills, and apps.
 
 use ostler_testkit::{Door, Modern, Script, TestNode, until};
-use ostler_worker::Skill;
+use ostler_worker::{Ctx, Resource, Skill, Tool};
 use serde_json::{Value, json};
 
 use crate::{
     lists::listen,
-    world::{Bridge, World, node},
+    world::{Bridge, ERAS, World, node, text},
 };
 
 fn tea() -> Skill {
@@ -97,5 +97,42 @@ async fn of_two_members_with_the_same_skill_the_first_has_all_of_it() {
     drop(workers);
     for node in far {
         node.stop().await;
+    }
+}
+
+const UI: &str = "io.modelcontextprotocol/ui";
+
+#[tokio::test]
+async fn apps_are_shown_and_the_upstream_knows_who_can_show_them() {
+    for era in ERAS {
+        let script = Script::new();
+        let tool = Tool::new("clock", "Tells the time.", |ctx: Ctx| async move {
+            format!("12:00 {}", ctx.client().ui)
+        });
+        script.server().add(tool.ui("ui://clock"));
+        let page = Resource::ui("ui://clock", "clock", |_ctx: Ctx| async { "<p>12:00</p>" });
+        script.server().add(page);
+        let world = World::of(era, script).await;
+        let door = world.door();
+        let found = Modern::new("server/discover", json!({}))
+            .result(&door)
+            .await;
+        assert_eq!(found["capabilities"]["extensions"][UI], json!({}));
+        let listed = Modern::new("tools/list", json!({})).result(&door).await;
+        let mut tools = listed["tools"].as_array().unwrap().iter();
+        let clock = tools.find(|tool| tool["name"] == "clock").unwrap();
+        assert_eq!(clock["_meta"]["ui"]["resourceUri"], "ui://clock");
+        let page = &of(&door, "resources/read", "ui://clock").await["contents"][0];
+        assert_eq!(page["mimeType"], "text/html;profile=mcp-app");
+        let can = json!({"extensions": {UI: {"mimeTypes": ["text/html;profile=mcp-app"]}}});
+        let told = Modern::call("clock", json!({}))
+            .can(can)
+            .result(&door)
+            .await;
+        assert_eq!(text(&told), "12:00 true");
+        // On a connection that all share a legacy upstream is told what any client may do.
+        let plain = Modern::call("clock", json!({})).result(&door).await;
+        assert_eq!(text(&plain), format!("12:00 {}", era == "legacy"));
+        world.stop().await;
     }
 }

@@ -106,7 +106,7 @@ impl Legacy {
         let flight = self.flight(Part::Plain, 0);
         let params = json::object([
             ("protocolVersion", Raw::from_text(wanted.as_str())),
-            ("capabilities", abilities.declared(wanted, None)),
+            ("capabilities", abilities.declared(wanted)),
             ("clientInfo", news::client_info()),
         ]);
         let body = message::request(&RequestId::number(flight.id), "initialize", params);

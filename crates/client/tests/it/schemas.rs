@@ -132,6 +132,7 @@ async fn say_everything(stub: &Stub, choice: EraChoice) {
         sample_tools: true,
         sample_context: true,
         roots: true,
+        ui: true,
     };
     options.log_level = Some("info".to_owned());
     let client = soon(

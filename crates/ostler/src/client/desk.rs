@@ -135,6 +135,7 @@ impl Clerk {
             sample_tools: false,
             sample_context: false,
             roots: !self.roots.is_empty(),
+            ui: false,
         }
     }
 

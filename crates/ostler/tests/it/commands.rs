@@ -21,8 +21,8 @@ async fn list_shows_everything_that_is_offered() {
             assert!(ran.out.contains(shown), "{ran:?}");
         }
         // Skills are of the modern era.
-        let skill = "skill://conformance-words/SKILL.md  Use when";
-        assert_eq!(ran.out.contains(skill), era == "modern", "{ran:?}");
+        let skills = "skills (1)\n  skill://conformance-words/SKILL.md  Use when";
+        assert_eq!(ran.out.contains(skills), era == "modern", "{ran:?}");
         let ran = world
             .run(&["list", "prompts", "--json", "--era", era])
             .await
