@@ -41,10 +41,10 @@ struct Service {
     greeting: Greeting,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Greeting {
     Takes,
-    Refuses,
+    Refuses(Code),
 }
 
 /// One attached worker.
@@ -72,13 +72,8 @@ impl Workers for Service {
     ) -> Result<Response<ToWorkerStream>, Status> {
         let authorization = request.metadata().get("authorization");
         let authorization = authorization.map(|value| value.to_str().unwrap().to_owned());
-        if self.greeting == Greeting::Refuses {
-            return Err(Status::unauthenticated("no such token"));
-        }
-        // A token that is the number of a status is refused with it.
-        let token = authorization.as_deref().map(|it| &it["Bearer ".len()..]);
-        if let Some(code) = token.and_then(|token| token.parse().ok()) {
-            return Err(Status::new(Code::from_i32(code), "no such token"));
+        if let Greeting::Refuses(code) = self.greeting {
+            return Err(Status::new(code, "no such token"));
         }
         let (to_worker, outgoing) = mpsc::channel(1024);
         let mut link = Link {
@@ -115,8 +110,8 @@ impl Hub {
     }
 
     /// One that knows nobody's credential.
-    pub fn refusing() -> Self {
-        Self::greeting(Greeting::Refuses)
+    pub fn refusing(code: Code) -> Self {
+        Self::greeting(Greeting::Refuses(code))
     }
 
     fn greeting(greeting: Greeting) -> Self {

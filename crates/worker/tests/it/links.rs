@@ -66,14 +66,13 @@ async fn the_hello_says_who_the_worker_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_credential_ends_the_worker_with_the_reason() {
-    let hub = Hub::new();
     for code in [
         Code::InvalidArgument,
         Code::PermissionDenied,
         Code::Unauthenticated,
     ] {
-        let token = (code as i32).to_string();
-        let ended = Running::start(hub.worker(server()).token(token))
+        let hub = Hub::refusing(code);
+        let ended = Running::start(hub.worker(server()).token("wrong"))
             .ended()
             .await;
         assert!(matches!(ended, Err(WorkerError::Refused { why, .. }) if why == "no such token"));
@@ -82,7 +81,7 @@ async fn a_refused_credential_ends_the_worker_with_the_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_wrong_with_one_node_ends_no_worker_that_serves_another() {
-    let (mut hub, other) = (Hub::new(), Hub::refusing());
+    let (mut hub, other) = (Hub::new(), Hub::refusing(Code::PermissionDenied));
     let (near, far) = (hub.dial(), other.dial());
     let (up, is_up) = watch::channel(false);
     let dials = Arc::new(AtomicU32::new(0));
