@@ -17,7 +17,10 @@ use std::{
 use ostler_env::Env;
 use ostler_types::Secret;
 use parking_lot::Mutex;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
+use rustix::{
+    io::Errno,
+    process::{Pid, Signal, WaitId, WaitIdOptions, WaitIdStatus, getpid, kill_process, waitid},
+};
 use tokio::{
     net::unix::pipe,
     select,
@@ -29,7 +32,7 @@ use super::{
     Program,
     keeper::Order,
     stderr::{self, Tail},
-    tree::{self, Brand, BridgeId},
+    tree::{self, Brand, BridgeId, Strangers},
 };
 use crate::metrics::{Metrics, ProcessEnd};
 
@@ -38,8 +41,9 @@ use crate::metrics::{Metrics, ProcessEnd};
 pub struct Keeper {
     program: PathBuf,
     arguments: Vec<OsString>,
-    /// Those that run, where orphans come to this process: its other children are such.
-    running: Option<Arc<Mutex<BTreeSet<u32>>>>,
+    /// Where orphans come to this process: its children that are none, because they run by this,
+    /// or were there before.
+    known: Option<Arc<Mutex<BTreeSet<u32>>>>,
 }
 
 impl Keeper {
@@ -57,46 +61,53 @@ impl Keeper {
         Keeper {
             program: program.into(),
             arguments: arguments.into_iter().map(OsString::from).collect(),
-            running: None,
+            known: None,
         }
     }
 
     /// From here on what a killed keeper leaves behind comes to this process, which ends it: no
-    /// zombie stays where nobody else waits. For a process that starts nothing but keepers.
+    /// zombie stays where nobody else waits. For a process that from here on starts nothing but
+    /// keepers. What it has as children already, as from whoever became it by `exec`, is let be;
+    /// what somebody else leaves to it later is, as long as no keeper is killed.
     pub fn adopting(self) -> io::Result<Keeper> {
+        // They cannot be given anew: nobody waits for them here.
+        let before = tree::children().map(number).collect();
         tree::adopt_orphans()?;
         Ok(Keeper {
-            running: Some(Arc::default()),
+            known: Some(Arc::new(Mutex::new(before))),
             ..self
         })
     }
 
     /// Whoever looks for strangers waits until its number is known.
     fn spawn(&self, mut command: Command) -> io::Result<Child> {
-        let mut running = self.running.as_ref().map(|running| running.lock());
+        let mut known = self.known.as_ref().map(|known| known.lock());
         let child = command.spawn()?;
-        if let Some(running) = &mut running {
-            running.insert(child.id());
+        if let Some(known) = &mut known {
+            known.insert(child.id());
         }
         Ok(child)
     }
 
     /// For the end of one that has ended or is about to.
     fn wait(&self, child: &mut Child) -> io::Result<ExitStatus> {
-        let mut running = self.running.as_ref().map(|running| running.lock());
+        let mut known = self.known.as_ref().map(|known| known.lock());
         let status = child.wait();
-        if let Some(running) = &mut running {
-            running.remove(&child.id());
+        if let Some(known) = &mut known {
+            known.remove(&child.id());
         }
         status
     }
 
     /// Whether a child of this process is none that was started here.
     fn is_stranger(&self, child: Pid) -> bool {
-        let child = child.as_raw_pid().unsigned_abs();
-        let running = self.running.as_ref();
-        running.is_some_and(|running| !running.lock().contains(&child))
+        let known = self.known.as_ref();
+        known.is_some_and(|known| !known.lock().contains(&number(child)))
     }
+}
+
+fn number(pid: Pid) -> u32 {
+    pid.as_raw_pid().unsigned_abs()
 }
 
 /// A running server. Dropping it ends the server too, but nobody waits for that then.
@@ -356,7 +367,8 @@ impl Kept {
     async fn reap(&self, mut child: Child) -> Option<ExitStatus> {
         let (keeper, brand) = (self.keeper.clone(), self.brand);
         let reap = self.env.spawn_blocking("bridge-reap", move || {
-            let swept = tree::sweep(brand, |child| keeper.is_stranger(child));
+            let strangers = left_by(brand.keeper);
+            let swept = tree::sweep(brand, strangers, |child| keeper.is_stranger(child));
             (swept, keeper.wait(&mut child).ok())
         });
         // Blocking jobs are not aborted but with their runtime.
@@ -369,9 +381,24 @@ impl Kept {
 /// Waits for the end of a child and leaves it as it is: its number stays its own.
 // Cancel safe: it only looks.
 async fn gone(child: Pid, deaths: &mut Signals) {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    while let Ok(None) = waitid(WaitId::Pid(child), options) {
+    while let Ok(None) = look(child) {
         deaths.recv().await;
+    }
+}
+
+fn look(child: Pid) -> Result<Option<WaitIdStatus>, Errno> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(child), options)
+}
+
+/// A keeper leaves nothing unless it is killed itself. One that is told to end before it listens
+/// dies of that, and has started nothing yet.
+fn left_by(keeper: Pid) -> Strangers {
+    let status = look(keeper).ok().flatten();
+    match status.and_then(|status| status.terminating_signal()) {
+        None => Strangers::Spare,
+        Some(signal) if signal == Signal::TERM.as_raw() => Strangers::Spare,
+        Some(_) => Strangers::End,
     }
 }
 

@@ -90,19 +90,39 @@ pub(super) fn adopt_orphans() -> io::Result<()> {
 /// Kills the children of this process. Their own children come here then, if it adopts. A child's
 /// number is not given anew before it is waited for: nobody else is hit.
 pub(super) fn kill_children() {
-    let me = getpid().as_raw_pid();
-    for child in family(|kin| kin.parent == me) {
+    for child in children() {
         // It may have ended already.
         let _ = kill_process(child, Signal::KILL);
     }
 }
 
-/// Ends what a keeper left behind, which must not have been waited for yet: its number is its own
-/// until then. Children of this process that are strangers were left behind, too: they have hidden
-/// their brand. Says how many there were.
-pub(super) fn sweep(brand: Brand, is_stranger: impl Fn(Pid) -> bool) -> usize {
+/// The children of this process.
+pub(super) fn children() -> impl Iterator<Item = Pid> {
     let me = getpid().as_raw_pid();
-    sweep_all(|kin| kin.is_of(brand) || (kin.parent == me && is_stranger(kin.pid)))
+    family(move |kin| kin.parent == me)
+}
+
+/// What becomes of children of this process that it did not start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strangers {
+    /// The keeper that is swept after may have left them; they have hidden its brand.
+    End,
+    /// It left nothing, so they are somebody else's. That they have ended is seen to all the same,
+    /// because nobody else would.
+    Spare,
+}
+
+/// Ends what a keeper left behind, which must not have been waited for yet: its number is its own
+/// until then. Says how many there were.
+pub(super) fn sweep(
+    brand: Brand,
+    strangers: Strangers,
+    is_stranger: impl Fn(Pid) -> bool,
+) -> usize {
+    let me = getpid().as_raw_pid();
+    let ends = |kin: &Kin| strangers == Strangers::End || kin.state == ZOMBIE;
+    let is_lost = |kin: &Kin| kin.parent == me && ends(kin) && is_stranger(kin.pid);
+    sweep_all(|kin| kin.is_of(brand) || is_lost(kin))
 }
 
 /// Ends what bridges left behind that were killed with their keepers, so that nobody was there to do

@@ -234,11 +234,29 @@ async fn a_bridge_that_adopts() {
         return;
     }
     let bench = Bench::new();
+    let sleep = || {
+        let mut sleep = Command::new("/bin/sleep");
+        // Whoever reads what this one says does not wait for theirs.
+        sleep.arg("77").stdout(Stdio::null()).stderr(Stdio::null());
+        sleep.spawn()
+    };
+    // As an entry point does that starts something beside the bridge.
+    let mut sidecar = sleep().expect("it is there");
     // In another session, and without its brand.
     let daemon = ["/usr/bin/env", "-i", "/bin/sleep", "1000"];
     let setsid = ["/usr/bin/setsid", "--fork", "--wait"];
     let keeper = Keeper::new(example("keep"), []).adopting();
     let keeper = keeper.expect("this is Linux");
+    // As what somebody runs in the container and leaves to the bridge.
+    let mut guest = sleep().expect("it is there");
+    let (ended, _pipes) = bench.start_with(&keeper, spec(&["/bin/cat"]));
+    ended.stop().await;
+    for child in [&mut sidecar, &mut guest] {
+        assert_eq!(child.try_wait().expect("it is ours"), None, "it is let be");
+    }
+    assert_eq!(bench.count("ostler_bridge_processes_swept_total", &[]), 0.0);
+    guest.kill().expect("it is there");
+    guest.wait().expect("it is ours");
     let (process, _pipes) = bench.start_with(&keeper, spec(&[&setsid[..], &daemon].concat()));
     let (other, _pipes) = bench.start_with(&keeper, spec(&["/bin/sleep", "1000"]));
     let has_daemon = || {
@@ -256,6 +274,10 @@ async fn a_bridge_that_adopts() {
     process.ended().await;
     assert_eq!(bench.count("ostler_bridge_processes_swept_total", &[]), 2.0);
     assert_eq!(left_of(other.keeper()).len(), 2, "the other is let be");
+    let ended = sidecar.try_wait().expect("it is ours");
+    assert_eq!(ended, None, "what was there before is let be");
+    sidecar.kill().expect("it is there");
+    sidecar.wait().expect("it is ours");
     other.stop().await;
     println!("{ALONE}");
 }
