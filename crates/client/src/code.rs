@@ -10,7 +10,7 @@ pub const RESOURCE_NOT_FOUND: i64 = -32002;
 pub const HEADER_MISMATCH: i64 = -32020;
 pub const MISSING_CAPABILITY: i64 = -32021;
 pub const UNSUPPORTED_REVISION: i64 = -32022;
-/// What libraries say, with HTTP 400, of a session that they do not know.
+/// What libraries say, with HTTP 400, of a session that they do not know; and of anything else.
 pub const SERVER_ERROR: i64 = -32000;
 /// Legacy: a web page must be visited before the request can be done.
 pub const URL_NEEDED: i64 = -32042;

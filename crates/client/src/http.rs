@@ -16,6 +16,7 @@ use ostler_types::Secret;
 use tokio::sync::watch;
 
 use crate::{
+    code,
     dial::{Dialer, Target},
     error::{Error, protocol},
     events::EventStream,
@@ -83,6 +84,11 @@ impl Http {
             headers: fixed_headers(endpoint)?,
             pace: Pace { env, limits },
         })
+    }
+
+    /// What it was made with.
+    pub fn env(&self) -> &Env {
+        &self.pace.env
     }
 
     /// The same pool for another URL of the same origin: a credential goes nowhere else.
@@ -268,6 +274,33 @@ impl Reply {
 
     /// What an answer that is no success means. A JSON-RPC error in it goes before the status.
     pub async fn refusal(self) -> Error {
+        self.read_refusal().await.error
+    }
+
+    /// The same from a server that may be another one by now. Many call a request bad whose
+    /// session they do not know, as after a restart, and name no request then. As they may say
+    /// the same of the request itself, `look` decides: what any server of that kind answers, sent
+    /// only in this case. Without an answer to it what was said stands.
+    pub async fn refusal_or_gone(self, look: impl Future<Output = Result<Reply, Error>>) -> Error {
+        let pace = self.pace.clone();
+        let refusal = self.read_refusal().await;
+        if !refusal.may_be_of_session {
+            return refusal.error;
+        }
+        let until = pace.env.now() + pace.limits.probe_max;
+        let looked = pace.env.until(until, look).await;
+        let is_gone = match looked.and_then(Result::ok) {
+            Some(reply) if reply.status() == 404 => true,
+            Some(reply) => reply.read_refusal().await.may_be_of_session,
+            None => false,
+        };
+        match is_gone {
+            true => Error::SessionGone,
+            false => refusal.error,
+        }
+    }
+
+    async fn read_refusal(self) -> Refusal {
         let status = self.status();
         let challenge = self.header("www-authenticate").map(str::to_owned);
         let location = self.header("location").map(str::to_owned);
@@ -279,12 +312,17 @@ impl Reply {
         let body = Raw::parse(bytes.clone(), DEPTH_MAX).ok();
         let error = body.as_ref().and_then(|body| body.get("error"));
         let rpc = error.and_then(|error| message::read_error(&error).ok());
+        let id = body.as_ref().and_then(|body| body.get("id"));
+        let names_nothing = id.is_none_or(|id| id.is_null());
+        let is_general = rpc
+            .as_ref()
+            .is_some_and(|rpc| rpc.code == code::SERVER_ERROR);
         let message = match (&rpc, location) {
             (Some(rpc), _) => rpc.message.clone(),
             (None, Some(location)) => format!("it redirects to {location}"),
             (None, None) => excerpt(&bytes),
         };
-        match (status, rpc) {
+        let error = match (status, rpc) {
             (401 | 403, _) => Error::Refused {
                 status,
                 challenge,
@@ -295,8 +333,18 @@ impl Reply {
             (429, _) | (503, Some(_)) => Error::Busy { status, message },
             (_, Some(rpc)) => Error::Rpc(rpc),
             (_, None) => Error::Status { status, message },
+        };
+        Refusal {
+            error,
+            may_be_of_session: status == 400 && is_general && names_nothing,
         }
     }
+}
+
+struct Refusal {
+    error: Error,
+    /// Rather than of the request.
+    may_be_of_session: bool,
 }
 
 /// The first line of a body, as far as it can be shown.

@@ -46,7 +46,7 @@ pub use crate::{
     http::{Endpoint, Http, Reply, Verb},
     json::{array, object, parse, text_member},
     limits::Limits,
-    message::RpcError,
+    message::{RpcError, ping},
     negotiate::EraChoice,
     pipe::Pipe,
     probe::knock,

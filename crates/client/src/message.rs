@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use ostler_env::Env;
 use ostler_protocol::{Raw, RequestId, json::Kind};
 
 use crate::{
@@ -82,6 +83,13 @@ pub(crate) fn request(id: &RequestId, method: &str, params: Raw) -> Bytes {
         ("params", params),
     ];
     json::object(members).into_bytes()
+}
+
+/// A `ping` of whose response nothing but its coming counts.
+pub fn ping(env: &Env) -> Bytes {
+    // Of no request that anybody waits for, and exact in languages whose numbers are floats.
+    let id = RequestId::number(env.random_u64() >> 12);
+    request(&id, "ping", Raw::empty_object())
 }
 
 pub(crate) fn notification(method: &str, params: Option<Raw>) -> Bytes {

@@ -10,7 +10,6 @@ use ostler_protocol::{Raw, RequestId, Revision};
 
 use crate::{
     client::{Facts, Options},
-    code,
     error::{Error, protocol},
     headers,
     host::{Behalf, Host},
@@ -18,6 +17,7 @@ use crate::{
     json,
     message::{self, Ids, Message},
     news,
+    probe::knock,
     request::Request,
     stop::Stop,
     switch::{Flight, Part},
@@ -223,15 +223,9 @@ async fn post(
     let reply = send(http, revision, &mirrors, body).await?;
     match reply.status() {
         200 => Ok(reply),
-        // Boxed, because it is rare, and would be in every request.
-        400 => match Box::pin(reply.refusal()).await {
-            // No modern server asks for a session; one that does speaks the other era by now. To
-            // the probe that is an answer.
-            Error::Rpc(error) if error.code == code::SERVER_ERROR && asked.method != DISCOVER => {
-                Err(Error::SessionGone)
-            }
-            error => Err(error),
-        },
+        // No modern server asks for a session; one that does speaks the other era by now. To the
+        // probe that is an answer. Boxed, because it is rare, and would be in every request.
+        400 if asked.method != DISCOVER => Err(Box::pin(reply.refusal_or_gone(knock(http))).await),
         _ => Err(reply.refusal().await),
     }
 }

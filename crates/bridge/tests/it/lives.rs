@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ostler_bridge::config::Table;
-use ostler_testkit::{Replay, Seen, Stub, TestNode, until};
+use ostler_testkit::{Modern, Replay, Seen, Stub, TestNode, until};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -75,8 +75,10 @@ fn answer(seen: &Seen, life: Life) -> Replay {
         (Life::Legacy(session) | Life::Confused(session), _)
             if seen.header("mcp-session-id") != Some(session) =>
         {
-            error(seen, 400, -32000)
+            bad(&Value::Null, "no such session")
         }
+        (_, "tools/call") => bad(&seen.json()["params"]["arguments"]["id"], "no such color"),
+        (_, "ping") => result(seen, json!({})),
         (Life::Confused(_), "tools/list") => error(seen, 200, -32603),
         (Life::Legacy(session), "tools/list") => result(seen, json!({"tools": [tool(session)]})),
         _ => error(seen, 200, -32601),
@@ -116,6 +118,12 @@ fn error(seen: &Seen, status: u16, code: i64) -> Replay {
     Replay::json(status, &body)
 }
 
+/// A bad request, as the examples of libraries say it of a session that they do not know.
+fn bad(id: &Value, why: &str) -> Replay {
+    let error = json!({"code": -32000, "message": why});
+    Replay::json(400, &json!({"jsonrpc": "2.0", "id": id, "error": error}))
+}
+
 #[tokio::test]
 async fn an_upstream_that_was_started_anew_is_followed_with_no_list_lost_between() {
     for (life, wanted) in [(Life::Legacy("second"), "second"), (Life::Modern, "modern")] {
@@ -130,6 +138,21 @@ async fn an_upstream_that_was_started_anew_is_followed_with_no_list_lost_between
         drop(live);
         world.stop().await;
     }
+}
+
+/// Whether or not the upstream names it, as long as it knows the session.
+#[tokio::test]
+async fn a_call_that_is_called_bad_is_told_so_and_harms_no_other() {
+    let world = World::open().await;
+    for id in [json!(null), json!(9)] {
+        let call = Modern::call("first", json!({"id": id}));
+        let refused = call.send(&world.near.door()).await;
+        let said = refused.json()["error"]["message"].clone();
+        assert_eq!(said, "no such color", "{refused:?}");
+    }
+    let all = ["tools/call", "initialize", "DELETE"].map(|about| world.asked(about));
+    assert_eq!(all, [2, 1, 0]);
+    world.stop().await;
 }
 
 #[tokio::test]

@@ -132,31 +132,42 @@ impl Line {
 
     /// Posts a message. Anything but success is an error.
     pub(super) async fn post(&self, body: Bytes) -> Result<Reply, Error> {
-        let headers = [
-            ("content-type", "application/json".to_owned()),
-            ("accept", "application/json, text/event-stream".to_owned()),
-        ];
-        let reply = self.send(Verb::Post, &headers, body).await?;
+        let reply = self.send_post(body).await?;
         match reply.status() {
             200..=299 => Ok(reply),
             // A session that is gone says so ([SES-2]).
             404 if self.session.is_some() => Err(Error::SessionGone),
-            _ => Err(self.refusal(reply).await),
+            // Boxed, because it is rare, and would be in every request.
+            _ => Err(Box::pin(self.refusal(reply)).await),
         }
     }
 
-    /// Many servers call a request bad whose session they do not know, as after a restart. So does
-    /// one that speaks the modern era by now. Neither began with it.
+    async fn send_post(&self, body: Bytes) -> Result<Reply, Error> {
+        let headers = [
+            ("content-type", "application/json".to_owned()),
+            ("accept", "application/json, text/event-stream".to_owned()),
+        ];
+        self.send(Verb::Post, &headers, body).await
+    }
+
+    /// A server that does not know the session may say so in other words than 404. So does one
+    /// that speaks the modern era by now. Neither began with the request.
     async fn refusal(&self, reply: Reply) -> Error {
-        let is_gone = |code| match code {
-            code::SERVER_ERROR => self.session.is_some(),
-            code::HEADER_MISMATCH | code::UNSUPPORTED_REVISION => self.revision.is_some(),
-            _ => false,
-        };
+        let is_modern = |code| matches!(code, code::HEADER_MISMATCH | code::UNSUPPORTED_REVISION);
         let status = reply.status();
-        // Boxed, because it is rare, and would be in every request.
-        match Box::pin(reply.refusal()).await {
-            Error::Rpc(error) if status == 400 && is_gone(error.code) => Error::SessionGone,
+        let error = match self.session {
+            Some(_) => {
+                let ping = self.send_post(message::ping(&self.pace.env));
+                reply.refusal_or_gone(ping).await
+            }
+            None => reply.refusal().await,
+        };
+        match error {
+            Error::Rpc(error)
+                if status == 400 && self.revision.is_some() && is_modern(error.code) =>
+            {
+                Error::SessionGone
+            }
             error => error,
         }
     }
@@ -180,7 +191,8 @@ impl Line {
             404 if self.session.is_some() => Err(Error::SessionGone),
             405 if last_event_id.is_some() => Err(lost("nothing is taken up again here")),
             405 => Err(Error::NotOffered("a stream of its own (GET)")),
-            _ => Err(self.refusal(reply).await),
+            // Boxed, because it is rare, and would be in every request.
+            _ => Err(Box::pin(self.refusal(reply)).await),
         }
     }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::world::{
-    Ear, at, call, connect, error, event, fixed, form, legacy, ok, options, result, run,
+    Ear, at, call, connect, error, event, fixed, form, legacy, nameless, ok, options, result, run,
 };
 
 fn done() -> Value {
@@ -144,20 +144,63 @@ async fn a_session_that_is_gone_says_so() {
 /// As libraries say it after a restart, and as a server of the other era does.
 #[tokio::test]
 async fn a_session_that_is_unknown_is_gone_however_that_is_said() {
-    for (code, is_gone) in [
-        (-32000, true),
-        (-32020, true),
-        (-32022, true),
-        (-32602, false),
-    ] {
-        let stub = legacy("2025-11-25", move |seen| {
-            error(seen, 400, code, Value::Null)
-        })
-        .await;
+    let (gone, its_own) = (true, false);
+    type Answer = fn(i64, &Seen) -> Replay;
+    let rows: [(i64, Answer, bool); 6] = [
+        (-32000, |code, _| nameless(400, code), gone),
+        // The session is there: this is about the request.
+        (
+            -32000,
+            |code, seen| match seen.about().as_str() {
+                "ping" => ok(seen, json!({})),
+                _ => nameless(400, code),
+            },
+            its_own,
+        ),
+        (
+            -32000,
+            |code, seen| error(seen, 400, code, Value::Null),
+            its_own,
+        ),
+        (
+            -32020,
+            |code, seen| error(seen, 400, code, Value::Null),
+            gone,
+        ),
+        (
+            -32022,
+            |code, seen| error(seen, 400, code, Value::Null),
+            gone,
+        ),
+        (-32602, |code, _| nameless(400, code), its_own),
+    ];
+    for (code, answer, is_gone) in rows {
+        let stub = legacy("2025-11-25", move |seen| answer(code, seen)).await;
         let client = connect(&stub, EraChoice::Auto).await.unwrap();
-        let ended = run(&client, &call("t"), &mut Ear::new()).await;
-        assert_eq!(ended == Err(Error::SessionGone), is_gone, "{ended:?}");
+        match run(&client, &call("t"), &mut Ear::new()).await {
+            Err(Error::SessionGone) => assert!(is_gone, "{code}"),
+            Err(Error::Rpc(error)) => assert!(!is_gone && error.code == code, "{error:?}"),
+            other => panic!("{code}: {other:?}"),
+        }
     }
+}
+
+/// It is asked for once, and no other session is opened for it.
+#[tokio::test]
+async fn a_stream_that_is_refused_in_a_session_that_is_there_is_refused() {
+    let stub = legacy("2025-11-25", |seen| match seen.about().as_str() {
+        "ping" => ok(seen, json!({})),
+        _ => nameless(400, -32000),
+    })
+    .await;
+    let client = connect(&stub, EraChoice::Auto).await.unwrap();
+    let mut ear = Ear::new();
+    let heard = client.listen(fixed(&Filter::default()), &mut ear);
+    let heard = soon("an end", heard).await;
+    assert!(matches!(heard, Err(Error::Rpc(_))), "{heard:?}");
+    let asked = stub.abouts();
+    let count = |wanted: &str| asked.iter().filter(|about| *about == wanted).count();
+    assert_eq!([count("GET"), count("initialize")], [1, 1], "{asked:?}");
 }
 
 #[tokio::test]

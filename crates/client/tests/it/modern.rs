@@ -1,14 +1,16 @@
 //! Modern requests: streams, rounds of questions, listening.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use ostler_client::{
     Answer, Client, EraChoice, Error, Filter, ListKind, Notice, Request, object, parse,
 };
 use ostler_env::Env;
-use ostler_testkit::{Replay, soon};
+use ostler_testkit::{Replay, Stub, soon};
 use serde_json::{Value, json};
 
 use crate::world::{
-    Ear, at, call, connect, error, event, fixed, form, modern, ok, options, result, run,
+    Ear, at, call, connect, event, fixed, form, modern, nameless, ok, options, result, run,
 };
 
 fn done(text: &str) -> Value {
@@ -39,13 +41,28 @@ async fn news_comes_before_the_result_of_a_stream() {
     assert_eq!((*progress, level.as_str()), (1.0, "info"));
 }
 
-/// It was started anew as another one, which asks for a session.
+/// It was started anew as another one, which asks for a session. One that is still there dislikes
+/// the request.
 #[tokio::test]
 async fn a_server_that_speaks_the_other_era_by_now_is_gone() {
-    let stub = modern(|seen| error(seen, 400, -32000, Value::Null)).await;
-    let client = connect(&stub, EraChoice::Auto).await.unwrap();
-    let ended = run(&client, &call("t"), &mut Ear::new()).await;
-    assert_eq!(ended, Err(Error::SessionGone));
+    for is_other in [true, false] {
+        let discovered = AtomicBool::new(false);
+        let stub = Stub::start(move |seen| match seen.about().as_str() {
+            "server/discover" if !(discovered.swap(true, Ordering::SeqCst) && is_other) => {
+                let facts = json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
+                    "ttlMs": 0, "cacheScope": "private", "capabilities": {"tools": {}}});
+                ok(seen, facts)
+            }
+            _ => nameless(400, -32000),
+        })
+        .await;
+        let client = connect(&stub, EraChoice::Auto).await.unwrap();
+        match run(&client, &call("t"), &mut Ear::new()).await {
+            Err(Error::SessionGone) => assert!(is_other),
+            Err(Error::Rpc(error)) => assert!(!is_other, "{error:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[tokio::test]

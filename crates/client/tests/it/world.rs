@@ -222,6 +222,15 @@ pub fn error(seen: &Seen, status: u16, code: i64, data: Value) -> Replay {
     Replay::json(status, &body)
 }
 
+/// An error that is about no request.
+pub fn nameless(status: u16, code: i64) -> Replay {
+    let error = json!({"code": code, "message": "no"});
+    Replay::json(
+        status,
+        &json!({"jsonrpc": "2.0", "id": null, "error": error}),
+    )
+}
+
 /// An event with an id.
 pub fn event(id: &str, message: &Value) -> String {
     format!("id: {id}\ndata: {message}\n\n")
