@@ -1,5 +1,7 @@
 //! `ostler connect` at a remote whose every byte is settled: what is lost, refused, or never answered.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use ostler_testkit::{Modern, Replay, Seen, Stub, until};
 use parking_lot::Mutex;
 use serde_json::json;
@@ -165,4 +167,34 @@ async fn a_call_whose_headers_cannot_be_learned_did_not_run() {
     assert_eq!(refused["error"]["code"], -32020, "{refused}");
     let log = host.close().await;
     assert!(log.contains("the headers of a tool"), "{log}");
+}
+
+/// As the examples of libraries say it after a restart.
+#[tokio::test]
+async fn a_session_that_is_called_a_bad_request_is_opened_anew() {
+    let opened = AtomicUsize::new(0);
+    let stub = Stub::start(move |seen| match seen.about().as_str() {
+        "initialize" => {
+            let number = opened.fetch_add(1, Ordering::SeqCst);
+            let result =
+                json!({"protocolVersion": "2025-11-25", "capabilities": {}, "serverInfo": {}});
+            let answer = json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": result});
+            Replay::json(200, &answer).header("Mcp-Session-Id", &format!("s-{number}"))
+        }
+        "notifications/initialized" => Replay::status(202),
+        "GET" => Replay::status(405),
+        _ if seen.header("mcp-session-id") == Some("s-0") => {
+            let error = json!({"code": -32000, "message": "no such session"});
+            Replay::json(400, &json!({"jsonrpc": "2.0", "id": null, "error": error}))
+        }
+        _ => Replay::json(
+            200,
+            &json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": {"content": []}}),
+        ),
+    })
+    .await;
+    let mut host = Host::open(&stub.url("/mcp"), "2025-11-25", json!({})).await;
+    let done = host.ask(call(1, "t", json!({}))).await;
+    assert_eq!(done["result"], json!({"content": []}), "{done}");
+    host.close().await;
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use ostler_client::{Error, EventStream, Http, Reply, Verb};
+use ostler_client::{Error, EventStream, Http, Reply, Verb, ping};
 use ostler_env::Env;
 use ostler_protocol::{Raw, Revision};
 use parking_lot::Mutex;
@@ -79,16 +79,30 @@ impl Session {
 
     /// Sends a message. Anything but success is an error.
     pub async fn post(&self, message: &Raw) -> Result<Reply, Error> {
+        let reply = self.send_post(message.bytes().clone()).await?;
+        match reply.status() {
+            200..=299 => Ok(reply),
+            404 if self.id.is_some() || self.is_pair => Err(Error::SessionGone),
+            _ => Err(Box::pin(self.refusal(reply)).await),
+        }
+    }
+
+    async fn send_post(&self, body: Bytes) -> Result<Reply, Error> {
         let headers = [
             ("content-type", "application/json".to_owned()),
             ("accept", "application/json, text/event-stream".to_owned()),
         ];
-        let body = message.bytes().clone();
-        let reply = self.send(Verb::Post, &headers, body).await?;
-        match reply.status() {
-            200..=299 => Ok(reply),
-            404 if self.id.is_some() || self.is_pair => Err(Error::SessionGone),
-            _ => Err(reply.refusal().await),
+        self.send(Verb::Post, &headers, body).await
+    }
+
+    /// A server that does not know the session may say so in other words than 404.
+    async fn refusal(&self, reply: Reply) -> Error {
+        match self.id {
+            Some(_) => {
+                let ping = self.send_post(ping(self.http.env()));
+                reply.refusal_or_gone(ping).await
+            }
+            None => reply.refusal().await,
         }
     }
 
@@ -102,7 +116,7 @@ impl Session {
             200 if reply.is_stream() => Ok(reply.events()),
             404 if self.id.is_some() => Err(Error::SessionGone),
             405 => Err(Error::NotOffered("a stream of its own (GET)")),
-            _ => Err(reply.refusal().await),
+            _ => Err(Box::pin(self.refusal(reply)).await),
         }
     }
 
