@@ -49,6 +49,12 @@ impl Ghosts {
         self.known.retain(|ghost| ghost.id != id);
     }
 
+    pub(super) fn has_any(&self, now: Instant) -> bool {
+        let is_there = |until: Instant| until > now;
+        let mut known = self.known.iter();
+        known.any(|ghost| is_there(ghost.until)) || self.crowded_until.is_some_and(is_there)
+    }
+
     /// Whether one may be of anybody else than this owner.
     pub(super) fn has_others(&self, now: Instant, owner: u64) -> bool {
         let mut others = self.known.iter().filter(|ghost| ghost.owner != owner);

@@ -218,7 +218,7 @@ impl State {
             Message::Response { id, result } => {
                 let of = match &id {
                     Some(id) => number(id),
-                    None => self.only_request(),
+                    None => self.only_request(now),
                 };
                 // One that nobody waits for any more is what cancelling leaves behind ([CAN-4]).
                 if let Some(to) = of.filter(|of| self.settle(*of)) {
@@ -400,7 +400,11 @@ impl State {
         is_alone.then_some(newest.id)
     }
 
-    fn only_request(&self) -> Option<u64> {
+    /// The only one that the server can be at.
+    fn only_request(&self, now: Instant) -> Option<u64> {
+        if self.ghosts.has_any(now) {
+            return None;
+        }
         let mut waiting = self.flights.values().filter(|entry| entry.is_written);
         match (waiting.next(), waiting.next()) {
             (Some(only), None) => Some(only.flight.id),

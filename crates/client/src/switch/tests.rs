@@ -237,6 +237,17 @@ fn what_a_request_that_was_left_may_still_say_is_shown_to_no_other_principal() {
 }
 
 #[test]
+fn an_error_without_an_id_may_be_of_a_request_that_was_left() {
+    let error = r#"{"id":null,"error":{"code":-1,"message":"no"}}"#;
+    let mut state = state([asking(1, 1), asking(2, 2)]);
+    apply(&mut state, Input::Settled { id: LIST });
+    apply(&mut state, Input::Ended { id: 1 });
+    assert!(heard(&mut state, error).is_empty());
+    heard(&mut state, r#"{"id":1,"result":{}}"#);
+    assert_eq!(heard(&mut state, error), [2]);
+}
+
+#[test]
 fn a_ghost_has_its_time_and_many_are_not_told_apart() {
     let two = [vec![2], vec![2]];
     let later = NOW + GHOST_MAX;
