@@ -48,7 +48,8 @@ pub(crate) struct Legacy {
 /// What the server is told when nobody waits any more, however that came.
 enum Farewell<'a> {
     Request(u64),
-    Task(&'a str),
+    /// The call and the task that it became.
+    Task(u64, &'a str),
 }
 
 /// Says its farewell when it is dropped before it is disarmed.
@@ -63,7 +64,11 @@ impl Drop for Unheard<'_> {
         match self.farewell.take() {
             None => {}
             Some(Farewell::Request(id)) => legacy.line.say(cancelled(id)),
-            Some(Farewell::Task(task_id)) => legacy.line.say(legacy.cancel_task(task_id)),
+            Some(Farewell::Task(call, task_id)) => {
+                let (id, body) = legacy.cancel_task(task_id);
+                legacy.line.switch.outlasts(call, id);
+                legacy.line.say(body);
+            }
         }
     }
 }

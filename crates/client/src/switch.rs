@@ -93,6 +93,12 @@ impl Switch {
         inner.state.has(id)
     }
 
+    /// Says that the server is at work for one until it has answered another request, which need
+    /// not be waited for.
+    pub(crate) fn outlasts(&self, id: u64, until: u64) {
+        self.perform(Input::Outlasts { id, until });
+    }
+
     /// A question of the server is about to be answered: it waits no more.
     pub(crate) fn answers(&self, asked: &RequestId) {
         let asked = asked.clone();

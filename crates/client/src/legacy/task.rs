@@ -43,6 +43,7 @@ impl Legacy {
         (replies, audience): (&mut Replies, &mut Audience<'_>),
     ) -> Result<Raw, Error> {
         let flight = self.one_of(call);
+        self.line.switch.outlasts(call.id, flight.id);
         let created = self
             .cancellable(flight, "tools/call", params, audience)
             .await?;
@@ -55,7 +56,7 @@ impl Legacy {
         };
         let mut unheard = Unheard {
             legacy: self,
-            farewell: Some(Farewell::Task(&task_id)),
+            farewell: Some(Farewell::Task(call.id, &task_id)),
         };
         let result = tokio::select! {
             biased;
@@ -77,10 +78,12 @@ impl Legacy {
         result.map_err(Error::begun)
     }
 
-    /// The request that ends a task; its response is not waited for.
-    pub(super) fn cancel_task(&self, task_id: &str) -> Bytes {
-        let id = RequestId::number(self.ids.next());
-        message::request(&id, "tasks/cancel", task_params(task_id))
+    /// The request that ends a task, and its id; its response is not waited for.
+    pub(super) fn cancel_task(&self, task_id: &str) -> (u64, Bytes) {
+        let id = self.ids.next();
+        let params = task_params(task_id);
+        let body = message::request(&RequestId::number(id), "tasks/cancel", params);
+        (id, body)
     }
 
     /// Looks at the task until it ends or asks, then fetches its result: what it asks comes on

@@ -21,6 +21,7 @@ pub(super) struct Ghosts {
 
 #[derive(Debug)]
 struct Ghost {
+    /// Of the request whose response lays it.
     id: u64,
     owner: u64,
     until: Instant,

@@ -66,6 +66,11 @@ pub(super) enum Input {
     Settled {
         id: u64,
     },
+    /// The server will be at work for it until it has answered another request.
+    Outlasts {
+        id: u64,
+        until: u64,
+    },
     /// Nobody here waits for it any more.
     Ended {
         id: u64,
@@ -119,6 +124,8 @@ pub(super) struct State {
 #[derive(Debug)]
 struct Entry {
     flight: Flight,
+    /// The request whose response says that the server is at work for it no more.
+    last: u64,
     is_written: bool,
     /// Delivered and not taken.
     bytes: usize,
@@ -161,6 +168,7 @@ impl State {
         match input {
             Input::Begun(flight) => {
                 let entry = Entry {
+                    last: flight.id,
                     is_written: false,
                     bytes: 0,
                     asked: Vec::new(),
@@ -181,6 +189,11 @@ impl State {
             }
             Input::Settled { id } => {
                 self.settle(id);
+            }
+            Input::Outlasts { id, until } => {
+                if let Some(entry) = self.flights.get_mut(&id) {
+                    entry.last = until;
+                }
             }
             Input::Ended { id } => self.end(now, id),
             Input::Awaits { id, page } => {
@@ -209,7 +222,7 @@ impl State {
         };
         let is_call = matches!(entry.flight.part, Part::Call | Part::Asking(_));
         if entry.is_written && is_call {
-            self.ghosts.add(now, id, entry.flight.owner);
+            self.ghosts.add(now, entry.last, entry.flight.owner);
         }
     }
 

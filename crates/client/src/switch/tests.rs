@@ -248,6 +248,17 @@ fn an_error_without_an_id_may_be_of_a_request_that_was_left() {
 }
 
 #[test]
+fn a_request_may_be_over_with_the_response_of_another() {
+    let mut state = state([asking(1, 1), asking(2, 2)]);
+    apply(&mut state, Input::Outlasts { id: 1, until: 50 });
+    apply(&mut state, Input::Ended { id: 1 });
+    heard(&mut state, r#"{"id":1,"result":{}}"#);
+    assert_eq!(nameless(NOW, &mut state), nobody());
+    heard(&mut state, r#"{"id":50,"result":{}}"#);
+    assert_eq!(nameless(NOW, &mut state), [vec![2], vec![2]]);
+}
+
+#[test]
 fn a_ghost_has_its_time_and_many_are_not_told_apart() {
     let two = [vec![2], vec![2]];
     let later = NOW + GHOST_MAX;

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     far::{Far, legacy, pipe},
-    world::{Ear, at, call, event, fixed, form, initialized, ok, options, result, run},
+    world::{Ear, at, call, call_of, event, fixed, form, initialized, ok, options, result, run},
 };
 
 fn done() -> Value {
@@ -124,6 +124,43 @@ async fn what_a_cancelled_call_still_says_is_shown_to_no_other_principal() {
     assert_eq!(ran, Ok(done()));
     assert_eq!((one.asks.len(), two.asks.len()), (0, 1));
     assert!(two.notices.is_empty(), "{:?}", two.notices);
+}
+
+/// The server is at work for a task until it has answered that it is cancelled.
+#[tokio::test]
+async fn a_cancelled_task_is_in_nobodys_way_once_that_is_answered() {
+    let (client, mut far) = legacy("2025-11-25").await;
+    let [mut one, mut two] = [1, 2].map(Ear::of);
+    let tool = json!({"name": "t", "inputSchema": {"type": "object"},
+        "execution": {"taskSupport": "required"}});
+    let task = json!({"taskId": "t/1", "status": "working", "ttl": 1000, "pollInterval": 1,
+        "createdAt": "2026-01-01T00:00:00Z", "lastUpdatedAt": "2026-01-01T00:00:00Z"});
+    let begun = async {
+        let asked = far.hear("tools/call").await;
+        far.result(&asked, json!({"task": task})).await;
+        far.hear("tasks/get").await
+    };
+    let call_of_task = call_of(&tool);
+    let look = tokio::select! {
+        biased;
+        ended = client.run(&call_of_task, &mut one) => panic!("{ended:?}"),
+        look = begun => look,
+    };
+    let cancel = far.hear("tasks/cancel").await;
+    let call = call("u");
+    let serving = async {
+        let other = far.hear("tools/call").await;
+        far.result(&look, task.clone()).await;
+        far.ask(7, FORM, form()).await;
+        assert_eq!(far.next().await.unwrap()["error"]["code"], -32603);
+        far.result(&cancel, task.clone()).await;
+        far.ask(8, FORM, form()).await;
+        assert_eq!(far.next().await.unwrap()["result"]["action"], "accept");
+        far.result(&other, done()).await;
+    };
+    let (ran, ()) = tokio::join!(run(&client, &call, &mut two), serving);
+    assert_eq!(ran, Ok(done()));
+    assert_eq!((one.asks.len(), two.asks.len()), (0, 1));
 }
 
 /// As many may wait as may come; what is answered waits no more.
