@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use ostler_client::{Client, Error};
+use ostler_client::Client;
 use ostler_env::Env;
 use tokio::sync::Notify;
 
@@ -75,7 +75,8 @@ impl Health {
         let mut misses = 0;
         loop {
             let why = match env.until(env.now() + PONG_MAX, client.ping()).await {
-                Some(Ok(()) | Err(Error::Rpc(_))) => return None,
+                Some(Ok(())) => return None,
+                Some(Err(error)) if outcome::is_answer(&error) => return None,
                 Some(Err(error)) if outcome::is_over(&error) => return Some(error.to_string()),
                 Some(Err(error)) => error.to_string(),
                 None => "it answers no ping".to_owned(),

@@ -166,10 +166,61 @@ pub(super) fn is_odd(error: &Error) -> bool {
     )
 }
 
+/// Whether somebody is there who says so, whatever they think of the request.
+pub(super) fn is_answer(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Rpc(_)
+            | Error::Refused { .. }
+            | Error::Busy { .. }
+            | Error::Status {
+                status: 400..=499,
+                ..
+            }
+    )
+}
+
 /// Whether the upstream cannot have begun with the request.
 pub(super) fn was_not_sent(error: &Error) -> bool {
     matches!(
         error,
         Error::Connect { .. } | Error::NotSent { .. } | Error::SessionGone
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_turns_a_ping_away_is_there() {
+        let message = String::new;
+        let status = |status| Error::Status {
+            status,
+            message: message(),
+        };
+        let refused = Error::Refused {
+            status: 401,
+            challenge: None,
+            message: message(),
+        };
+        let busy = Error::Busy {
+            status: 429,
+            message: message(),
+        };
+        let broken = Error::Broken { reason: message() };
+        let rows = [
+            (refused, true),
+            (busy, true),
+            (status(400), true),
+            (status(405), true),
+            (status(502), false),
+            (broken, false),
+            // It is there, but this connection is over.
+            (Error::SessionGone, false),
+        ];
+        for (error, expected) in rows {
+            assert_eq!(is_answer(&error), expected, "{error:?}");
+        }
+    }
 }
