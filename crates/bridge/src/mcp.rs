@@ -154,7 +154,8 @@ impl Shared {
         let hold = hold.map_err(|why| outcome::down(self.name(), &why))?;
         let revision = hold.client.facts().revision;
         let mut host = host::CallHost::new(&self.env, ctx, &self.settings, revision);
-        let call = hold.health.call();
+        let until = ctx.time_left().map(|left| self.env.now() + left);
+        let call = hold.health.call(until);
         let ended = hold.client.run(request, &mut host).await;
         call.end();
         host.went_on();

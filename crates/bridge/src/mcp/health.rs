@@ -11,6 +11,8 @@ use std::{
 
 use ostler_client::Client;
 use ostler_env::Env;
+use ostler_types::Instant;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::outcome;
@@ -22,13 +24,15 @@ const PING_AGAIN: Duration = Duration::from_secs(1);
 /// In a row, before it is silent.
 const MISSES_MAX: u32 = 3;
 
-/// After so long a silence no call is waited for any more.
+/// After so long a silence no call is waited for any more, unless it has more time of its own.
 const SILENCE_MAX: Duration = Duration::from_secs(600);
 
 /// What is known of an upstream's health.
 #[derive(Default)]
 pub(super) struct Health {
     calls: AtomicUsize,
+    /// The latest time that one of them so far may take.
+    until: Mutex<Instant>,
     doubted: Notify,
 }
 
@@ -45,7 +49,12 @@ enum Ending {
 }
 
 impl Health {
-    pub fn call(&self) -> Call<'_> {
+    /// `until`: when it has no more time; none if it has no limit.
+    pub fn call(&self, until: Option<Instant>) -> Call<'_> {
+        if let Some(until) = until {
+            let mut latest = self.until.lock();
+            *latest = until.max(*latest);
+        }
         self.calls.fetch_add(1, Ordering::Relaxed);
         Call {
             health: self,
@@ -83,7 +92,8 @@ impl Health {
             };
             misses += 1;
             let is_used = self.calls.load(Ordering::Relaxed) > 0;
-            let is_hopeless = env.now().since(since) >= SILENCE_MAX;
+            let now = env.now();
+            let is_hopeless = now.since(since) >= SILENCE_MAX && now >= *self.until.lock();
             if misses >= MISSES_MAX && (is_hopeless || !is_used) {
                 return Some(why);
             }

@@ -19,7 +19,7 @@ async fn is_lost(env: &Env, connection: &Connection, until: Instant) -> bool {
 #[tokio::test(start_paused = true)]
 async fn who_answers_is_there_whatever_is_doubted() {
     let (env, connection) = connection(|_, _| Some(json!({}))).await;
-    drop(connection.health.call());
+    drop(connection.health.call(None));
     let until = env.now() + Duration::from_secs(3_600);
     assert!(!is_lost(&env, &connection, until).await);
 }
@@ -27,10 +27,10 @@ async fn who_answers_is_there_whatever_is_doubted() {
 #[tokio::test(start_paused = true)]
 async fn who_is_silent_is_lost_soon_after_a_doubt() {
     let (env, connection) = connection(|_, _| None).await;
-    connection.health.call().end();
+    connection.health.call(None).end();
     let until = env.now() + PING_EVERY;
     assert!(!is_lost(&env, &connection, until).await, "nobody doubts");
-    drop(connection.health.call());
+    drop(connection.health.call(None));
     let until = env.now() + MISSES_MAX * (PONG_MAX + PING_AGAIN);
     assert!(is_lost(&env, &connection, until).await);
 }
@@ -46,7 +46,7 @@ async fn who_is_silent_for_a_while_is_not_lost() {
 #[tokio::test(start_paused = true)]
 async fn who_is_silent_under_a_call_is_waited_for_long_but_not_for_ever() {
     let (env, connection) = connection(|_, _| None).await;
-    let call = connection.health.call();
+    let call = connection.health.call(None);
     connection.health.doubt();
     let until = env.now() + SILENCE_MAX;
     assert!(!is_lost(&env, &connection, until).await);
@@ -57,9 +57,22 @@ async fn who_is_silent_under_a_call_is_waited_for_long_but_not_for_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_has_more_time_is_waited_for_as_long() {
+    let (env, connection) = connection(|_, _| None).await;
+    let until = env.now() + 2 * SILENCE_MAX;
+    let call = connection.health.call(Some(until));
+    connection.health.doubt();
+    assert!(!is_lost(&env, &connection, until).await);
+    connection.health.doubt();
+    let until = env.now() + MISSES_MAX * (PONG_MAX + PING_AGAIN) + SILENCE_MAX;
+    assert!(is_lost(&env, &connection, until).await);
+    call.end();
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_was_silent_under_a_call_is_lost_when_that_ends() {
     let (env, connection) = connection(|_, _| None).await;
-    let call = connection.health.call();
+    let call = connection.health.call(None);
     connection.health.doubt();
     let lost = connection.health.lost(&env, &connection.client);
     tokio::pin!(lost);
