@@ -67,11 +67,6 @@ impl Shared {
             Ok(late) => late,
             Err(error) => return error,
         };
-        tracing::info!(
-            member = self.name(),
-            revision = connection.client.facts().revision.as_str(),
-            "the upstream is there"
-        );
         tokio::select! {
             biased;
             error = self.listen(connection, &dirty) => error,
@@ -170,16 +165,26 @@ impl Shared {
         kinds: BTreeSet<ListKind>,
         dirty: &Dirty,
     ) -> Result<BTreeSet<ListKind>, Error> {
+        let facts = connection.client.facts();
+        let is_offered = |kind: &&ListKind| facts.has_list(**kind);
+        let offered = kinds.iter().filter(is_offered).count();
         let read = |kind| async move { (kind, self.read(connection, kind, dirty).await) };
         let lists = join_all(kinds.into_iter().map(read)).await;
         let mut offer = (**self.offer.borrow()).clone();
-        offer.describe(connection.client.facts());
+        offer.describe(facts);
         let mut late = BTreeSet::new();
         for (kind, list) in lists {
             match list? {
                 Some(entries) => *offer.list(kind) = self.named(kind, &entries),
                 None => drop(late.insert(kind)),
             }
+        }
+        // One that gives none of what it has may hang, whatever it said at the beginning.
+        let is_there = offered == 0 || late.len() < offered;
+        if is_there && offer.presence != Presence::Up {
+            offer.presence = Presence::Up;
+            let revision = facts.revision.as_str();
+            tracing::info!(member = self.name(), revision, "the upstream is there");
         }
         self.publish(offer);
         Ok(late)
@@ -282,7 +287,6 @@ impl Offer {
         self.unlisted = facts.offers("resources");
         self.resource_watch = facts.offers_feature("resources", "subscribe");
         self.tasks = facts.extends(TASKS_EXTENSION);
-        self.presence = Presence::Up;
     }
 
     fn list(&mut self, kind: ListKind) -> &mut Vec<Raw> {

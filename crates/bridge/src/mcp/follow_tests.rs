@@ -101,6 +101,22 @@ async fn a_list_that_comes_late_is_asked_for_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_gives_nothing_at_all_is_not_there() {
+    let hangs: testing::Answers = |_, _| None;
+    assert_eq!(shown(hangs, 300).await, (Presence::Unknown, [0, 0, 0]));
+    let wakes: testing::Answers = |method, asked| match asked {
+        0 => None,
+        _ => sound(method),
+    };
+    assert_eq!(shown(wakes, 50).await, (Presence::Up, [1, 1, 1]));
+    let nothing: testing::Answers = |method, _| match method {
+        "capabilities" => Some(json!({"completions": {}})),
+        _ => None,
+    };
+    assert_eq!(shown(nothing, 1).await, (Presence::Up, [0, 0, 0]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_list_whose_changes_are_not_told_is_read_again_while_others_are_heard() {
     let answers: testing::Answers = |method, asked| match (method, asked) {
         ("capabilities", _) => {
