@@ -9,9 +9,10 @@ use std::{
 
 use futures_util::future::join_all;
 use ostler_client::{
-    Answer, Answering, Ask, Client, Error, Facts, Host, ListKind, Notice, text_member,
+    Answer, Answering, Ask, Client, Error, Facts, Host, Limits, ListKind, Notice, text_member,
 };
 use ostler_protocol::{Raw, facet::TASKS_EXTENSION};
+use ostler_types::Instant;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -93,24 +94,22 @@ impl Shared {
         &self,
         connection: &Connection,
         dirty: &Dirty,
-        mut late: BTreeSet<ListKind>,
+        missing: BTreeSet<ListKind>,
     ) -> Error {
-        let mut failures = 0;
+        let (env, limits) = (&self.env, &self.settings.limits);
+        let mut late = Late::new(env.now(), limits, missing);
         loop {
-            let pause = self.settings.limits.pause(None, failures);
             let kinds = tokio::select! {
                 () = dirty.told.notified() => dirty.take(),
-                () = self.env.sleep(pause), if !late.is_empty() => std::mem::take(&mut late),
-            };
-            match self.refresh(connection, kinds, dirty).await {
-                Ok(missing) if missing.is_empty() => failures = 0,
-                Ok(missing) => {
-                    failures += 1;
-                    late.extend(missing);
+                () = env.sleep_until(late.retry_at), if !late.kinds.is_empty() => {
+                    late.kinds.clone()
                 }
+            };
+            match self.refresh(connection, kinds.clone(), dirty).await {
+                Ok(missing) => late.note(env.now(), limits, (&kinds, missing)),
                 Err(error) => return error,
             }
-            self.env.sleep(CHANGE_PAUSE).await;
+            env.sleep(CHANGE_PAUSE).await;
         }
     }
 
@@ -296,6 +295,44 @@ impl Offer {
             ListKind::Resources => &mut self.resources,
             ListKind::Templates => &mut self.templates,
             ListKind::Skills => &mut self.skills,
+        }
+    }
+}
+
+/// Lists that were not to be had, and when they are asked for again.
+struct Late {
+    kinds: BTreeSet<ListKind>,
+    failures: u32,
+    retry_at: Instant,
+}
+
+impl Late {
+    fn new(now: Instant, limits: &Limits, missing: BTreeSet<ListKind>) -> Late {
+        let mut late = Late {
+            kinds: BTreeSet::new(),
+            failures: 0,
+            retry_at: now,
+        };
+        late.note(now, limits, (&BTreeSet::new(), missing));
+        late
+    }
+
+    /// Takes in which of those that were read are missing. What others had to say meanwhile brings
+    /// no late one its turn sooner or later.
+    fn note(
+        &mut self,
+        now: Instant,
+        limits: &Limits,
+        (read, missing): (&BTreeSet<ListKind>, BTreeSet<ListKind>),
+    ) {
+        self.kinds.retain(|kind| !read.contains(kind));
+        let has_others = !self.kinds.is_empty();
+        self.kinds.extend(missing);
+        if self.kinds.is_empty() {
+            self.failures = 0;
+        } else if !has_others {
+            self.retry_at = now + limits.pause(None, self.failures);
+            self.failures = self.failures.saturating_add(1);
         }
     }
 }

@@ -116,6 +116,21 @@ async fn who_gives_nothing_at_all_is_not_there() {
     assert_eq!(shown(nothing, 1).await, (Presence::Up, [0, 0, 0]));
 }
 
+/// Each minute the prompts are read; the tools are none, and asked for twice a minute at most.
+#[tokio::test(start_paused = true)]
+async fn what_comes_in_time_does_not_hurry_what_is_late() {
+    let answers: testing::Answers = |method, asked| match (method, asked) {
+        ("capabilities", _) => {
+            let told = json!({"listChanged": true});
+            Some(json!({"tools": told, "prompts": {}, "resources": told}))
+        }
+        ("tools/list", 0..140) => Some(json!({"nothing": "of the kind"})),
+        (method, _) => sound(method),
+    };
+    assert_eq!(shown(answers, 3_600).await, (Presence::Up, [0, 1, 1]));
+    assert_eq!(shown(answers, 5_400).await, (Presence::Up, [1, 1, 1]));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_list_whose_changes_are_not_told_is_read_again_while_others_are_heard() {
     let answers: testing::Answers = |method, asked| match (method, asked) {
