@@ -158,7 +158,9 @@ impl Shared {
         let call = hold.health.call(until);
         let ended = hold.client.run(request, &mut host).await;
         call.end();
-        host.went_on();
+        if let Ok(_) | Err(Error::Rpc(_)) = ended {
+            host.went_on();
+        }
         Ok(ended.map_err(|error| {
             // Others may be in the middle of their calls, so no more than need be.
             if outcome::is_over(&error) {

@@ -192,8 +192,8 @@ impl Ctx {
         Elicited::Accepted(value)
     }
 
-    /// Says that the page of an [`Ask::url`], by its key, has done its part. [`Ctx::visit`] says
-    /// so by itself.
+    /// Says that the page of an [`Ask::url`], by the key it went under, has done its part.
+    /// [`Ctx::visit`] says so by itself.
     pub fn page_done(&self, key: &str) {
         self.call.visited(key);
     }
@@ -220,11 +220,14 @@ impl Ctx {
 
     /// Asks one question, whatever it is: the answer is the result of its MCP request.
     pub async fn ask(&self, ask: Ask) -> Result<Raw, AskError> {
+        self.ask_keyed(ask).await.map(|(_, answer)| answer)
+    }
+
+    /// The same, with the key that the question went under: one that was used before in this call
+    /// got a number. [`Ctx::page_done`] wants that one.
+    pub async fn ask_keyed(&self, ask: Ask) -> Result<(String, Raw), AskError> {
         let Ask { question, needs } = ask;
-        self.call
-            .ask(question, needs)
-            .await
-            .map(|(_, answer)| answer)
+        self.call.ask(question, needs).await
     }
 
     // ---- reporting ---------------------------------------------------------------------

@@ -121,8 +121,9 @@ impl CallHost {
             if let Some(at) = at {
                 env.sleep_until(at).await;
             }
-            match ctx.ask(ostler_worker::Ask::raw(&key, kind, params)).await {
-                Ok(answer) => {
+            let ask = ostler_worker::Ask::raw(&key, kind, params);
+            match ctx.ask_keyed(ask).await {
+                Ok((key, answer)) => {
                     if is_nameless && is_agreed(&answer) {
                         left.lock().nameless.push(key);
                     }

@@ -1,12 +1,12 @@
 //! What an upstream asks in the middle of a call, and who is asked.
 
 use ostler_bridge::config::Table;
-use ostler_testkit::{Modern, Session, TestNode};
+use ostler_testkit::{Modern, Replay, Seen, Session, Stub, TestNode};
 use serde_json::{Value, json};
 
 use crate::{
     process::example,
-    world::{Bridge, ERAS, World, text},
+    world::{Bridge, ERAS, World, node, text},
 };
 
 /// Calls a tool that asks, answers each question of one modern client, and says how it ended.
@@ -212,5 +212,71 @@ async fn a_legacy_client_hears_that_a_page_is_done_whatever_the_upstream_speaks(
         drop(live);
         assert_eq!(session.delete().await.status, 204);
         world.stop().await;
+    }
+}
+
+/// A modern server that sends the user to two pages under one key. Without `ends` the rest of it
+/// breaks off.
+fn two_pages(seen: &Seen, ends: bool) -> Replay {
+    let params = &seen.json()["params"];
+    let page = |state: &str| {
+        let url = json!({"mode": "url", "message": "sign in", "url": "https://a.test/"});
+        let request = json!({"method": "elicitation/create", "params": url});
+        json!({"resultType": "input_required", "inputRequests": {"auth": request},
+            "requestState": state})
+    };
+    let whole = |mut members: Value| {
+        members["resultType"] = "complete".into();
+        members["ttlMs"] = 0.into();
+        members["cacheScope"] = "private".into();
+        members
+    };
+    let result = match (seen.about().as_str(), params["requestState"].as_str()) {
+        ("server/discover", _) => {
+            whole(json!({"supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}}))
+        }
+        ("tools/list", _) => {
+            whole(json!({"tools": [{"name": "t", "inputSchema": {"type": "object"}}]}))
+        }
+        (_, None) => page("1"),
+        (_, Some("1")) => page("2"),
+        (_, Some(_)) if ends => whole(json!({"content": []})),
+        (_, Some(_)) => return Replay::status(502),
+    };
+    let body = json!({"jsonrpc": "2.0", "id": seen.json()["id"], "result": result});
+    Replay::json(200, &body)
+}
+
+#[tokio::test]
+async fn each_page_is_done_when_the_upstream_goes_on_whatever_its_key() {
+    for ends in [true, false] {
+        let stub = Stub::start(move |seen: &Seen| two_pages(seen, ends)).await;
+        let near = TestNode::anonymous().await;
+        let bridge = Bridge::start(&near, vec![node("far", stub.address, "modern")]).await;
+        let session = Session::open(&near.door(), everything()).await;
+        let mut live = near.door().open(&session.call(7, "t", json!({}))).await;
+        let mut asked = Vec::new();
+        let end = loop {
+            let told = live.message().await;
+            match told["method"].as_str() {
+                Some("elicitation/create") => {
+                    let yes = json!({"action": "accept"});
+                    assert_eq!(session.answer(&told, yes).await.status, 202);
+                    asked.push(told["params"]["elicitationId"].clone());
+                }
+                Some("notifications/elicitation/complete") => {
+                    let id = told["params"]["elicitationId"].clone();
+                    asked.retain(|it| *it != id);
+                }
+                _ => break told,
+            }
+        };
+        assert_eq!(end.get("result").is_some(), ends, "{end}");
+        // The page of which nothing came was not done.
+        assert_eq!(asked.len(), usize::from(!ends), "{asked:?}");
+        drop(live);
+        assert_eq!(session.delete().await.status, 204);
+        bridge.stop().await;
+        near.stop().await;
     }
 }
