@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 /// What one client may take. It holds at most one body or event for each request in flight, as many
-/// bytes again of questions that it asked and nobody has answered, and one list. Where requests share
-/// a channel, two more may wait for each of them, and one is being read.
+/// bytes again of questions that it asked and nobody has answered, and each list that is being read.
+/// Where requests share a channel, two more may wait for each of them, and one is being read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// One JSON body or one event, in bytes.
