@@ -1,8 +1,12 @@
 //! Logs: to standard error, as text for people or as JSON lines for machines.
 
+mod ear;
+
 use std::{fmt, io::IsTerminal};
 
 use tracing_subscriber::{EnvFilter, fmt as lines, util::SubscriberInitExt};
+
+pub use ear::Ear;
 
 /// What a log line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::Full;
-use ostler_env::Env;
+use ostler_env::{Env, log::Ear};
 use ostler_rpc::worker_v1::{self as wire, to_worker::Frame};
 use ostler_types::Instant;
 use ostler_worker::{Ctx, LogLevel, Reply, Server, ToolError, Worker, WorkerError};
@@ -26,10 +26,7 @@ use tonic::{
     server::NamedService,
 };
 
-use crate::{
-    ear::Ear,
-    hub::{Hub, Link, Running, call_id, dial, spawn},
-};
+use crate::hub::{Hub, Link, Running, call_id, dial, spawn};
 
 /// Entries, and the tests of this SDK that run them.
 const RUN: &[(&str, &str)] = &[
@@ -284,7 +281,7 @@ async fn bytes_that_are_no_frame_end_the_link_and_nothing_else() {
         ("identity", message(0, large, &vec![0; large]), "too large"),
     ];
     for (encoding, bytes, why) in cases {
-        let (ear, _guard) = Ear::listen();
+        let ear = Ear::listen();
         let (_running, mut links) = canned(move || {
             let answer = Response::builder()
                 .header("content-type", "application/grpc")
@@ -338,7 +335,7 @@ async fn a_frame_against_the_rules_ends_the_link_and_nothing_else() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_node_does_not_take_is_logged() {
-    let (ear, _guard) = Ear::listen();
+    let ear = Ear::listen();
     let mut hub = Hub::new();
     let (_running, mut link) = hub.start(hub.worker(server())).await;
     let refusal = wire::EntryRefusal {
@@ -497,7 +494,7 @@ async fn a_node_that_goes_on_and_takes_no_answers_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn a_result_that_is_none_is_a_defect() {
-    let (ear, _guard) = Ear::listen();
+    let ear = Ear::listen();
     let mut hub = Hub::new();
     let bad = |_ctx: Ctx| async { Reply::of(&[1]) };
     let (_running, mut link) = hub.start(hub.worker(server().tool("bad", "", bad))).await;
@@ -527,7 +524,7 @@ async fn panics(_ctx: Ctx) {
 
 #[tokio::test(start_paused = true)]
 async fn a_defect_stays_in_the_log() {
-    let (ear, _guard) = Ear::listen();
+    let ear = Ear::listen();
     let mut hub = Hub::new();
     let fails = |_ctx: Ctx| async { Err::<(), _>(ToolError::Internal(SECRET.to_owned())) };
     let server = server().tool("fails", "", fails).tool("panics", "", panics);
@@ -572,7 +569,7 @@ async fn pay(ctx: Ctx, args: Value) -> Result<String, ToolError> {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_call_says_is_in_no_log() {
-    let (ear, _guard) = Ear::listen();
+    let ear = Ear::listen();
     let mut hub = Hub::new();
     let worker = hub.worker(server().tool("pay", "", pay));
     let (mut running, mut link) = hub.start(worker.token(format!("t{CARD}"))).await;

@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod hub;
-mod ear;
 mod calls;
 mod asks;
 mod links;

@@ -1,10 +1,7 @@
-use std::{fmt, sync::Arc};
-
+use ostler_env::log::Ear;
 use ostler_hub::AttemptEnd;
 use ostler_protocol::{Raw, call::Failure};
-use parking_lot::Mutex;
 use serde_json::json;
-use tracing::{Event, Metadata, Subscriber, field, span};
 
 use super::world::{outcome, world};
 
@@ -63,8 +60,7 @@ async fn the_log_says_who_gave_what_bad_result_and_nothing_that_is_in_it() {
         ),
         ("plain", &long, "unknown content type"),
     ] {
-        let log = Log::default();
-        let listening = tracing::subscriber::set_default(log.clone());
+        let ear = Ear::listen();
         let world = world();
         let mut stream = world.start(tool);
         let worker = world.script.attempts()[0].clone();
@@ -72,61 +68,20 @@ async fn the_log_says_who_gave_what_bad_result_and_nothing_that_is_in_it() {
         let result = Raw::parse(result.to_owned().into(), 64).expect("it is JSON");
         world.end(1, AttemptEnd::Outcome(Ok(result)));
         assert!(outcome(&mut stream).await.is_err());
-        drop(listening);
-        let lines = log.0.lock();
-        let [line] = lines.as_slice() else {
-            panic!("{lines:?}");
+        let heard = ear.heard();
+        let warnings = heard.lines().filter(|line| line.contains("WARN"));
+        let [line] = warnings.collect::<Vec<_>>()[..] else {
+            panic!("{heard}");
         };
         let who = [
             format!("worker={worker}"),
             "server=acme/calc".to_owned(),
-            format!("entry={tool}"),
+            format!("entry={tool:?}"),
         ];
         for part in who.iter().map(String::as_str).chain([why]) {
             assert!(line.contains(part), "{part} is not in {line}");
         }
         assert!(!line.contains("hush") && line.len() < 1_000, "{line}");
-    }
-}
-
-/// The lines logged on this thread, from WARN up.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= tracing::Level::WARN
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line::default();
-        event.record(&mut line);
-        self.0.lock().push(line.0);
-    }
-
-    fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-
-    fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
-
-    fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
-
-    fn enter(&self, _span: &span::Id) {}
-
-    fn exit(&self, _span: &span::Id) {}
-}
-
-#[derive(Default)]
-struct Line(String);
-
-impl field::Visit for Line {
-    fn record_str(&mut self, field: &field::Field, value: &str) {
-        self.0 += &format!("{field}={value} ");
-    }
-
-    fn record_debug(&mut self, field: &field::Field, value: &dyn fmt::Debug) {
-        self.0 += &format!("{field}={value:?} ");
     }
 }
 
