@@ -4,10 +4,7 @@
 //! It is asked now and then, and whenever something was odd. Only one that stays silent ends, and
 //! not under calls that may still be answered: some servers hear nothing while they work.
 
-use std::{
-    sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use ostler_client::Client;
 use ostler_env::Env;
@@ -24,16 +21,22 @@ const PING_AGAIN: Duration = Duration::from_secs(1);
 /// In a row, before it is silent.
 const MISSES_MAX: u32 = 3;
 
-/// After so long a silence no call is waited for any more, unless it has more time of its own.
+/// After so long a silence no call is waited for any more, unless it has more time of its own and had
+/// begun before.
 const SILENCE_MAX: Duration = Duration::from_secs(600);
 
 /// What is known of an upstream's health.
 #[derive(Default)]
 pub(super) struct Health {
-    calls: AtomicUsize,
-    /// The latest time that one of them so far may take.
-    until: Mutex<Instant>,
+    calls: Mutex<Calls>,
     doubted: Notify,
+}
+
+#[derive(Default)]
+struct Calls {
+    running: usize,
+    /// When none of those that ran together has time left.
+    until: Instant,
 }
 
 /// A call in an upstream. One that is dropped before its end is a reason for doubt.
@@ -51,11 +54,10 @@ enum Ending {
 impl Health {
     /// `until`: when it has no more time; none if it has no limit.
     pub fn call(&self, until: Option<Instant>) -> Call<'_> {
-        if let Some(until) = until {
-            let mut latest = self.until.lock();
-            *latest = until.max(*latest);
-        }
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        let mut calls = self.calls.lock();
+        calls.running += 1;
+        calls.until = calls.until.max(until.unwrap_or_default());
+        drop(calls);
         Call {
             health: self,
             ending: Ending::Dropped,
@@ -81,6 +83,8 @@ impl Health {
     /// None as soon as it answers, whatever it says.
     async fn silence(&self, env: &Env, client: &Client) -> Option<String> {
         let since = env.now();
+        // Calls that begin while it is silent are no reason to wait longer.
+        let until = self.calls.lock().until.max(since + SILENCE_MAX);
         let mut misses = 0;
         loop {
             let why = match env.until(env.now() + PONG_MAX, client.ping()).await {
@@ -91,10 +95,8 @@ impl Health {
                 None => "it answers no ping".to_owned(),
             };
             misses += 1;
-            let is_used = self.calls.load(Ordering::Relaxed) > 0;
-            let now = env.now();
-            let is_hopeless = now.since(since) >= SILENCE_MAX && now >= *self.until.lock();
-            if misses >= MISSES_MAX && (is_hopeless || !is_used) {
+            let is_used = self.calls.lock().running > 0;
+            if misses >= MISSES_MAX && (env.now() >= until || !is_used) {
                 return Some(why);
             }
             env.sleep(PING_AGAIN).await;
@@ -110,7 +112,12 @@ impl Call<'_> {
 
 impl Drop for Call<'_> {
     fn drop(&mut self) {
-        self.health.calls.fetch_sub(1, Ordering::Relaxed);
+        let mut calls = self.health.calls.lock();
+        calls.running -= 1;
+        if calls.running == 0 {
+            calls.until = Instant::default();
+        }
+        drop(calls);
         if self.ending == Ending::Dropped {
             self.health.doubt();
         }

@@ -69,6 +69,29 @@ async fn a_call_that_has_more_time_is_waited_for_as_long() {
     call.end();
 }
 
+/// Those who come call on, in vain.
+#[tokio::test(start_paused = true)]
+async fn who_is_silent_is_lost_however_many_calls_begin_meanwhile() {
+    let (env, connection) = connection(|_, _| None).await;
+    // What one that is over could have taken does not count.
+    let long = env.now() + 10 * SILENCE_MAX;
+    connection.health.call(Some(long)).end();
+    let calling = async {
+        let mut before = connection.health.call(Some(env.now() + PING_EVERY));
+        connection.health.doubt();
+        loop {
+            env.sleep(PING_EVERY / 2).await;
+            let next = connection.health.call(Some(env.now() + PING_EVERY));
+            std::mem::replace(&mut before, next).end();
+        }
+    };
+    let until = env.now() + SILENCE_MAX + PONG_MAX + PING_AGAIN;
+    tokio::select! {
+        is_lost = is_lost(&env, &connection, until) => assert!(is_lost),
+        () = calling => {}
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_was_silent_under_a_call_is_lost_when_that_ends() {
     let (env, connection) = connection(|_, _| None).await;
