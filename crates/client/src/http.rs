@@ -291,8 +291,8 @@ impl Reply {
         let looked = pace.env.until(until, look).await;
         let is_gone = match looked.and_then(Result::ok) {
             Some(reply) if reply.status() == 404 => true,
-            Some(reply) => reply.read_refusal().await.may_be_of_session,
-            None => false,
+            Some(reply) if reply.status() == 400 => reply.read_refusal().await.may_be_of_session,
+            Some(_) | None => false,
         };
         match is_gone {
             true => Error::SessionGone,

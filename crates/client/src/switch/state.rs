@@ -18,7 +18,7 @@ use crate::{
     host::{Abilities, Ask, Notice},
     json,
     limits::Limits,
-    message::{self, Message},
+    message::{self, Message, RpcError},
 };
 
 pub(crate) const RELATED_TASK: &str = "io.modelcontextprotocol/related-task";
@@ -233,6 +233,11 @@ impl State {
                     Some(id) => number(id),
                     None => self.only_request(now),
                 };
+                // A task that was made before the cancel came runs on, and may ask.
+                let is_left = of.is_some_and(|of| !self.flights.contains_key(&of));
+                if is_left && makes_task(&result) {
+                    return;
+                }
                 // One that nobody waits for any more is what cancelling leaves behind ([CAN-4]).
                 if let Some(to) = of.filter(|of| self.settle(*of)) {
                     let item = Item::Message(Message::Response { id, result });
@@ -497,6 +502,11 @@ impl Item {
 /// Our ids are numbers.
 fn number(id: &RequestId) -> Option<u64> {
     id.as_raw().parse().ok()
+}
+
+fn makes_task(result: &Result<Raw, RpcError>) -> bool {
+    let task = result.as_ref().ok().and_then(|result| result.get("task"));
+    task.is_some_and(|task| task.get("taskId").is_some())
 }
 
 fn related_task(params: &Raw) -> Option<String> {

@@ -258,6 +258,16 @@ fn a_request_may_be_over_with_the_response_of_another() {
     assert_eq!(nameless(NOW, &mut state), [vec![2], vec![2]]);
 }
 
+/// It crossed with the cancel: the task is there, and goes on.
+#[test]
+fn a_task_that_was_made_for_a_call_that_was_left_may_ask() {
+    let mut state = state([asking(1, 1), asking(2, 2)]);
+    apply(&mut state, Input::Outlasts { id: 1, until: 50 });
+    apply(&mut state, Input::Ended { id: 1 });
+    heard(&mut state, r#"{"id":50,"result":{"task":{"taskId":"t"}}}"#);
+    assert_eq!(nameless(NOW, &mut state), nobody());
+}
+
 #[test]
 fn a_ghost_has_its_time_and_many_are_not_told_apart() {
     let two = [vec![2], vec![2]];
