@@ -4,9 +4,10 @@ use std::{fmt, fs, io, os::unix::fs::MetadataExt, time::Duration};
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
     process::{
         Pid, PidfdFlags, Signal, WaitOptions, getpid, kill_process, pidfd_open, pidfd_send_signal,
-        set_child_subreaper, waitpid,
+        set_child_subreaper, test_kill_process, waitpid,
     },
 };
 
@@ -62,11 +63,14 @@ impl BridgeId {
         })
     }
 
-    /// Surely gone: of one in another namespace nothing is known.
+    /// Surely gone: of one in another namespace nothing is known, nor of one whose state cannot be read.
     fn is_gone(self) -> bool {
         let lives = |kin: Kin| kin.started == self.started && kin.state != ZOMBIE;
         namespace().is_ok_and(|here| here == self.namespace)
-            && !Kin::load(self.process).is_some_and(lives)
+            && match Kin::load(self.process) {
+                Some(kin) => !lives(kin),
+                None => test_kill_process(self.process) == Err(Errno::SRCH),
+            }
     }
 }
 
@@ -126,9 +130,17 @@ pub(super) fn sweep(
 }
 
 /// Ends what bridges left behind that were killed with their keepers, so that nobody was there to do
-/// it. For a bridge that starts. Says how many there were; who hid its brand is not found.
+/// it. For a bridge that starts, and may have been started by one of them: that and its parents are let
+/// be. Says how many there were; who hid its brand is not found.
 pub fn end_abandoned() -> usize {
-    sweep_all(Kin::is_abandoned)
+    let own = ancestry(getpid());
+    sweep_all(|kin| !own.contains(&kin.pid) && kin.is_abandoned())
+}
+
+/// A process, its parent, and so on.
+fn ancestry(pid: Pid) -> Vec<Pid> {
+    let parent = |pid: &Pid| Pid::from_raw(Kin::load(*pid)?.parent);
+    std::iter::successors(Some(pid), parent).collect()
 }
 
 fn sweep_all(is_left: impl Fn(&Kin) -> bool) -> usize {
@@ -286,6 +298,7 @@ mod tests {
     #[test]
     fn a_process_finds_itself() {
         let me = getpid();
+        assert_eq!(ancestry(me).first(), Some(&me));
         let found: Vec<_> = family(|kin| kin.pid == me).collect();
         assert_eq!(found, [me]);
     }
