@@ -96,7 +96,10 @@ impl CallHost {
             QuestionKind::Roots => "roots",
         };
         let mut hasher = DefaultHasher::new();
-        params.as_str().hash(&mut hasher);
+        // What names the run or the page is another in each.
+        let is_same = |name: &str| !matches!(name, "_meta" | "elicitationId");
+        let asked = params.members().filter(|(name, _)| is_same(name));
+        asked.for_each(|(name, value)| (&*name, value.as_str()).hash(&mut hasher));
         let key = format!("{word}-{:016x}", hasher.finish());
         let times = self.keys.entry(key.clone()).or_default();
         *times += 1;

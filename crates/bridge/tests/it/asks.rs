@@ -123,19 +123,23 @@ async fn what_an_upstream_asks_at_once_a_modern_client_is_asked_at_once() {
         let world = World::open(era).await;
         let door = world.door();
         let call = Modern::call("ask_several", json!({})).can(everything());
-        let asked = call.result(&door).await;
-        let requests = asked["inputRequests"].as_object().unwrap();
-        assert_eq!(requests.len(), 3, "{era}: {asked}");
+        let mut told = call.result(&door).await;
+        let mut keys = Vec::new();
+        // What a legacy one says over HTTP comes piece by piece: on a slow machine one may be late.
+        while let Some(requests) = told["inputRequests"].as_object() {
+            assert!(era == "legacy" || requests.len() == 3, "{told}");
+            keys.extend(requests.keys().cloned());
+            let answers = requests
+                .iter()
+                .map(|(key, request)| (key.clone(), answer_to(&request["method"])));
+            told = call.retry(&told, answers.collect()).result(&door).await;
+        }
+        keys.sort();
+        assert_eq!(keys.len(), 3, "{era}");
         if era == "modern" {
-            let mut keys: Vec<_> = requests.keys().collect();
-            keys.sort();
             assert_eq!(keys, ["model", "name", "roots"], "they are its own");
         }
-        let answers = requests
-            .iter()
-            .map(|(key, request)| (key.clone(), answer_to(&request["method"])));
-        let done = call.retry(&asked, answers.collect()).result(&door).await;
-        assert_eq!(text(&done), r#"accept {"name":"Ada"}, hi, 1"#);
+        assert_eq!(text(&told), r#"accept {"name":"Ada"}, hi, 1"#);
         world.stop().await;
     }
 }
