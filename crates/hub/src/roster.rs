@@ -99,6 +99,7 @@ impl Roster {
     ) -> Result<Admitted, NotAdmitted> {
         let mut known = self.known.lock();
         let others = others(&known, worker, process.credential);
+        // Who is back had its place and its bytes all the while: it is refused only if it brings more.
         fit(others, link.catalog_bytes(), config).map_err(NotAdmitted::Crowded)?;
         let current = known.get(worker).cloned();
         let linked = current.as_ref().is_some_and(|it| it.link().is_some());
@@ -207,17 +208,15 @@ impl Roster {
 
     /// Forgets processes that are gone for good, and with them whose their ids are.
     pub fn expire(&self, now: Instant, grace: Duration) {
-        let gone = |instance: &Instance| {
-            let lost = instance.lost_since();
-            instance.is_idle() && lost.is_some_and(|lost| now.since(lost) >= grace)
-        };
-        self.known.lock().retain(|_, instance| !gone(instance));
+        let mut known = self.known.lock();
+        known.retain(|_, instance| !instance.is_gone(now, grace));
+        drop(known);
         let mut attempts = self.attempts.lock();
         attempts.retain(|_, mine| now.since(mine.since) < FLAP_WINDOW);
     }
 }
 
-/// Who else is known of this credential, and what they hold.
+/// Who else is known of this credential, and what they hold: within their grace, what they had.
 fn others(
     known: &BTreeMap<WorkerId, Arc<Instance>>,
     worker: &WorkerId,
@@ -227,6 +226,6 @@ fn others(
     let others = known.filter(|it| *it.grant.credential == *credential && it.worker != *worker);
     others.fold(Others::default(), |sum, other| Others {
         workers: sum.workers + 1,
-        catalog_bytes: sum.catalog_bytes + other.link().map_or(0, |link| link.catalog_bytes()),
+        catalog_bytes: sum.catalog_bytes + other.catalog_bytes(),
     })
 }

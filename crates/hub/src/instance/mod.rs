@@ -11,6 +11,7 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 pub(crate) use hello::KnownCalls;
@@ -61,7 +62,14 @@ pub(crate) struct Instance {
 
 enum LinkState {
     Linked(Arc<Link>),
-    Lost(Instant),
+    Lost(Lost),
+}
+
+/// What is remembered of a link that is no more.
+struct Lost {
+    since: Instant,
+    /// Of all its catalogs: its process may be back with them, so nobody gets their room.
+    catalog_bytes: usize,
 }
 
 /// The reason of a cancel, in bytes.
@@ -78,7 +86,10 @@ impl Instance {
         grant: Arc<WorkerGrant>,
         shared: Arc<Shared>,
     ) -> Instance {
-        let lost = LinkState::Lost(shared.env.now());
+        let lost = Lost {
+            since: shared.env.now(),
+            catalog_bytes: 0,
+        };
         Instance {
             worker,
             epoch,
@@ -89,7 +100,7 @@ impl Instance {
             in_flight: AtomicU32::new(0),
             excused: Mutex::default(),
             next_due: AtomicU64::new(u64::MAX),
-            link: Mutex::new(lost),
+            link: Mutex::new(LinkState::Lost(lost)),
         }
     }
 
@@ -166,10 +177,28 @@ impl Instance {
 
     /// When the link was lost; `None` while there is one.
     pub fn lost_since(&self) -> Option<Instant> {
-        match *self.link.lock() {
+        match &*self.link.lock() {
             LinkState::Linked(_) => None,
-            LinkState::Lost(at) => Some(at),
+            LinkState::Lost(lost) => Some(lost.since),
         }
+    }
+
+    /// Of the catalogs of its link, or of the one that was lost.
+    pub fn catalog_bytes(&self) -> usize {
+        match &*self.link.lock() {
+            LinkState::Linked(link) => link.catalog_bytes(),
+            LinkState::Lost(lost) => lost.catalog_bytes,
+        }
+    }
+
+    /// Whether nothing is to come of it any more: it runs nothing, and was away for this
+    /// grace.
+    pub fn is_gone(&self, now: Instant, grace: Duration) -> bool {
+        let is_away = match &*self.link.lock() {
+            LinkState::Linked(_) => false,
+            LinkState::Lost(lost) => now.since(lost.since) >= grace,
+        };
+        is_away && self.is_idle()
     }
 
     /// The link is no more: what never left ends now, the rest waits for the grace.
@@ -181,7 +210,10 @@ impl Instance {
         }
         let mut state = self.link.lock();
         if matches!(&*state, LinkState::Linked(mine) if mine.number == link.number) {
-            *state = LinkState::Lost(now);
+            *state = LinkState::Lost(Lost {
+                since: now,
+                catalog_bytes: link.catalog_bytes(),
+            });
         }
         drop(state);
         self.look_at(now);

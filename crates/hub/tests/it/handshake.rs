@@ -7,7 +7,7 @@ use ostler_rpc::worker_v1::{self as wire, from_worker::Frame as From, to_worker:
 use prost::Message;
 use tonic::Code;
 
-use crate::rig::{Rig, catalog, hello, hello_with, inline, known, offer, server, tool};
+use crate::rig::{Rig, catalog, hello, hello_with, inline, known, named, offer, server, tool};
 
 async fn check_refused(rig: &Rig, edit: impl FnOnce(&mut wire::Hello), code: Code) -> String {
     let refused = rig
@@ -272,10 +272,6 @@ async fn known_calls_without_an_owner_do_not_keep_a_worker_out() {
         (2, wire::KnownCallState::Held),
     ]);
     rig.try_worker(|hello| hello.calls = calls).await.unwrap();
-}
-
-fn named(worker: &'static str) -> impl FnOnce(&mut wire::Hello) {
-    move |hello| hello.worker_id = worker.to_owned()
 }
 
 #[tokio::test(start_paused = true)]

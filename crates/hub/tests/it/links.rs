@@ -9,9 +9,13 @@ use ostler_rpc::worker_v1::{
     self as wire, KnownCallState as State, from_worker::Frame as From, to_worker::Frame as To,
 };
 use ostler_types::CallId;
+use prost::Message;
 use tonic::Code;
 
-use crate::rig::{Rig, Worker, end, end_at_last, event, failed, id, known, ok, raw, server};
+use crate::rig::{
+    Rig, Worker, catalog, end, end_at_last, event, failed, id, inline, known, named, ok, raw,
+    server,
+};
 
 /// A worker with call 1 running at it, kept if `kept`.
 async fn running(rig: &Rig, kept: Kept) -> (Worker, ostler_hub::Attempt) {
@@ -301,6 +305,34 @@ async fn a_leaving_worker_gets_no_new_call_and_finishes_the_running_ones() {
     worker.finish();
     rig.env.sleep(Duration::from_millis(1)).await;
     assert_eq!(rig.metric("links_ended_total", &[("reason", "left")]), 1.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_takes_the_room_of_a_worker_that_may_be_back() {
+    let (small, large) = (catalog(&["add"]), catalog(&["add", "sub"]));
+    let max = 2 * small.encoded_len();
+    let rig = Rig::with(|config| config.catalog_bytes_per_credential_max = max);
+    let (worker, mut attempt) = running(&rig, Kept::Yes).await;
+    worker.cut();
+    rig.env.sleep(Duration::from_millis(500)).await;
+    let large = || inline(large.encode_to_vec());
+    let too_large = |hello: &mut wire::Hello| {
+        named("w2")(hello);
+        hello.servers[0].catalog = large();
+    };
+    let refused = rig.try_worker(too_large).await.err().unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    let mut other = rig.try_worker(named("w2")).await.unwrap();
+    let (server, catalog) = (0, large());
+    let changed = wire::CatalogChanged { server, catalog };
+    other.send(From::CatalogChanged(changed)).await;
+    let To::CatalogTaken(taken) = other.next().await else {
+        panic!("the catalog is not answered");
+    };
+    assert_eq!(taken.refusals.len(), 1, "{taken:?}");
+    let worker = back(&rig, State::Running).await;
+    worker.ok(1).await;
+    assert_eq!(end(&mut attempt).await, ok());
 }
 
 #[tokio::test(start_paused = true)]

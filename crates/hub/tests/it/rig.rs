@@ -414,6 +414,11 @@ pub fn hello() -> wire::Hello {
     }
 }
 
+/// The default `Hello` under another worker id.
+pub fn named(worker: &'static str) -> impl FnOnce(&mut wire::Hello) {
+    move |hello| hello.worker_id = worker.to_owned()
+}
+
 /// The frames of a `Hello` with a catalog of any size, its parts ahead of it.
 pub fn hello_with(catalog: &wire::Catalog) -> Vec<From> {
     let numbers = TransferNumbers::default();
