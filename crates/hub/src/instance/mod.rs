@@ -70,6 +70,8 @@ struct Lost {
     since: Instant,
     /// Of all its catalogs: its process may be back with them, so nobody gets their room.
     catalog_bytes: usize,
+    /// Its process had said that it would go.
+    has_left: bool,
 }
 
 /// The reason of a cancel, in bytes.
@@ -89,6 +91,7 @@ impl Instance {
         let lost = Lost {
             since: shared.env.now(),
             catalog_bytes: 0,
+            has_left: false,
         };
         Instance {
             worker,
@@ -191,12 +194,12 @@ impl Instance {
         }
     }
 
-    /// Whether nothing is to come of it any more: it runs nothing, and was away for this
-    /// grace.
+    /// Whether nothing is to come of it any more: it runs nothing, and it said that it would go or
+    /// was away for this grace.
     pub fn is_gone(&self, now: Instant, grace: Duration) -> bool {
         let is_away = match &*self.link.lock() {
             LinkState::Linked(_) => false,
-            LinkState::Lost(lost) => now.since(lost.since) >= grace,
+            LinkState::Lost(lost) => lost.has_left || now.since(lost.since) >= grace,
         };
         is_away && self.is_idle()
     }
@@ -213,6 +216,7 @@ impl Instance {
             *state = LinkState::Lost(Lost {
                 since: now,
                 catalog_bytes: link.catalog_bytes(),
+                has_left: link.has_left(),
             });
         }
         drop(state);

@@ -139,6 +139,11 @@ impl Link {
         changed.is_ok()
     }
 
+    /// Whether the worker said that it will end.
+    pub fn has_left(&self) -> bool {
+        self.stands(Standing::WorkerLeaves)
+    }
+
     /// The node sends no new calls.
     pub fn drain(&self) {
         self.stand(Standing::NodeDrains);

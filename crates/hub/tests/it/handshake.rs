@@ -336,6 +336,17 @@ async fn handshakes_of_a_credential_are_as_many_as_its_workers_may_be() {
     rig.try_worker(named("w2")).await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_left_makes_room_at_once() {
+    let rig = Rig::with(|config| config.workers_per_credential_max = 1);
+    for worker in ["w1", "w2", "w3"] {
+        let mut worker = rig.try_worker(named(worker)).await.unwrap();
+        worker.send(From::Leaving(wire::Leaving {})).await;
+        worker.finish();
+        rig.env.sleep(Duration::from_millis(200)).await;
+    }
+}
+
 /// The size of a catalog with these tools, as it is counted.
 fn bytes_of(tools: &[&str]) -> usize {
     catalog(tools).encoded_len()

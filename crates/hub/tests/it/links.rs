@@ -308,6 +308,20 @@ async fn a_leaving_worker_gets_no_new_call_and_finishes_the_running_ones() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_that_left_a_kept_call_has_its_place_as_long_as_the_call() {
+    let rig = Rig::with(|config| config.workers_per_credential_max = 1);
+    let (mut worker, mut attempt) = running(&rig, Kept::Yes).await;
+    worker.send(From::Leaving(wire::Leaving {})).await;
+    worker.finish();
+    rig.env.sleep(Duration::from_secs(1)).await;
+    let refused = rig.try_worker(named("w2")).await.err().unwrap();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(end(&mut attempt).await, AttemptEnd::Lost);
+    rig.env.sleep(Duration::from_secs(1)).await;
+    rig.try_worker(named("w2")).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_takes_the_room_of_a_worker_that_may_be_back() {
     let (small, large) = (catalog(&["add"]), catalog(&["add", "sub"]));
     let max = 2 * small.encoded_len();
