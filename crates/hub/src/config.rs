@@ -40,11 +40,14 @@ pub struct Config {
     pub open_transfer_bytes_max: usize,
     /// All catalogs of one worker, in bytes.
     pub catalog_bytes_max: usize,
-    /// Worker ids of one credential: linked, or gone so lately that their calls may go on. As many more
-    /// may be in their handshake, with ≤ `catalog_bytes_max` each.
+    /// Worker ids of one credential: linked, or lost so lately that their calls may go on.
     pub workers_per_credential_max: usize,
     /// Catalogs of all workers of one credential, in bytes. What is made of them takes some times that.
     pub catalog_bytes_per_credential_max: usize,
+    /// Workers of one credential in their handshake; more are refused, and try again. Each may have sent
+    /// `catalog_bytes_max` before it is known who it is: at worst 16 times 16 MiB, as much as all linked
+    /// ones may have. A handshake is over when its `Hello` is here, so that a fleet is linked soon all the same.
+    pub handshakes_per_credential_max: usize,
     /// One outcome, in bytes.
     pub outcome_bytes_max: usize,
     /// Nesting of JSON from workers.
@@ -90,6 +93,7 @@ impl Default for Config {
             catalog_bytes_max: 16 << 20,
             workers_per_credential_max: 256,
             catalog_bytes_per_credential_max: 256 << 20,
+            handshakes_per_credential_max: 16,
             outcome_bytes_max: 16 << 20,
             json_depth_max: 64,
             chatter_len_max: 256,

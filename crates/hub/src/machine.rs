@@ -41,6 +41,7 @@ pub(crate) enum NotAdmitted {
 /// What a worker or its credential has too much of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Crowded {
+    Handshakes,
     Workers,
     CatalogsOfWorker,
     Catalogs,
@@ -50,6 +51,10 @@ impl Crowded {
     /// Which bound that is, for the author of the worker and the operator.
     pub fn explain(self, config: &Config) -> String {
         match self {
+            Crowded::Handshakes => format!(
+                "{} workers of this credential are in their handshake, as many as may be; try again",
+                config.handshakes_per_credential_max
+            ),
             Crowded::Workers => format!(
                 "this credential has {} workers here, as many as \
                  workers.workers_per_credential_max; try again when one is gone",

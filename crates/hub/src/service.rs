@@ -99,9 +99,9 @@ impl Service {
 
     fn begin_handshake(&self, grant: &WorkerGrant) -> Result<Handshake, Refused> {
         let config = &self.0.shared.config;
-        let max = config.workers_per_credential_max;
+        let max = config.handshakes_per_credential_max;
         let handshake = self.0.handshakes.begin(&grant.credential, max);
-        handshake.ok_or_else(|| crowded(Crowded::Workers, config))
+        handshake.ok_or_else(|| crowded(Crowded::Handshakes, config))
     }
 
     async fn shake(

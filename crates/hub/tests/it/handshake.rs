@@ -314,8 +314,8 @@ async fn a_credential_has_so_many_workers_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn handshakes_of_a_credential_are_as_many_as_its_workers_may_be() {
-    let rig = Rig::with(|config| config.workers_per_credential_max = 2);
+async fn a_credential_has_so_many_handshakes_at_once() {
+    let rig = Rig::with(|config| config.handshakes_per_credential_max = 2);
     let (bearer, other) = (rig.bearer(), rig.other_bearer());
     let silent = || rig.attach(Some(&bearer), Vec::new());
     let (first, second, third) = tokio::join!(silent(), silent(), async {
