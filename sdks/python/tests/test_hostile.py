@@ -351,6 +351,7 @@ async def test_half_a_character_leaves_as_a_whole_one(hub: Hub) -> None:
     @server.tool
     async def fails(ctx: Ctx, own: bool) -> None:
         ctx.log("info", half)
+        ctx.log("info", {half: half})
         raise ProtocolError(-1, half, half) if own else ToolError(half)
 
     whole = half.replace("\ud83d ", "? ")
@@ -360,7 +361,8 @@ async def test_half_a_character_leaves_as_a_whole_one(hub: Hub) -> None:
             result = json.loads(await link.result(tool, arguments))
             assert result["content"][0]["text"] == whole
         await link.call("fails", b'{"own":true}')
-        assert json.loads((await link.expect("log", but=("started",))).data.inline) == whole
+        for said in (whole, {whole: whole}):
+            assert json.loads((await link.expect("log", but=("started",))).data.inline) == said
         failure = (await link.expect("outcome", but=("started",))).failure
         assert (failure.message, json.loads(failure.data.inline)) == (whole, whole)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import pathlib
 from typing import Annotated, Any, Optional, Union
 
 import pytest
@@ -284,6 +286,48 @@ def test_results_without_a_promise_are_taken_as_they_come() -> None:
     assert encoded(Union[str, Content, None], "a") == text("a")
     assert encoded(dict, {"a": 1}, structured=False)["structuredContent"] == {"a": 1}
     assert encoded(Any, {"a": float("nan")})["structuredContent"] == {"a": None}
+
+
+HALF = "caf\udce9.txt"
+"""The name of a file that is no UTF-8."""
+
+
+@dataclasses.dataclass
+class Found:
+    name: str
+    size: float = math.nan
+
+
+@pytest.mark.parametrize(
+    ("returns", "value", "wanted"),
+    [
+        (Any, Content.text(HALF), None),
+        (Any, [Content.text(HALF)], None),
+        (Any, ToolResult([HALF], structured=[HALF], meta={"k": HALF}), ["caf?.txt"]),
+        (Any, {HALF: [HALF, math.inf]}, {"caf?.txt": ["caf?.txt", None]}),
+        (Any, [Found(HALF), pathlib.Path(HALF)], [{"name": "caf?.txt", "size": None}, "caf?.txt"]),
+        (dict, {HALF: HALF}, {"caf?.txt": "caf?.txt"}),
+        (dict[str, str], {HALF: HALF}, {"caf?.txt": "caf?.txt"}),
+        (tuple[str, pathlib.Path], (HALF, pathlib.Path(HALF)), ["caf?.txt", "caf?.txt"]),
+        (list[str], [HALF], ["caf?.txt"]),
+        (Found, Found(HALF), {"name": "caf?.txt", "size": None}),
+    ],
+)
+def test_half_a_character_becomes_a_question_mark(returns: Any, value: Any, wanted: Any) -> None:
+    encode, _ = reply.tool_encoder(returns, None)
+    result = json.loads(encode(value))
+    assert "caf?.txt" in result["content"][0]["text"]
+    assert result.get("structuredContent") == wanted
+
+
+def test_half_a_character_becomes_a_question_mark_in_texts_prompts_and_resources() -> None:
+    result, _ = encoded(str, HALF, structured=True)
+    assert result["structuredContent"] == "caf?.txt"
+    (message,) = json.loads(reply.encode_prompt(HALF))["messages"]
+    assert message["content"]["text"] == "caf?.txt"
+    for value, wanted in ((HALF, "caf?.txt"), ([HALF], '["caf?.txt"]')):
+        (contents,) = json.loads(reply.encode_resource(value, "a:b", None))["contents"]
+        assert contents["text"] == wanted
 
 
 def test_prompts_are_messages() -> None:

@@ -15,12 +15,10 @@ from typing import (
     overload,
 )
 
-from pydantic_core import to_json
-
 from ._proto import worker_pb2 as wire
 from ._runtime.asks import Question
 from ._runtime.call import Call
-from ._runtime.encode import dumps
+from ._runtime.encode import to_json
 from .ask import Ask, Elicited, Root
 from .declare import Caller, Client, LogLevel, Trace
 from .errors import Unanswered
@@ -186,7 +184,7 @@ class Ctx:
         """Logs to the client, as text or as any other JSON value; what is none is logged as text.
         Dropped when the link is busy."""
         number: wire.LogLevel = getattr(wire, f"LOG_LEVEL_{level.upper()}")
-        self._call.log(number, _log_data(data), logger)
+        self._call.log(number, to_json(data, fallback=str), logger)
 
     def become_task(self) -> None:
         """From here on the client follows this call by handle, if it can: it may go away, and
@@ -207,12 +205,6 @@ class Ctx:
     async def run_blocking(self, work: Callable[[], T]) -> T:
         """Runs `work` in a thread. An async function must not block: all calls share its thread."""
         return await self._threads.run(work)
-
-
-def _log_data(data: Any) -> bytes:
-    if isinstance(data, str):
-        return dumps(data)
-    return to_json(data, inf_nan_mode="null", fallback=str)
 
 
 async def _first(futures: Sequence["asyncio.Future[Any]"]) -> None:

@@ -7,10 +7,8 @@ import json
 import types
 from typing import Any, Callable, Union, get_args, get_origin
 
-from pydantic_core import to_json
-
 from . import schema
-from ._runtime.encode import dumps
+from ._runtime.encode import dump_json, dumps, to_json
 from .content import Content, PromptMessage, ResourceContents, ToolResult
 
 Json = dict[str, Any]
@@ -44,12 +42,11 @@ def tool_encoder(returns: Any, structured: bool | None) -> tuple[Encode, Json | 
     if not structured or returns is inspect.Signature.empty:
         return encode_plain, None
     adapter = schema.adapter(returns)
-    validate, dump = adapter.validate_python, adapter.dump_json
 
     def encode(value: Any) -> bytes:
         if isinstance(value, ToolResult):
             return encode_plain(value)
-        return structured_result(dump(validate(value), by_alias=True))
+        return structured_result(dump_json(adapter, adapter.validate_python(value)))
 
     return encode, schema.output(returns)
 
@@ -74,30 +71,30 @@ def encode_plain(value: Any) -> bytes:
     if isinstance(value, str):
         return text_result(value)
     if isinstance(value, ToolResult):
-        return _encode(value.to_json())
+        return to_json(value.to_json())
     if value is None:
         return b'{"content":[]}'
     if isinstance(value, (bool, int, float)):
         return text_result(json.dumps(value))
     if isinstance(value, Content):
-        return _encode(ToolResult([value]).to_json())
+        return to_json(ToolResult([value]).to_json())
     if isinstance(value, (list, tuple)) and any(isinstance(it, Content) for it in value):
-        return _encode(ToolResult(value).to_json())
-    return structured_result(to_json(value, inf_nan_mode="null"))
+        return to_json(ToolResult(value).to_json())
+    return structured_result(to_json(value))
 
 
 def encode_prompt(value: Any) -> bytes:
     """Texts and content are said by the user."""
     values = value if isinstance(value, (list, tuple)) else [value]
     messages = [it if isinstance(it, PromptMessage) else PromptMessage.user(it) for it in values]
-    return _encode({"messages": [message.to_json() for message in messages]})
+    return to_json({"messages": [message.to_json() for message in messages]})
 
 
 def encode_resource(value: Any, uri: str, mime_type: str | None) -> bytes:
     """`uri` is the one that was asked for, `mime_type` the declared one."""
     values = value if _is_contents(value) else [value]
     contents = [_contents(it, uri).to_json(mime_type) for it in values]
-    return _encode({"contents": contents})
+    return to_json({"contents": contents})
 
 
 def _is_contents(value: Any) -> bool:
@@ -112,8 +109,4 @@ def _contents(value: Any, uri: str) -> ResourceContents:
         return value
     if isinstance(value, (str, bytes)):
         return ResourceContents(uri, value)
-    return ResourceContents(uri, to_json(value, inf_nan_mode="null").decode())
-
-
-def _encode(value: Json) -> bytes:
-    return to_json(value, inf_nan_mode="null")
+    return ResourceContents(uri, to_json(value).decode())
