@@ -44,7 +44,8 @@ function checkContent(value: unknown): void {
 function checkContents(value: unknown): void {
   if (typeof value !== "object" || value === null) throw new TypeError("resource contents are an object");
   checkText(value, "uri", "resource contents");
-  checkText(value, "blob" in value ? "blob" : "text", "resource contents");
+  const { blob } = value as { blob?: unknown };
+  checkText(value, blob === undefined ? "text" : "blob", "resource contents");
 }
 
 function checkText(value: object, name: string, what: string): void {
@@ -56,6 +57,11 @@ function isToolResult(value: unknown): value is ToolResult {
   return Array.isArray(content) && content.every(isContent);
 }
 
+/** What is `undefined` does not travel, and a result is complete without saying so. */
+function saysNothing(name: string, value: unknown): boolean {
+  return value === undefined || (name === "resultType" && value === "complete");
+}
+
 const RESULT_MEMBERS = new Set(["content", "structuredContent", "isError", "_meta"]);
 
 /**
@@ -65,7 +71,7 @@ const RESULT_MEMBERS = new Set(["content", "structuredContent", "isError", "_met
 function isWholeResult(value: unknown): value is ToolResult {
   if (!isToolResult(value)) return false;
   const isAnswer = value.isError === true || value.structuredContent !== undefined;
-  return isAnswer && Object.keys(value).every((name) => RESULT_MEMBERS.has(name));
+  return isAnswer && Object.entries(value).every(([name, it]) => RESULT_MEMBERS.has(name) || saysNothing(name, it));
 }
 
 /** The result of a tool without an output schema. */
@@ -79,12 +85,13 @@ export function looseResult(output: unknown): Buffer {
   return toolResult([{ type: "text", text }]);
 }
 
-const PLATFORM_MEMBERS = ["resultType", "inputRequests", "requestState"];
+const PLATFORM_MEMBERS = new Set(["resultType", "inputRequests", "requestState"]);
 
 /** A result that its author put together. */
 function wholeResult(result: ToolResult): Buffer {
-  const theirs = PLATFORM_MEMBERS.find((name) => name in result);
-  if (theirs !== undefined) throw new TypeError(`\`${theirs}\` is the platform's to write`);
+  for (const [name, value] of Object.entries(result)) {
+    if (PLATFORM_MEMBERS.has(name) && !saysNothing(name, value)) throw new TypeError(`\`${name}\` is the platform's to write`);
+  }
   result.content.forEach(checkContent);
   return encode(result);
 }
@@ -124,13 +131,12 @@ function checkMessage(message: PromptMessage): void {
 
 /** `mimeType` is set on contents that have none of their own. */
 export function contentsResult(output: unknown, uri: string, mimeType: string | undefined): Buffer {
-  const known = mimeType === undefined ? {} : { mimeType };
   const contents = (Array.isArray(output) ? output : [output]) as Exclude<ResourceOutput, unknown[]>[];
   const whole = contents.map((one) => {
-    if (typeof one === "string") return { uri, ...known, text: one };
-    if (one instanceof Uint8Array) return { uri, ...known, blob: base64(one) };
+    if (typeof one === "string") return { uri, mimeType, text: one };
+    if (one instanceof Uint8Array) return { uri, mimeType, blob: base64(one) };
     checkContents(one);
-    return { ...known, ...one };
+    return { ...one, mimeType: one.mimeType ?? mimeType };
   });
   return encode({ contents: whole });
 }

@@ -36,6 +36,12 @@ function server(): Server {
     .tool("loose", {}, () => ({ any: ["thing"] }))
     .tool("mixed", {}, () => [text("a"), image(Buffer.from("abc"), "image/png"), embedded({ uri: "a:b", text: "c" })])
     .tool("whole", {}, () => ({ content: [text("a")], structuredContent: { a: 1 }, isError: true, _meta: { "x.y/z": 1 } }))
+    .tool("absent", {}, () => ({ content: [{ type: "resource", resource: { uri: "a:b", text: "c", blob: undefined } }], requestState: undefined }))
+    .tool("complete", {}, () => ({ content: [text("a")], resultType: "complete" }))
+    .tool("complete_by_hand", { output: z.object(pair) }, () => {
+      const structuredContent = { a: 1, b: 2 };
+      return { content: [text("1, 2")], structuredContent, resultType: "complete", requestState: undefined };
+    })
     .tool("raw", { input: { type: "object" } }, (args) => JSON.stringify(args))
     .tool("fail", { input: { how: z.string() } }, ({ how }) => {
       throw ERRORS[how]?.();
@@ -113,6 +119,15 @@ test("plain values and content become results", async (t) => {
 test("a result built by hand goes out as it is", async (t) => {
   const wanted = { ...said("a"), structuredContent: { a: 1 }, isError: true, _meta: { "x.y/z": 1 } };
   assert.deepEqual(await result(t, "whole"), wanted);
+});
+
+test("a result says what a node takes from it, and what is undefined is not there", async (t) => {
+  const resource = { type: "resource", resource: { uri: "a:b", text: "c" } };
+  assert.deepEqual(await result(t, "absent"), { content: [resource] });
+  const resultType = "complete";
+  assert.deepEqual(await result(t, "complete"), { ...said("a"), resultType });
+  const structuredContent = { a: 1, b: 2 };
+  assert.deepEqual(await result(t, "complete_by_hand"), { ...said("1, 2"), structuredContent, resultType });
 });
 
 test("arguments that do not fit are told to the model", async (t) => {

@@ -18,6 +18,7 @@ function server(): Server {
     .resource("note:a", { name: "a", mimeType: "text/plain", size: 1 }, () => "text")
     .resource("note:b", { name: "b" }, () => Buffer.from("abc"))
     .resource("note:c", { name: "c", mimeType: "a/b" }, () => [{ uri: "note:c1", text: "1" }, { uri: "note:c2", mimeType: "x/y", blob: "" }])
+    .resource("note:d", { name: "d", mimeType: "a/b" }, () => ({ uri: "note:d", text: "1", blob: undefined, mimeType: undefined }) as never)
     .resource("note:gone", { name: "gone" }, () => {
       throw ToolError.notFound("gone");
     })
@@ -103,6 +104,7 @@ test("resources give text or bytes", async (t) => {
   await check("note:a", { uri: "note:a", mimeType: "text/plain", text: "text" });
   await check("note:b", { uri: "note:b", blob: "YWJj" });
   await check("note:c", { uri: "note:c1", mimeType: "a/b", text: "1" }, { uri: "note:c2", mimeType: "x/y", blob: "" });
+  await check("note:d", { uri: "note:d", mimeType: "a/b", text: "1" });
   const uri = "item://a%20b/data";
   await check(uri, { uri, mimeType: "text/plain", text: `a b ${uri}` });
   link.call(1, "note:gone", {}, { kind: CallKind.RESOURCE });
