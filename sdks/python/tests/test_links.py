@@ -310,8 +310,8 @@ async def test_bytes_that_are_no_frame_end_the_link_and_nothing_else(hub: Hub, d
 async def test_a_node_that_takes_nothing_in_is_left(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "FRAMES_MAX", 1000)
-    async with working(hub, a_server()):
+    monkeypatch.setattr(outbox_module, "WAITING_LEN_MAX", 1000)
+    async with working(hub, a_server(), capacity=10):
         link = await hub.link()
         link.grants = False
         arguments = json.dumps({"message": "x" * 60_000}).encode()
@@ -324,6 +324,35 @@ async def test_a_node_that_takes_nothing_in_is_left(
                 await link.call("nothing")
         await asyncio.wait_for(link.ended.wait(), 10)
         await alive(await hub.link())
+
+
+async def test_many_outcomes_that_are_offered_again_do_not_end_the_new_link(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox_module, "WAITING_LEN_MAX", 100)
+    server, kept = a_server(), asyncio.Event()
+
+    @server.tool
+    async def waits() -> str:
+        await kept.wait()
+        return "x" * 10_000
+
+    async with working(hub, server, capacity=1):
+        link = await hub.link()
+        for _ in range(200):
+            kept.clear()
+            id = await link.call("waits")
+            await link.send(keep=wire.Keep(call=id))
+            await link.expect("kept", but=("started",))
+            kept.set()
+            await link.expect("outcome")
+        link.cut()
+        link = await hub.dialed()
+        # Most of what is offered waits when the ping comes.
+        link.grants = False
+        await link.welcome()
+        await link.send(ping=wire.Ping(nonce=1))
+        await link.expect("pong", but=("outcome",))
 
 
 async def test_absurd_numbers_do_no_harm(hub: Hub) -> None:

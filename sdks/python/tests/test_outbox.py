@@ -93,7 +93,7 @@ def test_visits_that_are_told_do_not_use_up_a_link() -> None:
 
 def test_a_grant_never_gives_more_room_than_there_is() -> None:
     outbox = Outbox()
-    outbox.welcomed(1)
+    outbox.welcomed(1, adrift_len=0)
     outbox.grant(1 << 40)
     for _ in range(20):
         outbox.send(frame(60_000))

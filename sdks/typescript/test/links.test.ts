@@ -231,6 +231,31 @@ test("a kept call runs on without a link and offers its outcome until it is reco
   assert.deepEqual(states, [[1n, ENDED], [2n, ENDED]]);
 });
 
+test("many outcomes that are offered again do not end the new link", async (t) => {
+  const { hub, clock, link } = await linked(t, server(), { capacity: 100 });
+  const next = async (link: HubLink, count: number) => {
+    for (let seen = 0; seen < count; seen += 1) assert.notEqual(await link.next(), "end");
+  };
+  for (let batch = 0; batch < 120; batch += 1) {
+    for (let id = batch * 100; id < (batch + 1) * 100; id += 1) {
+      link.call(id, "nap", { ms: 1, says: "" });
+      link.send({ $case: "keep", value: { call: callId(id) } });
+    }
+    // Each started and is kept, and then they end.
+    await next(link, 200);
+    clock.advance(1);
+    await next(link, 100);
+  }
+  link.cut();
+  await clock.redial();
+  const other = await hub.link();
+  assert.equal(other.known().length, 12_000);
+  other.welcome();
+  // Comes before the worker can have said all of it.
+  other.send({ $case: "ping", value: { nonce: 1n } });
+  await next(other, 12_001);
+});
+
 test("an outcome between hello and welcome is offered", async (t) => {
   const { hub, clock, link } = await linked(t, server());
   link.call(1, "nap", { ms: 500, says: "between" });

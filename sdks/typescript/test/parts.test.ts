@@ -106,7 +106,7 @@ test("visits that are told do not use up a link", async () => {
     const write = () => ((left += 1), true);
     return { write, end: () => undefined, destroy: () => undefined };
   });
-  outbox.welcomed(1n << 19n);
+  outbox.welcomed(1n << 19n, 0);
   const call = { hi: 0n, lo: 1n };
   for (let count = 0; count < 3_000; count += 1) {
     outbox.send(() => ({ $case: "visited", value: { call, attempt: 1, key: "k".repeat(256) } }));

@@ -37,6 +37,8 @@ pub(crate) struct Outbox {
 
 struct State {
     lanes: Lanes<FromWorker, ()>,
+    /// Calls of earlier links whose news all goes out at the beginning of this one.
+    adrift_len: usize,
     /// Ends the stream once all has left.
     closed: bool,
     waker: Option<Waker>,
@@ -46,6 +48,7 @@ impl Outbox {
     pub fn new() -> Arc<Self> {
         let state = State {
             lanes: Lanes::new(ROOM_MIN),
+            adrift_len: 0,
             closed: false,
             waker: None,
         };
@@ -55,10 +58,14 @@ impl Outbox {
         })
     }
 
-    /// The node said how many bytes may be out. Nothing but control has left before.
-    pub fn welcomed(&self, byte_credit: u64) {
+    /// The node said how many bytes may be out. Nothing but control has left before. The link
+    /// carries `adrift_len` calls of earlier ones from here on.
+    pub fn welcomed(&self, byte_credit: u64, adrift_len: usize) {
         let room = usize::try_from(byte_credit).unwrap_or(usize::MAX);
-        self.update(|state| state.lanes = Lanes::new(room.max(ROOM_MIN)));
+        self.update(|state| {
+            state.lanes = Lanes::new(room.max(ROOM_MIN));
+            state.adrift_len = adrift_len;
+        });
     }
 
     /// A frame that flow control does not count; it overtakes data.
@@ -101,9 +108,10 @@ impl Outbox {
 
     /// Whether the node goes on talking and takes no answers. `capacity` is of the worker.
     pub fn is_stuck(&self, capacity: u32) -> bool {
-        let lanes = &self.state.lock().lanes;
-        let waiting_len = lanes.control_len() + lanes.small_len();
-        waiting_len > WAITING_LEN_MAX + FRAMES_PER_CALL * capacity as usize
+        let state = self.state.lock();
+        let waiting_len = state.lanes.control_len() + state.lanes.small_len();
+        let of_calls = FRAMES_PER_CALL * capacity as usize + state.adrift_len;
+        waiting_len > WAITING_LEN_MAX + of_calls
     }
 
     pub fn grant(&self, bytes: u64) {

@@ -174,6 +174,32 @@ async fn a_kept_call_runs_on_without_a_link_and_offers_its_outcome_until_recorde
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_outcomes_that_are_offered_again_do_not_end_the_new_link() {
+    let mut hub = Hub::new();
+    let (_running, mut link) = hub.start(hub.worker(server()).capacity(100)).await;
+    for batch in 0..120 {
+        for id in batch * 100..(batch + 1) * 100 {
+            link.call(id + 1, "nap", json!({"ms": 1})).await;
+            let call = Some(call_id(id + 1));
+            link.send(Frame::Keep(wire::Keep { call })).await;
+        }
+        // Each call started, is kept and ended.
+        for _ in 0..300 {
+            link.said().await;
+        }
+    }
+    drop(link);
+    let mut link = hub.linked().await;
+    assert_eq!(link.known().len(), 12_000);
+    // Comes before the worker can have said all of it.
+    link.send(Frame::Ping(wire::Ping { nonce: 1 })).await;
+    for _ in 0..=12_000 {
+        let said = link.said().await;
+        assert!(said == "pong 1" || said.starts_with("outcome "), "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outcome_between_hello_and_welcome_is_offered() {
     let mut hub = Hub::new();
     let (_running, mut link) = hub.start(hub.worker(server())).await;

@@ -141,7 +141,7 @@ class Link implements Listener, LinkHandle {
     this.silenceMs = Math.max(welcome.heartbeatMs, HEARTBEAT_MS_MIN) * HEARTBEATS_MAX;
     this.stopTimer();
     this.watchSilence();
-    this.outbox.welcomed(welcome.byteCredit);
+    this.outbox.welcomed(welcome.byteCredit, this.known.adrift.length);
     this.warn(welcome.refusals);
     this.shared.calls.attach(this.outbox, this.known.adrift);
     if (this.shared.phase !== "serving") this.leave();

@@ -26,6 +26,8 @@ export interface TurnEnd {
 export class Outbox {
   private lanes = new Lanes(ROOM_BYTES_MIN);
   private transfers = 0n;
+  /** Calls of earlier links whose news all goes out at the beginning of this one. */
+  private adriftLength = 0;
   private turnEnds: TurnEnd[] = [];
   private isScheduled = false;
   private isBlocked = false;
@@ -34,9 +36,13 @@ export class Outbox {
 
   constructor(private readonly transport: () => Transport) {}
 
-  /** The node said how many bytes may be out. Nothing but control has left before. */
-  welcomed(byteCredit: bigint): void {
+  /**
+   * The node said how many bytes may be out. Nothing but control has left before. The link carries
+   * `adriftLength` calls of earlier ones from here on.
+   */
+  welcomed(byteCredit: bigint, adriftLength: number): void {
     this.lanes = new Lanes(Math.max(Number(byteCredit), ROOM_BYTES_MIN));
+    this.adriftLength = adriftLength;
   }
 
   /** A frame that flow control does not count; it overtakes data. */
@@ -87,7 +93,8 @@ export class Outbox {
 
   /** Whether the node goes on talking and takes no answers. `capacity` is of the worker. */
   isStuck(capacity: number): boolean {
-    return this.lanes.length > WAITING_LENGTH_MAX + FRAMES_PER_CALL * capacity;
+    const ofCalls = FRAMES_PER_CALL * capacity + this.adriftLength;
+    return this.lanes.length > WAITING_LENGTH_MAX + ofCalls;
   }
 
   grant(bytes: bigint): void {

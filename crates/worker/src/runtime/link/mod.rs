@@ -111,7 +111,7 @@ async fn greet(shared: &Arc<Shared>, hub: &str) -> Result<(Link, Streaming<ToWor
     for refusal in &welcome.refusals {
         warn_refusal(hub, refusal);
     }
-    outbox.welcomed(welcome.byte_credit);
+    outbox.welcomed(welcome.byte_credit, adrift.len());
     shared.calls.attach(&outbox, &adrift);
     shared.linked(&outbox);
     tracing::info!(%hub, worker = %shared.id, "linked");

@@ -132,7 +132,7 @@ async def _greet(shared: Shared, hub: str, outbox: Outbox, stream: Any) -> Link:
         raise LinkEnd("the node ended the link")
     welcome = _welcome(first)
     warn_refusals(hub, welcome.refusals)
-    outbox.welcomed(welcome.byte_credit)
+    outbox.welcomed(welcome.byte_credit, len(known.adrift))
     shared.calls.attach(outbox, known.adrift)
     shared.linked(outbox)
     log.info("linked to %s as %s", hub, shared.id)

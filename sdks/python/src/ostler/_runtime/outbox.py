@@ -18,8 +18,10 @@ CHATTER_BYTES_MAX = 64 << 10
 """Chatter is dropped while more than this waits: what comes later says more."""
 ROOM_MIN = 512 << 10
 """The room of a link before its node said how much there is; the smallest allowed."""
-FRAMES_MAX = 250_000
-"""Frames that may wait; more than all that the largest allowed worker has to say."""
+WAITING_LEN_MAX = 10_000
+"""Frames that wait, besides what calls have to say: a node that takes answers never has as many."""
+FRAMES_PER_CALL = 8
+"""Frames of one call that wait, at most: it started, is kept, asks, became a task, ended."""
 PART_ENVELOPE_BYTES = 64
 """More than a part's frame adds to its data."""
 
@@ -60,6 +62,8 @@ class Outbox:
         self._small: deque[_Small] = deque()
         self._large: deque[_Large] = deque()
         self._large_is_next = False
+        self._adrift_len = 0
+        """Calls of earlier links whose news all goes out at the beginning of this one."""
         self._allowance = self._allowance_max = ROOM_MIN
         self._waiter: asyncio.Future[None] | None = None
 
@@ -103,17 +107,18 @@ class Outbox:
         """Whether chatter would have to wait, and so is dropped."""
         return self.waiting_bytes > CHATTER_BYTES_MAX
 
-    @property
-    def is_stuck(self) -> bool:
-        """Whether so much waits that the node can have taken nothing in for long: it asks for
-        answers and does not read them."""
-        return len(self._control) + len(self._small) > FRAMES_MAX
+    def is_stuck(self, capacity: int) -> bool:
+        """Whether the node goes on talking and takes no answers. `capacity` is of the worker."""
+        of_calls = FRAMES_PER_CALL * capacity + self._adrift_len
+        return len(self._control) + len(self._small) > WAITING_LEN_MAX + of_calls
 
     # ---- what the node says ------------------------------------------------------------
 
-    def welcomed(self, byte_credit: int) -> None:
-        """The node said how many bytes may be out. Nothing but control has left before."""
+    def welcomed(self, byte_credit: int, adrift_len: int) -> None:
+        """The node said how many bytes may be out. Nothing but control has left before. The link
+        carries `adrift_len` calls of earlier ones from here on."""
         self._allowance = self._allowance_max = max(byte_credit, ROOM_MIN)
+        self._adrift_len = adrift_len
 
     def grant(self, count: int) -> None:
         self._allowance = min(self._allowance + count, self._allowance_max)

@@ -120,7 +120,7 @@ class Link:
         # None: a frame of a newer version; nothing this worker knows depends on it.
         if kind is None:
             return
-        if self._outbox.is_stuck:
+        if self._outbox.is_stuck(self._shared.capacity):
             raise BadLink("the node takes nothing in")
         self._handlers[kind](getattr(frame, kind))
         if kind in COUNTED:
