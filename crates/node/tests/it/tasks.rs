@@ -497,8 +497,10 @@ async fn a_draining_node_waits_for_no_result() {
 async fn a_handle_is_said_to_a_pair_whose_post_broke_off() {
     let world = world().await;
     let mut pair = Pair::open("2025-11-25", &world.door(), json!({})).await;
-    const POSTS: i32 = 40;
-    for id in 0..POSTS {
+    let created = || world.node.metric("ostler_task_created_total", &[]);
+    // The later ones break off later, so in the end some are read, however slow the machine.
+    const POSTS_MIN: u32 = 40;
+    for id in (0..).take_while(|id| *id < POSTS_MIN || created() == 0.0) {
         let params = wanted("job_fails", json!({}), json!({}));
         let call = json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params});
         let sent = pair.door.begin(&pair.post(&call)).await;
@@ -509,7 +511,6 @@ async fn a_handle_is_said_to_a_pair_whose_post_broke_off() {
         drop(sent);
     }
     pair.request("last", "ping", json!({})).await;
-    let created = || world.node.metric("ostler_task_created_total", &[]);
     let (mut handles, mut answered) = (0.0, false);
     while !answered || handles < created() {
         let message = pair.message().await;
